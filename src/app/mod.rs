@@ -1,0 +1,70 @@
+//! What each verb does, as one loop over the layers below.
+//!
+//! Layer 9: may import every layer. It prints nothing: what there is to tell is handed to
+//! [`crate::cli`].
+
+pub mod demo;
+pub mod inspect;
+pub mod jobs;
+pub mod prepare;
+pub mod run;
+
+use std::fmt;
+
+/// Why a verb could not do its work.
+#[derive(Debug)]
+pub struct Failure {
+    /// Whose fault it is.
+    pub kind: FailureKind,
+    /// What happened and where.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Whose fault a failure is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The arguments or the configuration: exit code 2.
+    Usage,
+    /// The outside: exit code 3; trying again may help.
+    Outside,
+}
+
+impl Failure {
+    /// A fault of the arguments or the configuration.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Usage, message: message.into(), hint: None }
+    }
+
+    /// A fault of the outside.
+    pub fn outside(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Outside, message: message.into(), hint: None }
+    }
+
+    /// The same with a way out.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            FailureKind::Usage => 2,
+            FailureKind::Outside => 3,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

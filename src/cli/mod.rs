@@ -1,0 +1,176 @@
+//! Arguments in, text and exit codes out.
+//!
+//! Layer 9. `printer` is the only place that prints, and `main` the only one that exits.
+
+mod args;
+mod chart;
+mod printer;
+mod summary;
+mod tables;
+mod text;
+mod view;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::app::prepare::{Plan, Request, prepare, read_config_file};
+use crate::app::run::run;
+use crate::app::{Failure, demo, inspect, jobs};
+use args::{Cli, Format, JobsVerb, Verb};
+use printer::Printer;
+
+/// Runs the program with these arguments, the first of which is its own name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let printer = Printer::new();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are what was asked for, and go to stdout.
+            let _ = e.print();
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
+        }
+    };
+    match carry_out(cli, printer) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            printer.error(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
+    let store = cli.store.filter(|path| !path.as_os_str().is_empty());
+    // What the environment names it names to the next command too.
+    let asked =
+        store.clone().filter(|path| std::env::var_os("HPTUNE_STORE").is_none_or(|named| named != *path));
+    match cli.verb {
+        Verb::Run(run) => {
+            let request = Request {
+                config_name: run.config.display().to_string(),
+                config_text: read_config_file(&run.config)?,
+                command: run.command,
+                job_id: run.job_id,
+                job_dir: run.job_dir,
+                seed: run.seed,
+                store: store_path(store)?,
+            };
+            run_job(prepare(request)?, asked.as_deref(), run.json, printer)
+        }
+        Verb::Demo(args) => {
+            let request = demo::request(args.job_dir, args.seed, store_path(store)?)?;
+            let mut plan = prepare(request)?;
+            // They are about a file that its user did not write.
+            plan.notes.clear();
+            run_job(plan, asked.as_deref(), args.json, printer)
+        }
+        Verb::DemoTrainer(arguments) => demo::train(&arguments).map(|()| 0),
+        Verb::Inspect(args) => inspect_paths(&args.paths, args.json, printer),
+        Verb::Jobs(args) => show_jobs(&args.verb, &store_path(store)?, printer),
+    }
+}
+
+/// The store that was asked for, or that of the user.
+fn store_path(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    if let Some(path) = asked {
+        return Ok(path);
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    state.map(|state| state.join("hptune/hptune.db")).ok_or_else(|| {
+        Failure::usage("neither XDG_STATE_HOME nor HOME is set")
+            .with_hint("name the store's file with --store")
+    })
+}
+
+fn run_job(plan: Plan, store_asked: Option<&Path>, json: bool, printer: Printer) -> Result<u8, Failure> {
+    let mut view = view::for_output(json, printer);
+    let finished = run(plan, &mut |report| view.tell(report));
+    let shown = view.finish();
+    let finished = finished?;
+    shown?;
+    if !json {
+        // A live view leaves the cursor behind its last line.
+        printer.talk(if printer.is_live() { "\n" } else { "" });
+        printer.data(&summary::of_job(&finished, store_asked, printer.style()))?;
+    }
+    Ok(finished.exit_code())
+}
+
+fn inspect_paths(paths: &[PathBuf], json: bool, printer: Printer) -> Result<u8, Failure> {
+    let mut code = 0;
+    let mut documents = Vec::new();
+    for path in paths {
+        let inspection = match inspect::inspect(path) {
+            Ok(inspection) => inspection,
+            Err(failure) => {
+                printer.error(&failure.to_string());
+                code = failure.exit_code();
+                continue;
+            }
+        };
+        if inspection.has_faults() {
+            code = code.max(1);
+        }
+        if json {
+            let document = inspect::InspectionJson::new(path, &inspection);
+            documents.push(serde_json::to_value(document).unwrap_or_default());
+        } else {
+            printer.data(&tables::inspection(path, &inspection, printer.style()))?;
+        }
+    }
+    match (json, documents.pop()) {
+        (true, Some(only)) if paths.len() == 1 => printer.data(&format!("{only:#}"))?,
+        (true, Some(last)) => {
+            documents.push(last);
+            printer.data(&format!("{:#}", serde_json::Value::from(documents)))?;
+        }
+        (true | false, _) => {}
+    }
+    Ok(code)
+}
+
+fn show_jobs(verb: &JobsVerb, store: &Path, printer: Printer) -> Result<u8, Failure> {
+    match verb {
+        JobsVerb::List { json } => list_jobs(store, *json, printer),
+        JobsVerb::Describe { id, format, json } => {
+            let known = jobs::describe(store, id)?;
+            match if *json { Format::Json } else { *format } {
+                Format::Table => printer.data(&summary::of_known(&known, printer.style()))?,
+                Format::Json => printer.data(&format!("{:#}", known.to_json()))?,
+                Format::Yaml => {
+                    let yaml = serde_saphyr::to_string(&known.to_json())
+                        .map_err(|e| Failure::outside(format!("cannot write YAML: {e}")))?;
+                    printer.data(yaml.trim_end())?;
+                }
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn list_jobs(store: &Path, json: bool, printer: Printer) -> Result<u8, Failure> {
+    let mut known = Vec::new();
+    let mut code = 0;
+    for job in jobs::list(store)? {
+        match job {
+            Ok(job) => known.push(job),
+            Err(failure) => {
+                printer.error(&failure.to_string());
+                code = failure.exit_code();
+            }
+        }
+    }
+    if json {
+        let rows: serde_json::Value = known.iter().map(jobs::KnownJob::to_json_row).collect();
+        printer.data(&format!("{rows:#}"))?;
+    } else if known.is_empty() && code == 0 {
+        printer.talk(&format!("no jobs in the store {}", store.display()));
+    } else {
+        printer.data(&tables::jobs(&known))?;
+    }
+    Ok(code)
+}

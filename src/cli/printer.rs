@@ -1,0 +1,82 @@
+//! The only place that prints. Data goes to stdout, talk to stderr.
+
+use std::env;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use crate::app::Failure;
+
+/// Prints lines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Printer {
+    style: Style,
+    is_live: bool,
+}
+
+/// Whether text may be styled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Bold and dim.
+    Terminal,
+    /// None.
+    Plain,
+}
+
+impl Style {
+    pub(super) fn bold(self, text: &str) -> String {
+        self.wrap(text, "1")
+    }
+
+    pub(super) fn dim(self, text: &str) -> String {
+        self.wrap(text, "2")
+    }
+
+    fn wrap(self, text: &str, code: &str) -> String {
+        match self {
+            Self::Terminal => format!("\x1b[{code}m{text}\x1b[0m"),
+            Self::Plain => text.to_owned(),
+        }
+    }
+}
+
+impl Printer {
+    pub(super) fn new() -> Self {
+        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let is_colourless = is_dumb || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let style = if io::stdout().is_terminal() && !is_colourless { Style::Terminal } else { Style::Plain };
+        Self { style, is_live: io::stderr().is_terminal() && !is_dumb }
+    }
+
+    /// Whether what is written to stderr is seen as it is written and may be overwritten.
+    pub(super) fn is_live(self) -> bool {
+        self.is_live
+    }
+
+    /// The style of data.
+    pub(super) fn style(self) -> Style {
+        self.style
+    }
+
+    /// A line of data, or several. A reader that went away has all that it wants.
+    ///
+    /// # Errors
+    /// The data cannot be written, to a full disk for one.
+    pub(super) fn data(self, text: &str) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::outside(format!("cannot write to stdout: {e}")))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// A line of talk; nobody is left to tell where it cannot be written.
+    pub(super) fn talk(self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// An error.
+    pub(super) fn error(self, text: &str) {
+        self.talk(&format!("error: {text}"));
+    }
+}

@@ -1,0 +1,76 @@
+//! Numbers and times as people read them.
+
+/// A number to five significant digits.
+pub(super) fn brief(value: f64) -> String {
+    if !value.is_finite() {
+        return crate::units::shortest(value);
+    }
+    let rounded: f64 = format!("{value:.4e}").parse().unwrap_or(value);
+    crate::units::shortest(rounded)
+}
+
+/// A time in seconds, such as `0.44 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0 => format!("{seconds:.2} s"),
+        1..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// A text of somebody else, with the control characters but line ends and tabs spelled out: it does
+/// not move the cursor, change colours or ring the bell.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The last values of a curve as one row of blocks, at most `width` of them. What is not finite is a
+/// blank.
+pub(super) fn sparkline(values: &[f64], width: usize) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let shown = values.get(values.len().saturating_sub(width)..).unwrap_or(values);
+    let finite = || shown.iter().copied().filter(|v| v.is_finite());
+    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    let block = |value: f64| {
+        if !value.is_finite() {
+            return ' ';
+        }
+        let share = if high > low { (value - low) / (high - low) } else { 0.5 };
+        BLOCKS.get((share * 7.0).round() as usize).copied().unwrap_or(' ')
+    };
+    shown.iter().map(|value| block(*value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_short() {
+        assert_eq!(brief(0.978_272_999), "0.97827");
+        assert_eq!(brief(f64::NAN), "NaN");
+        assert_eq!(brief(1234.5678), "1234.6");
+        assert_eq!(duration(0.444), "0.44 s");
+        assert_eq!(duration(200.0), "3 min 20 s");
+        assert_eq!(duration(7500.0), "2 h 5 min");
+        assert_eq!(printable("\u{1b}[31mred\u{7}\n\tö"), "\\u{1b}[31mred\\u{7}\n\tö");
+    }
+
+    #[test]
+    fn a_sparkline_shows_the_last_values() {
+        assert_eq!(sparkline(&[9.0, 0.0, 0.5, f64::NAN, 1.0], 4), "▁▅ █");
+        assert_eq!(sparkline(&[3.0], 4), "▅");
+        assert_eq!(sparkline(&[], 4), "");
+    }
+}

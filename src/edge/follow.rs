@@ -1,0 +1,170 @@
+//! Follows the event files of a running trial on a thread of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use notify::event::ModifyKind;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc::Sender;
+
+use super::clock::Clock;
+use super::files::{Reader, Root};
+use crate::limits::FOLLOW_BATCH;
+use crate::scalar::RunSelector;
+use crate::series::Change;
+use crate::tail::{Gather, Seen, is_followed};
+use crate::units::{Tag, TrialId};
+
+/// What a follower reports.
+#[derive(Debug)]
+pub enum Followed {
+    /// The objective of a trial changed.
+    Changed(TrialId, Vec<Change>),
+    /// No value has come for as long as was to be waited; told once.
+    NoMetric(TrialId, Box<Seen>),
+    /// Everything was read to its end; nothing follows.
+    Drained(TrialId, Box<Seen>),
+}
+
+/// What to follow.
+#[derive(Debug, Clone)]
+pub struct Objective {
+    /// The tag.
+    pub tag: Tag,
+    /// The run directories that may be read.
+    pub run: RunSelector,
+    /// How long to wait for a first value before [`Followed::NoMetric`].
+    pub no_metric_after: Duration,
+}
+
+/// A thread that follows one trial.
+#[derive(Debug)]
+pub struct Follower {
+    is_draining: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+    /// Wakes the thread early; without it, polling alone finds what is new.
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl Follower {
+    /// Follows everything below `directory` and reports to `reports`, waiting where that is full.
+    ///
+    /// # Errors
+    /// Those of starting a thread.
+    pub fn start(
+        trial: TrialId,
+        directory: &Path,
+        objective: Objective,
+        clock: Clock,
+        reports: Sender<Followed>,
+    ) -> std::io::Result<Self> {
+        let is_draining = Arc::new(AtomicBool::new(false));
+        let reader = Reader::new(Root::directory(directory), clock);
+        let flag = Arc::clone(&is_draining);
+        let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
+            let following = AssertUnwindSafe(|| follow(trial, reader, &objective, clock, &flag, &reports));
+            if catch_unwind(following).is_err() {
+                give_up(trial, &flag, &reports);
+            }
+        })?;
+        let watcher = watch(directory, thread.thread().clone());
+        Ok(Self { is_draining, thread, _watcher: watcher })
+    }
+
+    /// Nothing more will be written: [`Followed::Drained`] comes when all is read.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+    }
+
+    /// Waits for the thread, which ends after [`Followed::Drained`] or once nobody takes its reports.
+    pub fn join(self) {
+        // Its panics end in a report; see `give_up`.
+        let _ = self.thread.join();
+    }
+}
+
+/// After a panic, a bug of ours: the trial goes on and is settled with what was read of it.
+fn give_up(trial: TrialId, is_draining: &AtomicBool, reports: &Sender<Followed>) {
+    while !is_draining.load(Ordering::Acquire) {
+        thread::park();
+    }
+    let trouble = "its files could not be followed to their end, by a fault of hptune".to_owned();
+    let seen = Seen { troubles: vec![trouble], ..Seen::default() };
+    // Nobody is left to tell if this fails.
+    let _ = reports.blocking_send(Followed::Drained(trial, Box::new(seen)));
+}
+
+/// A watcher that wakes `thread` when a followed file changes or anything comes or goes, where the
+/// system gives one. Reading, ours above all, and writing to other files are no reason.
+fn watch(directory: &Path, thread: thread::Thread) -> Option<RecommendedWatcher> {
+    let root = directory.to_owned();
+    let matters = move |event: &notify::Event| match event.kind {
+        EventKind::Access(_) => false,
+        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => event
+            .paths
+            .iter()
+            .any(|path| path.strip_prefix(&root).is_ok_and(|path| is_followed(&path.to_string_lossy()))),
+        EventKind::Any
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => true,
+    };
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.as_ref().is_ok_and(&matters) {
+            thread.unpark();
+        }
+    })
+    .ok()?;
+    watcher.watch(directory, RecursiveMode::Recursive).ok()?;
+    Some(watcher)
+}
+
+fn follow(
+    trial: TrialId,
+    mut reader: Reader,
+    objective: &Objective,
+    clock: Clock,
+    is_draining: &AtomicBool,
+    reports: &Sender<Followed>,
+) {
+    let tell_missing_at = clock.now().checked_add(objective.no_metric_after).ok();
+    let mut gather = Gather::new(objective.tag.clone(), objective.run.clone(), tell_missing_at);
+    let mut changes = Vec::new();
+    loop {
+        let must_drain = is_draining.load(Ordering::Acquire);
+        let wait_until = if must_drain {
+            reader.read_to_end(&mut |found| gather.handle(found));
+            None
+        } else {
+            reader.step(&mut |found| gather.handle(found))
+        };
+        changes.extend(gather.take_changes());
+        let is_batch = wait_until.is_some() || must_drain || changes.len() >= FOLLOW_BATCH;
+        if !changes.is_empty()
+            && is_batch
+            && reports.blocking_send(Followed::Changed(trial, std::mem::take(&mut changes))).is_err()
+        {
+            return;
+        }
+        if must_drain {
+            // Nobody is left to tell if this fails.
+            let _ = reports.blocking_send(Followed::Drained(trial, Box::new(gather.seen())));
+            return;
+        }
+        let Some(until) = wait_until else { continue };
+        let now = clock.now();
+        if gather.take_missing(now)
+            && reports.blocking_send(Followed::NoMetric(trial, Box::new(gather.seen()))).is_err()
+        {
+            return;
+        }
+        thread::park_timeout(Duration::try_from(until.duration_since(now)).unwrap_or_default());
+        reader.wake();
+    }
+}

@@ -1,0 +1,11 @@
+//! The only code that touches the world: files, processes, the store, the clock.
+//!
+//! Layer 8: may import layers 0 to 7. It carries out and reports; what to do is decided below.
+
+pub mod clock;
+pub mod files;
+pub mod follow;
+pub mod process;
+mod process_table;
+pub mod signals;
+pub mod store;

@@ -1,0 +1,89 @@
+//! hptune tunes hyperparameters from the TensorFlow event files that trainers already write.
+//!
+//! It follows those files while they grow, streams each value of the objective to a tuning
+//! controller, which suggests trials, stops the hopeless early and names the best. This library is
+//! what the `hptune` program is made of; its lower layers read event files for anybody.
+//!
+//! # How it is made
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! bytes → records → events → observations → series → report → sinks
+//!                                              └───→ controller → decisions → trials
+//! ```
+//!
+//! The inside is pure: bytes, values and *the current time* go in, values come out. Files, processes,
+//! clocks and the database are a thin ring around it ([`edge`]), so that every rule of the product is
+//! tested in microseconds under a virtual clock. In reading order, each layer importing only what
+//! lies below it:
+//!
+//! | layer | module | what lives there |
+//! |---|---|---|
+//! | 0 | [`units`], [`limits`] | steps, times, tags, trials, values; every cap with its reason |
+//! | 1 | [`tfrecord`] | framing with checksums: an incremental decoder that finds its way back after damage, an encoder |
+//! | 2 | [`proto`], [`event`] | generated messages; records to events |
+//! | 3 | [`scalar`] | what counts as a scalar; which runs and tags are meant |
+//! | 4 | [`series`] | one tag of one run: attempts, rewinds, the objective of a trial, summaries |
+//! | 5 | [`tail`] | which file to look at and which bytes to read next; the cloudml-hypertune file |
+//! | 6 | [`report`] | what a job tells, as plain data, and its encoders |
+//! | 7 | [`study`], [`suggest`], [`stop`], [`controller`] | specification, search space, trials, result; one algorithm or rule a file; the controller |
+//! | 8 | [`edge`] | files, following, process groups, the SQLite store, the clock |
+//! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
+//!
+//! What must stay absent is checked by tests that scan the sources: no IO below layer 8, no protobuf
+//! in layer 7, no printing outside [`cli`]'s printer, no `unsafe`.
+//!
+//! # What holds it together
+//!
+//! - **The decoder** ([`tfrecord::Decoder`]) gives the same records for any chunking of the bytes. A
+//!   damaged stretch costs the records it touches: behind it the decoder searches for the next place
+//!   where a length and its checksum agree, and checks the record there before it believes it.
+//! - **The tail** ([`tail::Tail`]) treats every event file on its own for as long as the trial lives.
+//!   Listings are the truth; notifications only make the next listing come sooner.
+//! - **The objective** ([`series::Objective`]) is read from one run directory. A restarted trainer's
+//!   later attempt replaces the earlier one from the step at which it resumed, told as one
+//!   [`series::Change::Rewind`].
+//! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action
+//!   that follows from it. A trial holds its slot until its process tree is gone and its files are
+//!   read.
+//! - **The store** ([`edge::store::Store`]) is durable before an action is carried out.
+//!
+//! # Reading event files
+//!
+//! ```
+//! use hptune::scalar::Content;
+//! use hptune::tail::{Ingest, Ingested};
+//!
+//! # let mut bytes = Vec::new();
+//! # let event = hptune::event::encode_scalars(hptune::units::WallTime(1.0), hptune::units::Step(7), &[("loss", 0.25)]);
+//! # hptune::tfrecord::encode(&event, &mut bytes);
+//! let mut losses = Vec::new();
+//! let mut ingest = Ingest::default();
+//! // The bytes of a file, in any pieces.
+//! for piece in bytes.chunks(10) {
+//!     ingest.feed(piece, &mut |_, said| {
+//!         if let Ingested::Value { step, tag: "loss", content: Content::Scalar(value), .. } = said {
+//!             losses.push((step.0, value.as_f64()));
+//!         }
+//!     });
+//! }
+//! assert_eq!(losses, [(7, 0.25)]);
+//! ```
+
+pub mod app;
+pub mod cli;
+pub mod controller;
+pub mod edge;
+pub mod event;
+pub mod limits;
+pub mod proto;
+pub mod report;
+pub mod scalar;
+pub mod series;
+pub mod stop;
+pub mod study;
+pub mod suggest;
+pub mod tail;
+pub mod tfrecord;
+pub mod units;

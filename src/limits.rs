@@ -1,0 +1,123 @@
+//! Every cap of the program as a named constant with its reason.
+//!
+//! Layer 0. A queue, buffer, retry or walk without a name here is a bug: nothing that comes from
+//! outside is trusted for a size.
+
+use std::time::Duration;
+
+/// The longest record that is held whole in memory, in bytes. A longer one is passed over and
+/// counted. Merged summaries with images reach tens of MiB; graphs of hundreds carry no scalars.
+pub const MAX_RECORD_HELD_BYTES: usize = 64 << 20;
+
+/// The longest record that can be real, in bytes: protobuf refuses messages of 2 GiB and more, so
+/// a length beyond it is damage even where its checksum agrees.
+pub const MAX_RECORD_BYTES: u64 = i32::MAX as u64;
+
+/// What a decoder keeps allocated between records, in bytes; a larger buffer is given back after
+/// the record that needed it.
+pub const CARRY_KEPT_BYTES: usize = 64 << 10;
+
+/// How much of a file is read at once, in bytes: small enough for a core's cache, large enough that
+/// the system call costs nothing beside the checksums.
+pub const READ_CHUNK_BYTES: usize = 256 << 10;
+
+/// The part of a file behind damage that is read again when the file changes, in bytes: on network
+/// file systems a hole of zeros at the end is often filled in later.
+pub const HEAL_WINDOW_BYTES: u64 = 64 << 10;
+
+/// How many of a file's first bytes are remembered, to know it again: the first record, which holds
+/// the time of its making, lies within.
+pub const HEAD_BYTES: usize = 64;
+
+/// How deep below a directory event files are looked for: deeper than any trainer nests, and an end
+/// to symlink loops that the walk did not recognise.
+pub const MAX_WALK_DEPTH: usize = 64;
+
+/// The most event files that are followed below one directory: twice what the largest known job
+/// directories hold.
+pub const MAX_FILES_FOLLOWED: usize = 100_000;
+
+/// The most tags of a trial that are remembered for diagnosis; a trainer that makes a tag a step
+/// must not fill the memory.
+pub const MAX_TAGS_REMEMBERED: usize = 10_000;
+
+/// The most stretches of damage that are listed one by one; the rest is counted.
+pub const MAX_DAMAGES_LISTED: usize = 100;
+
+/// The longest configuration file, in bytes.
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// The most nodes of a configuration file after its aliases are expanded.
+pub const MAX_CONFIG_NODES: usize = 100_000;
+
+/// The deepest nesting of a configuration file.
+pub const MAX_CONFIG_DEPTH: usize = 64;
+
+/// The largest `maxTrials`: ids, the store and the reports are built for it.
+pub const MAX_TRIALS: u32 = 100_000;
+
+/// The largest `maxParallelTrials` on one machine: each running trial costs processes, a thread
+/// and file handles.
+pub const MAX_PARALLEL_TRIALS: u32 = 1_000;
+
+/// How many updates may wait between a trial's reader and the controller; a full queue makes the
+/// reader wait, never the trainer.
+pub const FOLLOW_QUEUE: usize = 64;
+
+/// How many values a reader hands over at once.
+pub const FOLLOW_BATCH: usize = 4_096;
+
+/// How often a running trial's directory is looked at where no notification comes earlier.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The least time between two listings of one directory: a trainer that writes without pause must
+/// not make its reader walk the tree without pause.
+pub const MIN_LIST_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How long a trial's reader goes on looking at what could not be read at the end of the trial,
+/// before the trial is settled with what there is.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause between two looks at a file that gave a passing error while a trial is drained.
+pub const DRAIN_RETRY: Duration = Duration::from_millis(50);
+
+/// How often process groups are looked at where no SIGCHLD comes earlier.
+pub const REAP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long a killed process group may take to vanish before the user is told which slot waits.
+pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a statement waits for another process's lock on the store.
+pub const STORE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many trials in a row may fail to start before the job ends: a program that is gone stays gone.
+pub const MAX_FAILED_STARTS: usize = 3;
+
+/// The pause before a store that is just being made is looked at again.
+pub const STORE_RETRY: Duration = Duration::from_millis(20);
+
+/// How long a store that another process has locked is asked again, before the job gives up.
+pub const STORE_PATIENCE: Duration = Duration::from_secs(600);
+
+/// A directory is listed at most once in so many times the time that a listing takes: following costs
+/// a small share of one core.
+pub const LIST_SHARE: u32 = 20;
+
+/// How many fresh draws are made to avoid a combination that was suggested before.
+pub const MAX_REDRAWS: u32 = 1_000;
+
+/// How long the processes that an ended trainer left behind may take to end before the user is told.
+pub const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(1);
+
+/// How many different failures are remembered, so that each is told at length once.
+pub const MAX_FAILURES_TOLD: usize = 100;
+
+/// The last bytes of a failed trial's log that are shown.
+pub const LOG_TAIL_BYTES: u64 = 4 << 10;
+
+/// The last lines of a failed trial's log that are shown.
+pub const LOG_TAIL_LINES: usize = 5;
+
+/// The most rewritten entries of a cloudml-hypertune metrics file, in bytes: the package keeps the
+/// last 100 lines, and a checkpoint path may be long.
+pub const MAX_HYPERTUNE_FILE_BYTES: u64 = 4 << 20;

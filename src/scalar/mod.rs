@@ -1,0 +1,145 @@
+//! What counts as a scalar, and which tags and runs are meant.
+//!
+//! Layer 3: may import layers 0 to 2. Pure.
+
+mod scan;
+mod select;
+mod tensor;
+
+use std::fmt;
+
+use crate::proto::summary::{Value, value};
+use crate::proto::{SummaryMetadata, TensorProto};
+use crate::units::MetricValue;
+
+pub use scan::{Scanned, ScannedWhat, scan};
+pub use select::{OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
+
+/// What stands under a tag at one step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// One number: `simple_value`, or a tensor with one element of a numeric type.
+    Scalar(MetricValue),
+    /// Anything else; never read as a number.
+    Other(Kind),
+}
+
+/// What a tag holds, as far as its values tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Single numbers.
+    Scalar,
+    /// A histogram, of the first or the second summary API.
+    Histogram,
+    /// One image or several.
+    Image,
+    /// Sound.
+    Audio,
+    /// Text.
+    Text,
+    /// A record of the hyperparameters plugin.
+    Hparams,
+    /// A tensor that is none of the above.
+    Tensor,
+    /// A value with nothing in it that is known here.
+    Unknown,
+}
+
+impl Kind {
+    /// A word for it, stable for JSON output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Histogram => "histogram",
+            Self::Image => "image",
+            Self::Audio => "audio",
+            Self::Text => "text",
+            Self::Hparams => "hparams",
+            Self::Tensor => "tensor",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The kind that a summary plugin's name stands for, where it is one of TensorBoard's own.
+    fn of_plugin(name: &str) -> Option<Self> {
+        match name {
+            "histograms" => Some(Self::Histogram),
+            "images" => Some(Self::Image),
+            "audio" => Some(Self::Audio),
+            "text" => Some(Self::Text),
+            "hparams" => Some(Self::Hparams),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Reads what one summary value holds.
+///
+/// The number decides, not the metadata: a writer may leave the metadata out after a tag's first
+/// value, or altogether.
+#[must_use]
+pub fn content(value: &Value) -> Content {
+    match &value.value {
+        Some(value::Value::SimpleValue(v)) => Content::Scalar(MetricValue::F32(*v)),
+        Some(value::Value::Tensor(tensor)) => tensor_content(value.metadata.as_ref(), tensor),
+        Some(value::Value::Histo(_) | value::Value::ObsoleteOldStyleHistogram(_)) => {
+            Content::Other(Kind::Histogram)
+        }
+        Some(value::Value::Image(_)) => Content::Other(Kind::Image),
+        Some(value::Value::Audio(_)) => Content::Other(Kind::Audio),
+        None => Content::Other(named(value.metadata.as_ref()).unwrap_or(Kind::Unknown)),
+    }
+}
+
+/// Reads what a tensor holds, with the metadata beside it.
+fn tensor_content(metadata: Option<&SummaryMetadata>, tensor: &TensorProto) -> Content {
+    match (named(metadata), tensor::scalar(tensor)) {
+        (None, Some(v)) => Content::Scalar(v),
+        (Some(kind), _) => Content::Other(kind),
+        (None, None) if tensor::is_text(tensor) => Content::Other(Kind::Text),
+        (None, None) => Content::Other(Kind::Tensor),
+    }
+}
+
+/// The kind that the plugin of some metadata stands for.
+fn named(metadata: Option<&SummaryMetadata>) -> Option<Kind> {
+    Kind::of_plugin(&metadata?.plugin_data.as_ref()?.plugin_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto;
+
+    #[test]
+    fn a_histogram_or_an_image_is_never_a_number() {
+        #[track_caller]
+        fn check(value: value::Value, expected: Kind) {
+            let value = Value { tag: "t".into(), metadata: None, value: Some(value) };
+            assert_eq!(content(&value), Content::Other(expected));
+        }
+        check(value::Value::Histo(vec![1]), Kind::Histogram);
+        check(value::Value::Image(vec![1]), Kind::Image);
+        check(value::Value::Audio(vec![1]), Kind::Audio);
+        check(value::Value::Tensor(proto::TensorProto::default()), Kind::Tensor);
+    }
+
+    #[test]
+    fn the_plugin_says_what_a_tensor_is() {
+        let tensor = proto::TensorProto { dtype: 7, ..Default::default() };
+        let plugin_data = Some(proto::summary_metadata::PluginData { plugin_name: "hparams".into() });
+        let value = Value {
+            tag: "_hparams_/session_start_info".into(),
+            metadata: Some(proto::SummaryMetadata { plugin_data }),
+            value: Some(value::Value::Tensor(tensor)),
+        };
+        assert_eq!(content(&value), Content::Other(Kind::Hparams));
+    }
+}

@@ -1,0 +1,151 @@
+//! Which run is meant, and which tags come close to one that is not there.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::units::{RunName, Tag};
+
+/// The directory below a trial's that is hptune's own. It holds the cloudml-hypertune metrics file, whose
+/// entries are filed under it as their run; event files with the same tag are preferred.
+pub const OWN_DIRECTORY: &str = ".hptune";
+
+/// How many near misses are named.
+const N_NEAR_MISSES: usize = 3;
+
+/// How alike two cleaned tags must be to be named, from 0 (nothing in common) to 1 (equal).
+const ALIKE: f64 = 0.75;
+
+/// Which run directory an objective is read from, where several hold its tag.
+#[derive(Debug, Clone, Default)]
+pub struct RunSelector {
+    glob: Option<GlobMatcher>,
+}
+
+impl RunSelector {
+    /// Only runs whose whole name, or one of whose directories, matches `pattern`, a glob in which
+    /// `*` stops at `/`.
+    ///
+    /// # Errors
+    /// The glob's own message where `pattern` is none.
+    pub fn glob(pattern: &str) -> Result<Self, globset::Error> {
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build()?.compile_matcher();
+        Ok(Self { glob: Some(glob) })
+    }
+
+    /// Whether `run` may be read at all.
+    #[must_use]
+    pub fn allows(&self, run: &RunName) -> bool {
+        self.glob.as_ref().is_none_or(|glob| {
+            glob.is_match(run.as_str()) || run.as_str().split('/').any(|part| glob.is_match(part))
+        })
+    }
+
+    /// The one of `runs` to read: a directory named for evaluation before others, then the
+    /// shallowest, then the first by name; the metrics file last.
+    #[must_use]
+    pub fn choose<'a>(&self, runs: impl Iterator<Item = &'a RunName>) -> Option<&'a RunName> {
+        runs.filter(|run| self.allows(run)).min_by_key(|run| {
+            let depth = if run.as_str() == "." { 0 } else { 1 + run.as_str().matches('/').count() };
+            (run.as_str() == OWN_DIRECTORY, !is_evaluation(run), depth, *run)
+        })
+    }
+}
+
+/// Whether a run's directory, or one above it, is named for evaluation: `eval*`, `valid*`, `test*`.
+#[must_use]
+pub fn is_evaluation(run: &RunName) -> bool {
+    run.as_str().split('/').any(|part| {
+        let part = part.to_ascii_lowercase();
+        ["eval", "valid", "test"].iter().any(|prefix| part.starts_with(prefix))
+    })
+}
+
+/// The tags of `seen` that a user may have meant by `wanted`, nearest first, at most three.
+///
+/// Writers change names: a counter is added (`accuracy_1`), a scope put before (`train/accuracy`)
+/// or after (`metric/scalar_summary`), a prefix (`epoch_acc`), characters replaced.
+pub fn near_misses<'a>(wanted: &str, seen: impl Iterator<Item = &'a Tag>) -> Vec<&'a Tag> {
+    let target = cleaned(wanted);
+    let mut scored: Vec<(f64, &Tag)> = seen
+        .filter(|tag| tag.as_str() != wanted)
+        .map(|tag| (likeness(&target, &cleaned(tag.as_str())), tag))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    scored.into_iter().take(N_NEAR_MISSES).map(|(_, tag)| tag).collect()
+}
+
+/// Letters and digits in lower case, everything else as one `_`, without a trailing counter.
+fn cleaned(tag: &str) -> String {
+    let mut out = String::with_capacity(tag.len());
+    for c in tag.chars() {
+        if c.is_alphanumeric() {
+            out.extend(c.to_lowercase());
+        } else if !out.is_empty() && !out.ends_with('_') {
+            out.push('_');
+        }
+    }
+    let trimmed = out.trim_end_matches('_');
+    let stem = trimmed.trim_end_matches(|c: char| c.is_ascii_digit());
+    if stem.len() < trimmed.len() && stem.ends_with('_') {
+        stem.trim_end_matches('_').to_owned()
+    } else {
+        trimmed.to_owned()
+    }
+}
+
+fn likeness(wanted: &str, seen: &str) -> f64 {
+    if wanted.is_empty() || seen.is_empty() {
+        return 0.0;
+    }
+    if wanted == seen {
+        return 1.0;
+    }
+    // One is a run of whole words of the other: `acc` in `epoch_acc`.
+    let within = |long: &str, short: &str| format!("_{long}_").contains(&format!("_{short}_"));
+    if within(seen, wanted) || within(wanted, seen) {
+        return 0.9;
+    }
+    strsim::normalized_damerau_levenshtein(wanted, seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_names_are_suggested() {
+        #[track_caller]
+        fn check(wanted: &str, seen: &[&str], expected: &[&str]) {
+            let seen: Vec<Tag> = seen.iter().map(|tag| Tag::from(*tag)).collect();
+            let got: Vec<&str> = near_misses(wanted, seen.iter()).iter().map(|tag| tag.as_str()).collect();
+            assert_eq!(got, expected);
+        }
+        check("accuracy", &["accuracy_1", "loss"], &["accuracy_1"]);
+        check("acc", &["epoch_acc", "epoch_loss"], &["epoch_acc"]);
+        check("Episode / Total (mean)", &["Episode_/_Total__mean_"], &["Episode_/_Total__mean_"]);
+        check("metric", &["metric/scalar_summary"], &["metric/scalar_summary"]);
+        check("Accuracy", &["accuracy"], &["accuracy"]);
+        check("val_accuracy", &["val_acuracy"], &["val_acuracy"]);
+        check("accuracy", &["loss", "lr", "accuracy"], &[]);
+    }
+
+    #[test]
+    fn evaluation_wins_unless_told_otherwise() {
+        #[track_caller]
+        fn check(pattern: Option<&str>, runs: &[&str], expected: Option<&str>) {
+            let selector =
+                pattern.map_or_else(RunSelector::default, |p| RunSelector::glob(p).expect("a glob"));
+            let runs: Vec<RunName> = runs.iter().map(|run| RunName::from(*run)).collect();
+            assert_eq!(selector.choose(runs.iter()).map(RunName::as_str), expected);
+        }
+        check(None, &[".", "eval"], Some("eval"));
+        check(None, &["train", "validation"], Some("validation"));
+        check(Some("train"), &["train", "validation"], Some("train"));
+        check(Some("eval*"), &["a/eval_1", "a"], Some("a/eval_1"));
+        check(Some("eval*"), &["train"], None);
+        check(None, &["b", "a"], Some("a"));
+        check(None, &["a/b", "."], Some("."));
+        check(None, &["a/b", ".hptune"], Some("a/b"));
+        check(None, &[], None);
+    }
+}

@@ -1,0 +1,202 @@
+//! A tensor of one element, read as the number it is.
+
+use half::{bf16, f16};
+
+use crate::proto::{DataType, TensorProto};
+use crate::units::MetricValue;
+
+/// The number that `tensor` holds: `None` unless it has exactly one element, of a numeric type,
+/// and a value for it.
+///
+/// A shape of `[]`, `[1]` or `[1, 1]` has one element; an absent shape counts as `[]`. A tensor that
+/// gives no value is not read as 0.
+pub(super) fn scalar(tensor: &TensorProto) -> Option<MetricValue> {
+    if let Some(shape) = &tensor.tensor_shape
+        && (shape.unknown_rank || shape.dim.iter().any(|dim| dim.size != 1))
+    {
+        return None;
+    }
+    let dtype = DataType::try_from(tensor.dtype).ok()?;
+    if tensor.tensor_content.is_empty() {
+        from_list(dtype, tensor)
+    } else {
+        from_bytes(dtype, &tensor.tensor_content)
+    }
+}
+
+/// Whether `tensor` holds text.
+pub(super) fn is_text(tensor: &TensorProto) -> bool {
+    tensor.dtype == DataType::DtString as i32
+}
+
+fn from_bytes(dtype: DataType, bytes: &[u8]) -> Option<MetricValue> {
+    use MetricValue::{F32, F64, I64, U64};
+    match dtype {
+        DataType::DtFloat => bytes.try_into().ok().map(|b| F32(f32::from_le_bytes(b))),
+        DataType::DtDouble => bytes.try_into().ok().map(|b| F64(f64::from_le_bytes(b))),
+        DataType::DtHalf | DataType::DtBfloat16 => {
+            bytes.try_into().ok().map(|b| F32(sixteen_bits(dtype, u16::from_le_bytes(b))))
+        }
+        DataType::DtFloat8E5m2 | DataType::DtFloat8E4m3fn => match bytes {
+            [byte] => Some(F32(eight_bits(dtype, *byte))),
+            _ => None,
+        },
+        DataType::DtInt8 | DataType::DtQint8 => {
+            bytes.try_into().ok().map(|b| I64(i8::from_le_bytes(b).into()))
+        }
+        DataType::DtInt16 | DataType::DtQint16 => {
+            bytes.try_into().ok().map(|b| I64(i16::from_le_bytes(b).into()))
+        }
+        DataType::DtInt32 | DataType::DtQint32 => {
+            bytes.try_into().ok().map(|b| I64(i32::from_le_bytes(b).into()))
+        }
+        DataType::DtInt64 => bytes.try_into().ok().map(|b| I64(i64::from_le_bytes(b))),
+        DataType::DtBool => match bytes {
+            [byte] => Some(I64(i64::from(*byte != 0))),
+            _ => None,
+        },
+        DataType::DtUint8 | DataType::DtQuint8 => {
+            bytes.try_into().ok().map(|b| U64(u8::from_le_bytes(b).into()))
+        }
+        DataType::DtUint16 | DataType::DtQuint16 => {
+            bytes.try_into().ok().map(|b| U64(u16::from_le_bytes(b).into()))
+        }
+        DataType::DtUint32 => bytes.try_into().ok().map(|b| U64(u32::from_le_bytes(b).into())),
+        DataType::DtUint64 => bytes.try_into().ok().map(|b| U64(u64::from_le_bytes(b))),
+        DataType::DtInvalid | DataType::DtString => None,
+    }
+}
+
+fn from_list(dtype: DataType, tensor: &TensorProto) -> Option<MetricValue> {
+    use MetricValue::{F32, F64, I64, U64};
+    match dtype {
+        DataType::DtFloat => only(&tensor.float_val).map(F32),
+        DataType::DtDouble => only(&tensor.double_val).map(F64),
+        DataType::DtHalf | DataType::DtBfloat16 => {
+            let bits = u16::try_from(only(&tensor.half_val)?).ok()?;
+            Some(F32(sixteen_bits(dtype, bits)))
+        }
+        DataType::DtFloat8E5m2 | DataType::DtFloat8E4m3fn => {
+            only(&tensor.float8_val).map(|byte| F32(eight_bits(dtype, byte)))
+        }
+        DataType::DtInt8
+        | DataType::DtInt16
+        | DataType::DtInt32
+        | DataType::DtQint8
+        | DataType::DtQint16
+        | DataType::DtQint32 => only(&tensor.int_val).map(|v| I64(v.into())),
+        DataType::DtUint8 | DataType::DtUint16 | DataType::DtQuint8 | DataType::DtQuint16 => {
+            u64::try_from(only(&tensor.int_val)?).ok().map(U64)
+        }
+        DataType::DtInt64 => only(&tensor.int64_val).map(I64),
+        DataType::DtBool => only(&tensor.bool_val).map(|v| I64(v.into())),
+        DataType::DtUint32 => only(&tensor.uint32_val).map(|v| U64(v.into())),
+        DataType::DtUint64 => only(&tensor.uint64_val).map(U64),
+        DataType::DtInvalid | DataType::DtString => None,
+    }
+}
+
+fn only<T: Copy>(values: &[T]) -> Option<T> {
+    match values {
+        [value] => Some(*value),
+        _ => None,
+    }
+}
+
+fn sixteen_bits(dtype: DataType, bits: u16) -> f32 {
+    if dtype == DataType::DtBfloat16 { bf16::from_bits(bits).to_f32() } else { f16::from_bits(bits).to_f32() }
+}
+
+/// The two 8-bit formats of "FP8 Formats for Deep Learning" (Micikevicius et al., 2022).
+fn eight_bits(dtype: DataType, byte: u8) -> f32 {
+    if dtype == DataType::DtFloat8E5m2 {
+        // The upper half of a half-precision float.
+        return f16::from_bits(u16::from(byte) << 8).to_f32();
+    }
+    // One sign bit, four of exponent (bias 7), three of mantissa; no infinity, one NaN a sign.
+    let sign = if byte & 0x80 == 0 { 1.0 } else { -1.0 };
+    let exponent = i32::from(byte >> 3 & 0xf);
+    let mantissa = f32::from(byte & 7) / 8.0;
+    let magnitude = match (exponent, byte & 7) {
+        (15, 7) => f32::NAN,
+        (0, _) => mantissa * 2_f32.powi(-6),
+        _ => (1.0 + mantissa) * 2_f32.powi(exponent - 7),
+    };
+    sign * magnitude
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{TensorShapeProto, tensor_shape_proto::Dim};
+    use MetricValue::{F32, F64, I64, U64};
+
+    fn bytes(dtype: DataType, content: &[u8]) -> TensorProto {
+        TensorProto { dtype: dtype as i32, tensor_content: content.to_vec(), ..Default::default() }
+    }
+
+    fn shaped(sizes: &[i64]) -> TensorProto {
+        let dim = sizes.iter().map(|size| Dim { size: *size }).collect();
+        let mut tensor = bytes(DataType::DtFloat, &0.5_f32.to_le_bytes());
+        tensor.tensor_shape = Some(TensorShapeProto { dim, unknown_rank: false });
+        tensor
+    }
+
+    #[test]
+    fn every_numeric_type_gives_the_right_number() {
+        #[track_caller]
+        fn check(tensor: &TensorProto, expected: MetricValue) {
+            assert_eq!(scalar(tensor), Some(expected));
+        }
+        check(&bytes(DataType::DtFloat, &0.1_f32.to_le_bytes()), F32(0.1));
+        check(&bytes(DataType::DtDouble, &0.1_f64.to_le_bytes()), F64(0.1));
+        check(&bytes(DataType::DtHalf, &0x3c00_u16.to_le_bytes()), F32(1.0));
+        check(&bytes(DataType::DtBfloat16, &0x3fc0_u16.to_le_bytes()), F32(1.5));
+        check(&bytes(DataType::DtFloat8E5m2, &[0x3c]), F32(1.0));
+        check(&bytes(DataType::DtFloat8E4m3fn, &[0x38]), F32(1.0));
+        check(&bytes(DataType::DtFloat8E4m3fn, &[0x7e]), F32(448.0));
+        check(&bytes(DataType::DtFloat8E4m3fn, &[0x81]), F32(-2_f32.powi(-9)));
+        check(&bytes(DataType::DtInt8, &[0xff]), I64(-1));
+        check(&bytes(DataType::DtInt16, &[0xfe, 0xff]), I64(-2));
+        check(&bytes(DataType::DtInt32, &(-3_i32).to_le_bytes()), I64(-3));
+        check(&bytes(DataType::DtInt64, &i64::MIN.to_le_bytes()), I64(i64::MIN));
+        check(&bytes(DataType::DtUint8, &[0xff]), U64(255));
+        check(&bytes(DataType::DtUint16, &[0xff, 0xff]), U64(65535));
+        check(&bytes(DataType::DtUint32, &u32::MAX.to_le_bytes()), U64(u32::MAX.into()));
+        check(&bytes(DataType::DtUint64, &u64::MAX.to_le_bytes()), U64(u64::MAX));
+        check(&bytes(DataType::DtBool, &[1]), I64(1));
+        let list = |dtype: DataType| TensorProto { dtype: dtype as i32, ..Default::default() };
+        check(&TensorProto { float_val: vec![0.5], ..list(DataType::DtFloat) }, F32(0.5));
+        check(&TensorProto { double_val: vec![0.5], ..list(DataType::DtDouble) }, F64(0.5));
+        check(&TensorProto { half_val: vec![0x3c00], ..list(DataType::DtHalf) }, F32(1.0));
+        check(&TensorProto { half_val: vec![0x3fc0], ..list(DataType::DtBfloat16) }, F32(1.5));
+        check(&TensorProto { int_val: vec![-4], ..list(DataType::DtInt32) }, I64(-4));
+        check(&TensorProto { int_val: vec![200], ..list(DataType::DtUint8) }, U64(200));
+        check(&TensorProto { int64_val: vec![-5], ..list(DataType::DtInt64) }, I64(-5));
+        check(&TensorProto { bool_val: vec![true], ..list(DataType::DtBool) }, I64(1));
+        check(&TensorProto { uint32_val: vec![6], ..list(DataType::DtUint32) }, U64(6));
+        check(&TensorProto { uint64_val: vec![7], ..list(DataType::DtUint64) }, U64(7));
+    }
+
+    #[test]
+    fn only_one_element_is_a_scalar() {
+        #[track_caller]
+        fn check(sizes: &[i64], expected: Option<MetricValue>) {
+            assert_eq!(scalar(&shaped(sizes)), expected, "shape {sizes:?}");
+        }
+        check(&[], Some(F32(0.5)));
+        check(&[1], Some(F32(0.5)));
+        check(&[1, 1], Some(F32(0.5)));
+        check(&[2], None);
+        check(&[0], None);
+        check(&[-1], None);
+    }
+
+    #[test]
+    fn a_tensor_without_its_value_is_no_scalar() {
+        assert_eq!(scalar(&bytes(DataType::DtFloat, &[])), None);
+        assert_eq!(scalar(&bytes(DataType::DtFloat, &[0; 8])), None);
+        assert_eq!(scalar(&bytes(DataType::DtString, b"1")), None);
+        assert_eq!(scalar(&TensorProto { dtype: 999, ..Default::default() }), None);
+    }
+}

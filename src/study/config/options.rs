@@ -1,0 +1,139 @@
+//! Our own options, below the top-level key `hptune`.
+
+use std::time::Duration;
+
+use super::super::document::{Node, Position};
+use super::super::{EarlyStopping, Reduce, StudySpec};
+use super::DEFAULT_MEDIAN_MIN_TRIALS;
+use super::fields::Reader;
+use crate::limits::MAX_TRIALS;
+use crate::series::RunSelector;
+
+/// The default time between TERM and KILL.
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// When a trial without a value of the objective is told of, by default.
+const DEFAULT_NO_METRIC_AFTER: Duration = Duration::from_secs(600);
+
+/// The options as far as they do not belong to the study.
+pub(super) struct Options {
+    pub(super) seed: Option<u64>,
+    pub(super) run: RunSelector,
+    pub(super) grace: Duration,
+    pub(super) no_metric_after: Duration,
+}
+
+/// Reads what stands under `hptune:`, and puts into `spec` what belongs there.
+pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut StudySpec>) -> Options {
+    let mut options = Options {
+        seed: None,
+        run: RunSelector::default(),
+        grace: DEFAULT_GRACE,
+        no_metric_after: DEFAULT_NO_METRIC_AFTER,
+    };
+    let Some(mut fields) = node.and_then(|node| reader.fields(node, "hptune")) else { return options };
+    let mut reduce = Reduce::default();
+    if let Some(node) = fields.take("objective")
+        && let Some(mut objective) = reader.fields(node, "hptune.objective")
+    {
+        if let Some(node) = objective.take("run")
+            && let Some(pattern) = reader.text(node, "hptune.objective.run")
+        {
+            match RunSelector::glob(&pattern) {
+                Ok(run) => options.run = run,
+                Err(e) => reader.error(node.at, "hptune.objective.run", e.to_string(), None),
+            }
+        }
+        if let Some(node) = objective.take("reduce") {
+            let choices = [("last", Reduce::Last), ("best", Reduce::Best)];
+            reduce = reader.choice(node, "hptune.objective.reduce", &choices).unwrap_or_default();
+        }
+        objective.finish(reader);
+    }
+    let stopping = fields.take("earlyStopping").and_then(|node| read_stopping(reader, node));
+    if let Some(spec) = spec {
+        spec.reduce = reduce;
+        match (stopping, spec.early_stopping) {
+            (None, _) => {}
+            (Some((rule, _)), EarlyStopping::Median { .. }) => spec.early_stopping = rule,
+            (Some((_, at)), EarlyStopping::None) => reader.warn(
+                at,
+                "hptune.earlyStopping",
+                "without effect: enableTrialEarlyStopping is not set in hyperparameters",
+            ),
+        }
+    }
+    if let Some(node) = fields.take("trial") {
+        read_trial_options(reader, node, &mut options);
+    }
+    if let Some(node) = fields.take("engine")
+        && let Some(mut engine) = reader.fields(node, "hptune.engine")
+    {
+        if let Some(kind) = engine.take("kind") {
+            reader.choice(kind, "hptune.engine.kind", &[("local", ())]);
+        }
+        engine.finish(reader);
+    }
+    if let Some(node) = fields.take("seed") {
+        options.seed = reader.integer(node, "hptune.seed", 0..=i64::MAX).and_then(|v| u64::try_from(v).ok());
+    }
+    fields.finish(reader);
+    options
+}
+
+fn read_stopping(reader: &mut Reader, node: &Node) -> Option<(EarlyStopping, Position)> {
+    let mut fields = reader.fields(node, "hptune.earlyStopping")?;
+    let mut integer = |reader: &mut Reader, name: &str, range| {
+        let path = format!("hptune.earlyStopping.{name}");
+        fields.take(name).and_then(|node| reader.integer(node, &path, range))
+    };
+    let min_steps = integer(reader, "minSteps", 0..=i64::MAX).unwrap_or(0);
+    let min_trials = integer(reader, "minTrials", 1..=i64::from(MAX_TRIALS));
+    let min_trials = min_trials.map_or(DEFAULT_MEDIAN_MIN_TRIALS, |n| n as u32);
+    let median = EarlyStopping::Median { min_steps, min_trials };
+    let rule = match fields.take("rule") {
+        None => Some(median),
+        Some(node) => reader.choice(
+            node,
+            "hptune.earlyStopping.rule",
+            &[("median", median), ("none", EarlyStopping::None)],
+        ),
+    };
+    fields.finish(reader);
+    Some((rule?, node.at))
+}
+
+fn read_trial_options(reader: &mut Reader, node: &Node, options: &mut Options) {
+    let Some(mut fields) = reader.fields(node, "hptune.trial") else { return };
+    if let Some(node) = fields.take("gracePeriod")
+        && let Some(grace) = reader.duration(node, "hptune.trial.gracePeriod")
+    {
+        options.grace = grace;
+    }
+    if let Some(node) = fields.take("noMetricAfter")
+        && let Some(wait) = reader.duration(node, "hptune.trial.noMetricAfter")
+    {
+        options.no_metric_after = wait;
+    }
+    if let Some(node) = fields.take("gpus")
+        && reader.number(node, "hptune.trial.gpus").is_some_and(|gpus| gpus != 0.0)
+    {
+        let hint = "leave it out and set CUDA_VISIBLE_DEVICES yourself; with maxParallelTrials 1 a trial has them all";
+        reader.error(
+            node.at,
+            "hptune.trial.gpus",
+            "GPU slots are not supported by this version".into(),
+            Some(hint.into()),
+        );
+    }
+    if let Some(node) = fields.take("retries")
+        && reader.integer(node, "hptune.trial.retries", 0..=1000).is_some_and(|n| n > 0)
+    {
+        reader.warn(
+            node.at,
+            "hptune.trial.retries",
+            "without effect in this version: a failed trial is not run again",
+        );
+    }
+    fields.finish(reader);
+}

@@ -1,0 +1,199 @@
+//! What a trial's trainer is started with: arguments and environment, as the service gave them.
+//!
+//! Source: Cloud ML Engine's documentation of training (`TF_CONFIG`, `--job-dir`) and of
+//! hyperparameter tuning (one argument a parameter; `task.trial` as a string).
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{Assignment, Space};
+use crate::units::{Tag, TrialId};
+
+/// The variable that holds a trial's own directory: no other trial has the same.
+pub const TRIAL_DIR_VARIABLE: &str = "HPTUNE_JOB_DIR";
+
+/// What a trial's command line and environment are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct TrialContext<'a> {
+    /// The job's name.
+    pub job_id: &'a str,
+    /// The trial.
+    pub trial: TrialId,
+    /// The trial's own directory.
+    pub trial_dir: &'a str,
+    /// Its parameters.
+    pub params: &'a Assignment,
+    /// The objective's tag.
+    pub metric_tag: &'a Tag,
+    /// `trainingInput` as the user gave it.
+    pub training_input: &'a Json,
+    /// Where the cloudml-hypertune package shall write.
+    pub metrics_file: &'a str,
+}
+
+/// The words of a trial's command: those of `words`, then `--NAME=VALUE` for each parameter and
+/// `--job-dir`.
+///
+/// Where `words` contain `{NAME}` of a parameter, `{job_dir}` or `{trial_id}`, these are filled in
+/// and nothing is appended.
+#[must_use]
+pub fn command(words: &[String], trial: &TrialContext<'_>) -> Vec<String> {
+    let mut fillings: Vec<(String, String)> =
+        trial.params.iter().map(|(name, value)| (format!("{{{name}}}"), value.to_string())).collect();
+    fillings.push(("{job_dir}".into(), trial.trial_dir.into()));
+    fillings.push(("{trial_id}".into(), trial.trial.to_string()));
+    if words.iter().any(|word| fillings.iter().any(|(place, _)| word.contains(place))) {
+        return words.iter().map(|word| fill(word, &fillings)).collect();
+    }
+    let parameters = trial.params.iter().map(|(name, value)| format!("--{name}={value}"));
+    let job_dir = format!("--job-dir={}", trial.trial_dir);
+    words.iter().cloned().chain(parameters).chain([job_dir]).collect()
+}
+
+/// Whether `words` have a place to fill in, for any trial of a study of this space.
+#[must_use]
+pub fn fills_places(words: &[String], space: &Space) -> bool {
+    let names = space.parameters.iter().map(|p| &*p.name).chain(["job_dir", "trial_id"]);
+    let places: Vec<String> = names.map(|name| format!("{{{name}}}")).collect();
+    words.iter().any(|word| places.iter().any(|place| word.contains(place)))
+}
+
+/// Fills each place in `word` once, from left to right: a value that looks like a place stays.
+fn fill(word: &str, fillings: &[(String, String)]) -> String {
+    let mut out = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find('{') {
+        let (head, tail) = rest.split_at(at);
+        out.push_str(head);
+        match fillings.iter().find(|(place, _)| tail.starts_with(place)) {
+            Some((place, value)) => {
+                out.push_str(value);
+                rest = tail.get(place.len()..).unwrap_or("");
+            }
+            None => {
+                out.push('{');
+                rest = tail.get(1..).unwrap_or("");
+            }
+        }
+    }
+    out + rest
+}
+
+/// The variables that are added to a trial's environment.
+#[must_use]
+pub fn environment(trial: &TrialContext<'_>) -> Vec<(String, String)> {
+    let id = trial.trial.to_string();
+    // Without a cluster TensorFlow's estimators refuse a task type: a lone process is local to them.
+    let tf_config = json!({
+        "cluster": {},
+        "task": {"index": 0, "trial": id},
+        "job": snake_case(trial.training_input),
+        "environment": "cloud",
+    });
+    [
+        ("TF_CONFIG", tf_config.to_string()),
+        ("CLOUD_ML_JOB_ID", trial.job_id.to_owned()),
+        ("CLOUD_ML_TRIAL_ID", id.clone()),
+        ("CLOUD_ML_HP_METRIC_FILE", trial.metrics_file.to_owned()),
+        ("HPTUNE_JOB_ID", trial.job_id.to_owned()),
+        ("HPTUNE_TRIAL_ID", id),
+        (TRIAL_DIR_VARIABLE, trial.trial_dir.to_owned()),
+        ("HPTUNE_METRIC_TAG", trial.metric_tag.as_str().to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// `TF_CONFIG.job` spells the fields of a training input in snake case.
+fn snake_case(value: &Json) -> Json {
+    match value {
+        Json::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| {
+                let mut snake = String::new();
+                for c in name.chars() {
+                    if c.is_ascii_uppercase() {
+                        snake.push('_');
+                    }
+                    snake.push(c.to_ascii_lowercase());
+                }
+                (snake, snake_case(value))
+            });
+            Json::Object(fields.collect::<Map<_, _>>())
+        }
+        Json::Array(items) => items.iter().map(snake_case).collect(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::ParamValue;
+
+    #[track_caller]
+    fn check(words: &[&str], expected: &[&str]) {
+        let params = Assignment(vec![
+            ("lr".into(), ParamValue::Number(0.5)),
+            ("x".into(), ParamValue::Number(128.0)),
+            ("opt".into(), ParamValue::Text("a \"b\" {lr}".into())),
+        ]);
+        let trial = TrialContext {
+            job_id: "job",
+            trial: TrialId::after(2),
+            trial_dir: "/jobs/3",
+            params: &params,
+            metric_tag: &Tag::from("m"),
+            training_input: &json!({}),
+            metrics_file: "/m",
+        };
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(command(&words, &trial), expected);
+    }
+
+    #[test]
+    fn parameters_and_directory_come_behind_the_user_s_own_arguments() {
+        check(
+            &["train", "--epochs", "{epochs}"],
+            &[
+                "train",
+                "--epochs",
+                "{epochs}",
+                "--lr=0.5",
+                "--x=128",
+                "--opt=a \"b\" {lr}",
+                "--job-dir=/jobs/3",
+            ],
+        );
+    }
+
+    #[test]
+    fn where_places_are_filled_nothing_is_appended() {
+        check(&["t", "-l{lr}:{x}", "{opt}"], &["t", "-l0.5:128", "a \"b\" {lr}"]);
+        check(&["t", "{job_dir}/out", "{\"a\": {trial_id}}"], &["t", "/jobs/3/out", "{\"a\": 3}"]);
+    }
+
+    #[test]
+    fn the_environment_is_the_service_s() {
+        let trial = TrialContext {
+            job_id: "job_1",
+            trial: TrialId::after(0),
+            trial_dir: "/jobs/1",
+            params: &Assignment::default(),
+            metric_tag: &Tag::from("m"),
+            training_input: &json!({"scaleTier": "BASIC", "hyperparameters": {"maxTrials": 3, "params": [{"minValue": 1}]}}),
+            metrics_file: "/jobs/1/.hptune/output.metrics",
+        };
+        let variables: std::collections::BTreeMap<String, String> = environment(&trial).into_iter().collect();
+        let tf_config: Json = serde_json::from_str(&variables["TF_CONFIG"]).expect("it is JSON");
+        assert_eq!(
+            tf_config,
+            json!({
+                "cluster": {}, "task": {"index": 0, "trial": "1"}, "environment": "cloud",
+                "job": {"scale_tier": "BASIC", "hyperparameters": {"max_trials": 3, "params": [{"min_value": 1}]}},
+            })
+        );
+        assert_eq!(variables["CLOUD_ML_JOB_ID"], "job_1");
+        assert_eq!(variables["CLOUD_ML_TRIAL_ID"], "1");
+        assert_eq!(variables["CLOUD_ML_HP_METRIC_FILE"], "/jobs/1/.hptune/output.metrics");
+        assert_eq!(variables["HPTUNE_JOB_DIR"], "/jobs/1");
+    }
+}

@@ -1,0 +1,130 @@
+//! What a tuning job is: its specification, its search space, its trials and its result.
+//!
+//! Layer 7: may import layers 0 and 4 and its own siblings ([`crate::suggest`], [`crate::stop`],
+//! [`crate::controller`]). Pure; it knows no protobuf and no event file.
+
+pub mod config;
+mod curve;
+mod document;
+pub mod launch;
+mod output;
+mod space;
+mod trial;
+
+use crate::units::Tag;
+
+pub use config::{Config, Problem, Severity};
+pub use curve::{Curve, Measurement};
+pub use output::{
+    HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,
+};
+pub use space::{Assignment, Domain, ParamValue, Parameter, Scale, Space};
+pub use trial::{Exit, Outcome, Purpose, Stage, StopReason, Trial};
+
+/// Which way the metric is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Goal {
+    /// Larger is better.
+    #[default]
+    Maximize,
+    /// Smaller is better.
+    Minimize,
+}
+
+impl Goal {
+    /// Whether `a` is strictly better than `b`. NaN is never better; anything finite is better than
+    /// what is not.
+    #[must_use]
+    pub fn is_better(self, a: f64, b: f64) -> bool {
+        match (a.is_finite(), b.is_finite()) {
+            (false, _) => false,
+            (true, false) => true,
+            (true, true) => match self {
+                Self::Maximize => a > b,
+                Self::Minimize => a < b,
+            },
+        }
+    }
+
+    /// The name in a configuration file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Maximize => "MAXIMIZE",
+            Self::Minimize => "MINIMIZE",
+        }
+    }
+}
+
+/// Which of a trial's values is its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reduce {
+    /// The value at the last step, as the service takes it.
+    #[default]
+    Last,
+    /// The best finite value at any step.
+    Best,
+}
+
+/// How the next trial's parameters are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// The default of the service.
+    #[default]
+    Unspecified,
+    /// Every combination in turn.
+    Grid,
+    /// Independent draws.
+    Random,
+}
+
+impl Algorithm {
+    /// The name in a configuration file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "ALGORITHM_UNSPECIFIED",
+            Self::Grid => "GRID_SEARCH",
+            Self::Random => "RANDOM_SEARCH",
+        }
+    }
+}
+
+/// When a trial is given up before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlyStopping {
+    /// Never.
+    None,
+    /// By the median of the finished trials' running averages; see [`crate::stop::MedianRule`].
+    Median {
+        /// No trial is stopped before this step.
+        min_steps: i64,
+        /// No trial is stopped before so many others have finished, 1 or more.
+        min_trials: u32,
+    },
+}
+
+/// What is tuned, how long, and by which rules.
+#[derive(Debug, Clone)]
+pub struct StudySpec {
+    /// Which way the metric is better.
+    pub goal: Goal,
+    /// The objective's tag, compared whole.
+    pub metric_tag: Tag,
+    /// How many trials there are, 1 or more.
+    pub max_trials: u32,
+    /// How many run at once at most, 1 or more.
+    pub max_parallel_trials: u32,
+    /// The job fails when so many trials have failed; 0 means never for that alone.
+    pub max_failed_trials: u32,
+    /// The search algorithm.
+    pub algorithm: Algorithm,
+    /// The early-stopping rule.
+    pub early_stopping: EarlyStopping,
+    /// Which value of a trial is its result.
+    pub reduce: Reduce,
+    /// The search space.
+    pub space: Space,
+    /// Makes the suggestions repeatable: same seed, same results, same suggestions.
+    pub seed: u64,
+}

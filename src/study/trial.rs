@@ -1,0 +1,239 @@
+//! One trial, from its suggestion to its one final state.
+//!
+//! ```text
+//!   Suggested ──▶ Running ──▶ Stopping ──▶ Killing
+//!       │                        │   grace    │
+//!       │       a decision, or   │   is over  │
+//!       │       its own end      ▼            ▼  its process tree is gone and its files are read
+//!       └──────────────────▶ Ended(outcome) ◀─┘
+//!  it could not be started
+//! ```
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Assignment, Curve, Goal, Measurement, Reduce};
+use crate::units::{Step, TrialId, shortest};
+
+/// A trial of a study.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Its number.
+    pub id: TrialId,
+    /// Its parameters.
+    pub params: Assignment,
+    /// Where it stands.
+    pub stage: Stage,
+    /// What it has reported.
+    pub curve: Curve,
+    /// When it was started.
+    pub started_at: Option<Timestamp>,
+    /// When its processes were gone and its files read.
+    pub ended_at: Option<Timestamp>,
+    /// Why it was stopped early, where it was.
+    pub stop: Option<StopReason>,
+}
+
+/// Where a trial stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    /// It has parameters and is about to start.
+    Suggested,
+    /// Its process runs.
+    Running,
+    /// It was told to stop; it is killed at this time.
+    Stopping(Timestamp, Purpose),
+    /// It was killed; so again at this time, should it still be there.
+    Killing(Timestamp, Purpose),
+    /// It is over.
+    Ended(Outcome),
+}
+
+/// Why a trial is being stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The early-stopping rule gave it up.
+    EarlyStop,
+    /// The job is cancelled or has failed.
+    Cancel,
+    /// Its main process has ended by itself, in this way; what is left of its tree goes too.
+    Leave(Exit),
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => {
+                let name = match signal {
+                    4 => " (SIGILL)",
+                    6 => " (SIGABRT)",
+                    7 => " (SIGBUS)",
+                    8 => " (SIGFPE)",
+                    9 => " (SIGKILL: often the kernel's answer to too little memory)",
+                    11 => " (SIGSEGV)",
+                    15 => " (SIGTERM)",
+                    _ => "",
+                };
+                write!(f, "killed by signal {signal}{name}")
+            }
+        }
+    }
+}
+
+/// The one final state of a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ended by itself with a finite result.
+    Succeeded,
+    /// It was given up early, with a finite result so far.
+    StoppedEarly,
+    /// Its trainer failed.
+    Failed(Exit),
+    /// Its trainer could not be started.
+    NotStarted(String),
+    /// Its result is NaN or infinite.
+    Infeasible,
+    /// It ended well but no value of the objective was found.
+    NoMetric,
+    /// The job ended before it did.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The state in the service's terms.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Succeeded | Self::StoppedEarly => "SUCCEEDED",
+            Self::Failed(_) | Self::NotStarted(_) | Self::Infeasible | Self::NoMetric => "FAILED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Whether it gave a result that can be the best.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.state() == "SUCCEEDED"
+    }
+
+    /// Whether it counts as a failed trial.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.state() == "FAILED"
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Succeeded => f.write_str("succeeded"),
+            Self::StoppedEarly => f.write_str("stopped early"),
+            Self::Failed(exit) => write!(f, "failed: {exit}"),
+            Self::NotStarted(why) => write!(f, "not started: {why}"),
+            Self::Infeasible => f.write_str("infeasible: its result is not finite"),
+            Self::NoMetric => f.write_str("failed: no value of the metric was found"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// Why a trial was stopped early, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub enum StopReason {
+    /// The median rule; see [`crate::stop::MedianRule`].
+    Median {
+        /// The trial's last step.
+        step: i64,
+        /// Its best value up to then.
+        best: f64,
+        /// The median of the others' running averages up to that step.
+        median: f64,
+        /// How many others there were.
+        n_trials: u32,
+    },
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Median { step, best, median, n_trials } => write!(
+                f,
+                "best value {} up to step {step} is worse than {}, the median of {n_trials} finished trials' averages",
+                shortest(round_for_reading(*best)),
+                shortest(round_for_reading(*median)),
+            ),
+        }
+    }
+}
+
+/// Five significant digits.
+fn round_for_reading(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
+}
+
+impl Trial {
+    /// A trial that has parameters and nothing else.
+    #[must_use]
+    pub fn suggested(id: TrialId, params: Assignment) -> Self {
+        let stage = Stage::Suggested;
+        Self { id, params, stage, curve: Curve::default(), started_at: None, ended_at: None, stop: None }
+    }
+
+    /// Whether it may have processes: it holds a slot.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.outcome().is_none()
+    }
+
+    /// Its final state, once it has one.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.stage {
+            Stage::Ended(outcome) => Some(outcome),
+            Stage::Suggested | Stage::Running | Stage::Stopping(..) | Stage::Killing(..) => None,
+        }
+    }
+
+    /// Its result so far: the value at the last step, or the best one.
+    #[must_use]
+    pub fn result(&self, goal: Goal, reduce: Reduce) -> Option<&Measurement> {
+        match reduce {
+            Reduce::Last => self.curve.last(),
+            Reduce::Best => self.curve.best(goal).or(self.curve.last()),
+        }
+    }
+
+    /// Its result, once it is over; a failed trial keeps what it reported.
+    #[must_use]
+    pub fn final_measurement(&self, goal: Goal, reduce: Reduce) -> Option<&Measurement> {
+        self.outcome()?;
+        self.result(goal, reduce)
+    }
+
+    /// The seconds from its start to its end.
+    #[must_use]
+    pub fn duration_s(&self) -> Option<f64> {
+        Some(self.ended_at?.duration_since(self.started_at?).as_secs_f64())
+    }
+
+    /// Its last step, where it has reported one.
+    #[must_use]
+    pub fn last_step(&self) -> Option<Step> {
+        self.curve.last().map(|m| m.step)
+    }
+}

@@ -1,0 +1,82 @@
+//! Independent draws.
+
+use std::collections::BTreeSet;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::Suggest;
+use crate::limits::MAX_REDRAWS;
+use crate::study::{Assignment, StudySpec, Trial};
+
+/// Draws every parameter uniformly on its scale. In a finite space no combination comes twice, and
+/// the search ends when all have come.
+///
+/// Each trial has its own generator, made of the seed and the trial's number, so that a suggestion
+/// does not depend on how many numbers earlier ones took.
+#[derive(Debug)]
+pub struct RandomSearch;
+
+impl Suggest for RandomSearch {
+    fn suggest(&mut self, spec: &StudySpec, trials: &[Trial]) -> Option<Assignment> {
+        let mut generator = ChaCha8Rng::seed_from_u64(spec.seed);
+        generator.set_stream(trials.len() as u64 + 1);
+        let mut draw = || spec.space.assign(|domain| domain.at(unit(&mut generator)));
+        let Some(size) = spec.space.size() else { return Some(draw()) };
+        let tried: BTreeSet<String> = trials.iter().map(|trial| trial.params.to_string()).collect();
+        let is_new = |point: &Assignment| !tried.contains(&point.to_string());
+        if let Some(point) = std::iter::repeat_with(&mut draw).take(MAX_REDRAWS as usize).find(is_new) {
+            return Some(point);
+        }
+        // Nearly everything was tried: the first that was not, in order.
+        (0..size.min(trials.len() as u64 + 1)).filter_map(|n| spec.space.nth(n)).find(is_new)
+    }
+}
+
+/// A number in [0, 1): the upper 53 bits of a draw, the same on every machine.
+fn unit(generator: &mut impl Rng) -> f64 {
+    (generator.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::config::tests::spec;
+    use crate::units::TrialId;
+
+    fn run(spec: &StudySpec, n: u32) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for i in 0..n {
+            let Some(point) = RandomSearch.suggest(spec, &trials) else { break };
+            assert!(spec.space.contains(&point), "{point}");
+            trials.push(Trial::suggested(TrialId::after(i), point));
+        }
+        trials
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_points_and_another_seed_others() {
+        let mut spec =
+            spec("{maxTrials: 9, params: [{parameterName: a, type: DOUBLE, minValue: 0, maxValue: 1}]}");
+        let points =
+            |spec: &StudySpec| -> Vec<String> { run(spec, 9).iter().map(|t| t.params.to_string()).collect() };
+        spec.seed = 1;
+        let first = points(&spec);
+        assert_eq!(first, points(&spec));
+        assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 9);
+        spec.seed = 2;
+        assert_ne!(first, points(&spec));
+    }
+
+    #[test]
+    fn a_finite_space_is_drawn_without_repetition_and_then_it_ends() {
+        let spec = spec(
+            "{maxTrials: 999, params: [\
+             {parameterName: a, type: INTEGER, minValue: 1, maxValue: 20},\
+             {parameterName: b, type: DISCRETE, discreteValues: [1, 2, 4]}]}",
+        );
+        let trials = run(&spec, 999);
+        let points: BTreeSet<String> = trials.iter().map(|t| t.params.to_string()).collect();
+        assert_eq!((trials.len(), points.len()), (60, 60));
+    }
+}

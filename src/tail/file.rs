@@ -1,0 +1,137 @@
+//! One followed file: how far it is read, and whether it is still the same.
+
+use super::hypertune::HypertuneFile;
+use super::ingest::Ingest;
+use super::{AtEnd, Found, HYPERTUNE_METRICS_PATH, Listed, run_of};
+use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES};
+use crate::series::WriterId;
+use crate::units::RunName;
+
+/// A followed file.
+pub(super) struct File {
+    pub(super) path: String,
+    pub(super) run: RunName,
+    pub(super) writer: WriterId,
+    pub(super) reader: Reader,
+    /// Where the next read starts.
+    pub(super) offset_bytes: u64,
+    /// The first bytes, as far as they are read: what tells a file that grew from another one that
+    /// took its place, its inode, or its name.
+    pub(super) head: Vec<u8>,
+    /// The first bytes are to be compared before more is read.
+    pub(super) is_checking: bool,
+    /// Size and time of the last listing; `None` asks for another read.
+    pub(super) seen: Option<(u64, i128)>,
+    pub(super) is_queued: bool,
+    pub(super) is_failing: bool,
+}
+
+/// What its bytes are read as.
+pub(super) enum Reader {
+    Events(Box<Ingest>),
+    Hypertune(HypertuneFile),
+}
+
+impl File {
+    pub(super) fn new(path: &str, next_writer: &mut u32) -> Self {
+        let reader = if path == HYPERTUNE_METRICS_PATH {
+            Reader::Hypertune(HypertuneFile::default())
+        } else {
+            Reader::Events(Box::default())
+        };
+        Self {
+            path: path.to_owned(),
+            run: run_of(path),
+            writer: new_writer(next_writer),
+            reader,
+            offset_bytes: 0,
+            head: Vec::new(),
+            is_checking: false,
+            seen: None,
+            is_queued: false,
+            is_failing: false,
+        }
+    }
+
+    /// Compares a listing with what was read, and prepares to read what is new.
+    pub(super) fn wants_read(
+        &mut self,
+        listed: &Listed,
+        next_writer: &mut u32,
+        found: &mut dyn FnMut(Found<'_>),
+    ) -> bool {
+        if self.path != listed.path {
+            self.path.clone_from(&listed.path);
+            self.run = run_of(&listed.path);
+        }
+        let is_changed =
+            self.seen.replace((listed.bytes, listed.modified_ns)) != Some((listed.bytes, listed.modified_ns));
+        match &mut self.reader {
+            Reader::Hypertune(file) => {
+                if is_changed {
+                    self.offset_bytes = 0;
+                    file.rewind();
+                }
+                is_changed
+            }
+            Reader::Events(ingest) => {
+                if listed.bytes < self.offset_bytes {
+                    self.start_over(next_writer, found);
+                    return listed.bytes > 0;
+                }
+                if is_changed {
+                    self.is_checking = !self.head.is_empty();
+                    // What is not a whole record yet may have been a hole, and be filled in by now.
+                    let resume = ingest.resume_offset();
+                    if resume < self.offset_bytes && listed.bytes.saturating_sub(resume) <= HEAL_WINDOW_BYTES
+                    {
+                        ingest.read_again();
+                        self.offset_bytes = resume;
+                    }
+                }
+                self.is_checking || listed.bytes > self.offset_bytes
+            }
+        }
+    }
+
+    /// Forgets what was read: another file stands here.
+    pub(super) fn start_over(&mut self, next_writer: &mut u32, found: &mut dyn FnMut(Found<'_>)) {
+        found(Found::Rewritten { path: &self.path });
+        self.reader = Reader::Events(Box::default());
+        self.writer = new_writer(next_writer);
+        self.offset_bytes = 0;
+        self.head.clear();
+        self.is_checking = false;
+    }
+
+    pub(super) fn take_bytes(&mut self, bytes: &[u8], at_end: AtEnd, found: &mut dyn FnMut(Found<'_>)) {
+        self.offset_bytes += bytes.len() as u64;
+        let (run, path, writer) = (&self.run, &*self.path, self.writer);
+        match &mut self.reader {
+            Reader::Events(ingest) => {
+                ingest.feed(bytes, &mut |started, ingested| {
+                    found(Found::Event { run, path, writer, started, ingested });
+                });
+                if self.offset_bytes == bytes.len() as u64 {
+                    // Only what is told of: a hole behind it may still be filled in.
+                    let told = usize::try_from(ingest.resume_offset()).unwrap_or(HEAD_BYTES);
+                    self.head = bytes.iter().take(told.min(HEAD_BYTES)).copied().collect();
+                }
+            }
+            Reader::Hypertune(file) => {
+                file.feed(bytes);
+                if at_end == AtEnd::Yes {
+                    for entry in file.take_new() {
+                        found(Found::Hypertune { writer, entry });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn new_writer(next_writer: &mut u32) -> WriterId {
+    let writer = WriterId(*next_writer);
+    *next_writer += 1;
+    writer
+}

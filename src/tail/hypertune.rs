@@ -1,0 +1,134 @@
+//! The metrics file of the cloudml-hypertune package.
+//!
+//! At each report the package writes the whole file anew: one JSON object a line, the last 100
+//! reports, every value as a string, the metric under its own tag as the key. Source:
+//! GoogleCloudPlatform/cloudml-hypertune, `hypertune/hypertune.py`.
+
+use serde_json::{Map, Value};
+
+use crate::limits::MAX_HYPERTUNE_FILE_BYTES;
+use crate::units::{MetricValue, Step, WallTime};
+
+/// The keys of a line that are not the metric's tag.
+const OTHER_KEYS: [&str; 4] = ["timestamp", "trial", "global_step", "checkpoint_path"];
+
+/// One report of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HypertuneEntry {
+    /// The metric's tag.
+    pub tag: String,
+    /// The global step; 0 where the trainer gave none.
+    pub step: Step,
+    /// The trainer's clock at the report.
+    pub wall_time: WallTime,
+    /// The value.
+    pub value: MetricValue,
+}
+
+/// Reads the file again and again and tells its new entries.
+#[derive(Debug, Default)]
+pub struct HypertuneFile {
+    bytes: Vec<u8>,
+    /// The whole lines of the reading before.
+    told: Vec<Vec<u8>>,
+}
+
+impl HypertuneFile {
+    /// The next bytes are those at the start of the file.
+    pub fn rewind(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Takes the next bytes. What lies beyond the cap is left out: the newest lines are first to go
+    /// only in a file forty times the size that the package can write.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let room = (MAX_HYPERTUNE_FILE_BYTES as usize).saturating_sub(self.bytes.len());
+        self.bytes.extend(bytes.iter().take(room));
+    }
+
+    /// The entries that were not told before, oldest first. A line that is cut off, because the file
+    /// was read while it was written, is left for the next reading.
+    pub fn take_new(&mut self) -> Vec<HypertuneEntry> {
+        let lines = self.bytes.split(|byte| *byte == b'\n').filter(|line| parse(line).is_some());
+        let lines: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
+        self.bytes.clear();
+        // Old lines leave at the front, new ones come at the end; clocks may be set back meanwhile.
+        let first = lines.first().and_then(|first| self.told.iter().position(|line| line == first));
+        let n_known = first.map_or(0, |first| self.told.len() - first);
+        let new: Vec<HypertuneEntry> = lines.iter().skip(n_known).filter_map(|line| parse(line)).collect();
+        if !new.is_empty() {
+            self.told = lines;
+        }
+        new
+    }
+}
+
+fn parse(line: &[u8]) -> Option<HypertuneEntry> {
+    let object: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    let (tag, value) = object.iter().find(|(key, _)| !OTHER_KEYS.contains(&key.as_str()))?;
+    let step = object.get("global_step").and_then(number).unwrap_or(0.0);
+    Some(HypertuneEntry {
+        tag: tag.clone(),
+        step: Step(step as i64),
+        wall_time: WallTime(object.get("timestamp").and_then(number)?),
+        value: MetricValue::F64(number(value)?),
+    })
+}
+
+/// A number, or a string that spells one as Python does (`nan` and `inf` too).
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(n) => n.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(timestamp: f64, step: i64, value: &str) -> String {
+        format!(
+            "{{\"checkpoint_path\": \"\", \"global_step\": \"{step}\", \"my/metric\": \"{value}\", \
+             \"timestamp\": {timestamp}, \"trial\": \"1\"}}\n"
+        )
+    }
+
+    fn read(file: &mut HypertuneFile, text: &str) -> Vec<(i64, String)> {
+        file.rewind();
+        file.feed(text.as_bytes());
+        file.take_new().into_iter().map(|e| (e.step.0, e.value.to_string())).collect()
+    }
+
+    #[test]
+    fn each_entry_is_told_once_whenever_the_file_is_read() {
+        let mut file = HypertuneFile::default();
+        let text = [line(1.5, 10, "0.25"), line(2.5, 20, "nan"), line(3.5, 30, "inf")].concat();
+        assert_eq!(read(&mut file, &line(1.5, 10, "0.25")), [(10, "0.25".into())]);
+        assert_eq!(read(&mut file, &text[..text.len() - 9]), [(20, "NaN".into())], "the last line is cut");
+        assert_eq!(read(&mut file, ""), [], "the file is being written anew");
+        assert_eq!(read(&mut file, &text), [(30, "inf".into())]);
+        assert_eq!(read(&mut file, &text), []);
+    }
+
+    #[test]
+    fn entries_that_left_the_file_do_not_matter() {
+        let mut file = HypertuneFile::default();
+        read(&mut file, &line(1.0, 0, "1"));
+        let later = [line(2.0, 0, "2"), line(3.0, 0, "3")].concat();
+        assert_eq!(read(&mut file, &later), [(0, "2".into()), (0, "3".into())]);
+        let moved = [line(3.0, 0, "3"), line(4.0, 0, "4")].concat();
+        assert_eq!(read(&mut file, &moved), [(0, "4".into())]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_loses_nothing() {
+        let mut file = HypertuneFile::default();
+        read(&mut file, &line(100.0, 0, "1"));
+        let later = [line(100.0, 0, "1"), line(7.0, 1, "2")].concat();
+        assert_eq!(read(&mut file, &later), [(1, "2".into())]);
+        assert_eq!(read(&mut file, &line(100.0, 0, "1")), [], "it is being written anew");
+        assert_eq!(read(&mut file, &later), []);
+    }
+}

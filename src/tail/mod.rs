@@ -1,0 +1,523 @@
+//! Which file to look at and which bytes to read next, and what they say.
+//!
+//! Layer 5: may import layers 0 to 4. It decides and does no IO: the edge lists directories and
+//! reads bytes as [`Tail::poll_action`] asks, and hands in the time.
+
+mod file;
+mod gather;
+mod hypertune;
+mod ingest;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::limits::{LIST_SHARE, MAX_FILES_FOLLOWED, MIN_LIST_INTERVAL, POLL_INTERVAL, READ_CHUNK_BYTES};
+use crate::series::WriterId;
+use crate::units::{RunName, WallTime};
+
+use file::{File, Reader};
+pub use gather::{Gather, Seen};
+pub use hypertune::{HypertuneEntry, HypertuneFile};
+pub use ingest::{Ingest, Ingested, Sink};
+
+/// Where the cloudml-hypertune package is told to write, relative to a trial's directory.
+pub const HYPERTUNE_METRICS_PATH: &str = ".hptune/output.metrics";
+
+/// What tells a file from another, whatever its name: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// The device that holds it.
+    pub device: u64,
+    /// Its inode there.
+    pub inode: u64,
+}
+
+/// A file as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its path below the root, `/` between the parts.
+    pub path: String,
+    /// Its identity.
+    pub id: FileId,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was last written, in nanoseconds since the Unix epoch; only compared for change.
+    pub modified_ns: i128,
+}
+
+/// What the edge shall do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// List every file below the root whose name [`is_followed`] takes, and hand it to
+    /// [`Tail::handle_listing`].
+    List,
+    /// Read a piece of a file from an offset, of no more than some bytes, and hand it to
+    /// [`Tail::handle_read`].
+    Read {
+        /// Which file.
+        id: FileId,
+        /// Where it is, below the root.
+        path: String,
+        /// From which byte on.
+        offset_bytes: u64,
+        /// How much at most.
+        at_most_bytes: usize,
+    },
+    /// Nothing to do until then, unless a change is noticed earlier ([`Tail::wake`]).
+    Wait(Timestamp),
+}
+
+/// Whether a read reached the end of its file, as it was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtEnd {
+    /// It did.
+    Yes,
+    /// There may be more.
+    No,
+}
+
+/// What following a directory brings to light, in the order of each file.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// A file that was not there before.
+    File {
+        /// The directory of the file.
+        run: &'a RunName,
+        /// Its path below the root.
+        path: &'a str,
+    },
+    /// Something that an event file says.
+    Event {
+        /// The directory of the file.
+        run: &'a RunName,
+        /// Its path below the root.
+        path: &'a str,
+        /// The file.
+        writer: WriterId,
+        /// The clock at the file's first event.
+        started: WallTime,
+        /// What it says.
+        ingested: Ingested<'a>,
+    },
+    /// An entry of the cloudml-hypertune metrics file.
+    Hypertune {
+        /// The file.
+        writer: WriterId,
+        /// The entry.
+        entry: HypertuneEntry,
+    },
+    /// A file could not be read; told once until it can be read again.
+    Unreadable {
+        /// Its path below the root.
+        path: &'a str,
+        /// What the system said.
+        error: String,
+    },
+    /// A file became shorter than what was read of it, or begins with other bytes: it is read anew
+    /// from its start.
+    Rewritten {
+        /// Its path below the root.
+        path: &'a str,
+    },
+    /// More files than [`MAX_FILES_FOLLOWED`]: this one and later ones are not followed.
+    TooManyFiles {
+        /// The first path that is left out.
+        path: &'a str,
+    },
+}
+
+/// Follows all event files below one root, and the cloudml-hypertune file, for as long as asked.
+pub struct Tail {
+    files: BTreeMap<FileId, File>,
+    to_read: VecDeque<FileId>,
+    list_at: Timestamp,
+    /// The soonest time for a listing that is asked for early.
+    rest_until: Timestamp,
+    next_writer: u32,
+    is_full: bool,
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tail").field("n_files", &self.files.len()).field("list_at", &self.list_at).finish()
+    }
+}
+
+/// Whether a file of this path below the root is followed: an event file by TensorFlow's naming
+/// (`tfevents` in its name), or the cloudml-hypertune metrics file.
+///
+/// A profiler's marker and SageMaker's upload marker have such names but are no event files.
+#[must_use]
+pub fn is_followed(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    path == HYPERTUNE_METRICS_PATH
+        || (name.contains("tfevents")
+            && !name.ends_with(".profile-empty")
+            && !name.ends_with(".sagemaker-uploaded"))
+}
+
+impl Tail {
+    /// Follows from `now` on; the first action is to list.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            files: BTreeMap::new(),
+            to_read: VecDeque::new(),
+            list_at: now,
+            rest_until: now,
+            next_writer: 0,
+            is_full: false,
+        }
+    }
+
+    /// What to do at `now`.
+    pub fn poll_action(&mut self, now: Timestamp) -> Action {
+        while let Some(id) = self.to_read.front() {
+            if let Some(file) = self.files.get(id) {
+                let (offset_bytes, at_most_bytes) = if file.is_checking {
+                    (0, file.head.len())
+                } else {
+                    (file.offset_bytes, READ_CHUNK_BYTES)
+                };
+                return Action::Read { id: *id, path: file.path.clone(), offset_bytes, at_most_bytes };
+            }
+            self.to_read.pop_front();
+        }
+        if now >= self.list_at { Action::List } else { Action::Wait(self.list_at) }
+    }
+
+    /// Asks for a listing soon: something is said to have changed. A stream of changes does not make
+    /// a stream of listings.
+    pub fn wake(&mut self, now: Timestamp) {
+        self.list_at = self.list_at.min(self.rest_until.max(now));
+    }
+
+    /// Asks for a listing at once, whatever the last one was.
+    pub fn list_now(&mut self, now: Timestamp) {
+        self.list_at = now;
+    }
+
+    /// Takes it that any file may have changed, whatever its size and time say.
+    pub fn distrust(&mut self) {
+        for file in self.files.values_mut() {
+            file.seen = None;
+        }
+    }
+
+    /// Takes a listing of everything below the root, and how long it took. A file that is gone keeps
+    /// its points.
+    pub fn handle_listing(
+        &mut self,
+        now: Timestamp,
+        took: Duration,
+        listing: Vec<Listed>,
+        found: &mut dyn FnMut(Found<'_>),
+    ) {
+        let rest = took.saturating_mul(LIST_SHARE);
+        let after = |wait: Duration| now.checked_add(wait.max(rest)).unwrap_or(Timestamp::MAX);
+        self.rest_until = after(MIN_LIST_INTERVAL);
+        self.list_at = after(POLL_INTERVAL);
+        for listed in listing {
+            if !self.files.contains_key(&listed.id) && self.files.len() >= MAX_FILES_FOLLOWED {
+                if !std::mem::replace(&mut self.is_full, true) {
+                    found(Found::TooManyFiles { path: &listed.path });
+                }
+                continue;
+            }
+            let next_writer = &mut self.next_writer;
+            let file = self.files.entry(listed.id).or_insert_with(|| {
+                let file = File::new(&listed.path, next_writer);
+                found(Found::File { run: &file.run, path: &file.path });
+                file
+            });
+            if file.wants_read(&listed, next_writer, found) && !file.is_queued {
+                file.is_queued = true;
+                self.to_read.push_back(listed.id);
+            }
+        }
+    }
+
+    /// Takes what a read gave: `bytes` of the file from the offset that was asked for, and whether
+    /// they are fewer than was asked for, the file ending there for now; or the system's words for why it could not be read, upon which
+    /// it is tried again at the next listing.
+    pub fn handle_read(
+        &mut self,
+        id: FileId,
+        read: Result<(&[u8], AtEnd), String>,
+        found: &mut dyn FnMut(Found<'_>),
+    ) {
+        let Some(file) = self.files.get_mut(&id) else { return };
+        let is_done = match read {
+            Ok((bytes, _)) if file.is_checking => {
+                file.is_failing = false;
+                file.is_checking = false;
+                if bytes != file.head {
+                    file.start_over(&mut self.next_writer, found);
+                }
+                false
+            }
+            Ok((bytes, at_end)) => {
+                file.is_failing = false;
+                file.take_bytes(bytes, at_end, found);
+                at_end == AtEnd::Yes
+            }
+            Err(error) => {
+                file.seen = None;
+                if !std::mem::replace(&mut file.is_failing, true) {
+                    found(Found::Unreadable { path: &file.path, error });
+                }
+                true
+            }
+        };
+        if is_done {
+            file.is_queued = false;
+            if self.to_read.front() == Some(&id) {
+                self.to_read.pop_front();
+            }
+        }
+    }
+
+    /// Takes it that nothing more will be written: what never became a record is told as damage.
+    pub fn finish(&mut self, found: &mut dyn FnMut(Found<'_>)) {
+        for file in self.files.values_mut() {
+            if let Reader::Events(ingest) = &mut file.reader {
+                let (run, path, writer) = (&file.run, &*file.path, file.writer);
+                ingest.finish(&mut |started, ingested| {
+                    found(Found::Event { run, path, writer, started, ingested });
+                });
+            }
+        }
+    }
+}
+
+/// The run that a file belongs to: its directory below the root.
+#[must_use]
+pub fn run_of(path: &str) -> RunName {
+    path.rsplit_once('/').map_or_else(RunName::root, |(directory, _)| RunName::from(directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event;
+    use crate::scalar::Content;
+    use crate::tfrecord;
+    use crate::units::{Step, WallTime};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// A directory in memory, and what following it gave.
+    struct World {
+        files: Vec<(String, u64, Vec<u8>, i128)>,
+        tail: Tail,
+        steps: Vec<(String, i64)>,
+        other: Vec<String>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self { files: Vec::new(), tail: Tail::new(NOW), steps: Vec::new(), other: Vec::new() }
+        }
+
+        /// A world in which a file with inode 1 and steps 0 to 2 has been followed.
+        fn with_followed_file() -> Self {
+            let mut world = Self::new();
+            world.write("x.tfevents.1", 1, &records(0..3));
+            world.expect(&[(".", 0), (".", 1), (".", 2)]);
+            world
+        }
+
+        /// Puts `bytes` at `path`, as the file with this inode.
+        fn write(&mut self, path: &str, inode: u64, bytes: &[u8]) {
+            let modified = self.files.iter().map(|f| f.3).max().unwrap_or(0) + 1;
+            self.files.retain(|f| f.0 != path);
+            self.files.push((path.to_owned(), inode, bytes.to_vec(), modified));
+        }
+
+        /// Lists and reads until nothing is left to do.
+        fn follow(&mut self) {
+            let Self { files, tail, steps, other } = self;
+            let mut found = |found: Found<'_>| match found {
+                Found::Event {
+                    run,
+                    ingested: Ingested::Value { step, content: Content::Scalar(_), .. },
+                    ..
+                } => {
+                    steps.push((run.to_string(), step.0));
+                }
+                Found::Event { ingested: Ingested::Opened { .. }, .. } | Found::File { .. } => {}
+                found => other.push(format!("{found:?}")),
+            };
+            tail.list_now(NOW);
+            loop {
+                match tail.poll_action(NOW) {
+                    Action::List => {
+                        let listing = files
+                            .iter()
+                            .map(|(path, inode, bytes, modified)| Listed {
+                                path: path.clone(),
+                                id: FileId { device: 0, inode: *inode },
+                                bytes: bytes.len() as u64,
+                                modified_ns: *modified,
+                            })
+                            .collect();
+                        tail.handle_listing(NOW, Duration::ZERO, listing, &mut found);
+                    }
+                    Action::Read { id, offset_bytes, at_most_bytes, .. } => {
+                        let bytes = &files.iter().find(|f| f.1 == id.inode).expect("it was listed").2;
+                        let offset = usize::try_from(offset_bytes).expect("it is small");
+                        // Pieces of 70 bytes: more than the head, less than two records.
+                        let piece = &bytes[offset..bytes.len().min(offset + at_most_bytes.min(70))];
+                        let at_end = if offset + piece.len() == bytes.len() { AtEnd::Yes } else { AtEnd::No };
+                        tail.handle_read(id, Ok((piece, at_end)), &mut found);
+                    }
+                    Action::Wait(_) => break,
+                }
+            }
+        }
+
+        #[track_caller]
+        fn expect(&mut self, steps: &[(&str, i64)]) {
+            self.follow();
+            let got: Vec<(String, i64)> = std::mem::take(&mut self.steps);
+            let want: Vec<(String, i64)> =
+                steps.iter().map(|(run, step)| ((*run).to_owned(), *step)).collect();
+            assert_eq!(got, want);
+        }
+    }
+
+    fn records(steps: impl IntoIterator<Item = i64>) -> Vec<u8> {
+        records_made_at(1.0, steps)
+    }
+
+    fn records_made_at(made_at: f64, steps: impl IntoIterator<Item = i64>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        tfrecord::encode(&event::encode_file_version(WallTime(made_at), "test"), &mut bytes);
+        for step in steps {
+            let event = event::encode_scalars(WallTime(step as f64), Step(step), &[("m", 0.5)]);
+            tfrecord::encode(&event, &mut bytes);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_growing_file_gives_each_value_once() {
+        let bytes = records(0..3);
+        let mut world = World::new();
+        world.expect(&[]);
+        for cut in 0..bytes.len() {
+            world.write("a/events.tfevents.1", 1, &bytes[..cut]);
+            world.follow();
+        }
+        world.write("a/events.tfevents.1", 1, &bytes);
+        world.expect(&[("a", 0), ("a", 1), ("a", 2)]);
+        world.expect(&[]);
+    }
+
+    #[test]
+    fn files_are_followed_each_on_its_own_and_deep_down() {
+        let mut world = World::new();
+        world.write("x.tfevents.1", 1, &records(0..1));
+        world.write("a/b/c/x.tfevents.1", 2, &records(5..6));
+        world.expect(&[(".", 0), ("a/b/c", 5)]);
+        world.write("x.tfevents.1", 1, &records(0..2));
+        world.expect(&[(".", 1)]);
+    }
+
+    #[test]
+    fn a_hole_of_zeros_that_is_filled_in_later_loses_and_doubles_nothing() {
+        let whole = records(0..4);
+        let cut = records(0..2).len();
+        let mut holed = whole.clone();
+        holed[cut..].fill(0);
+        let mut world = World::new();
+        world.write("x.tfevents.1", 1, &holed);
+        world.expect(&[(".", 0), (".", 1)]);
+        world.write("x.tfevents.1", 1, &whole);
+        world.expect(&[(".", 2), (".", 3)]);
+        assert_eq!(world.other, Vec::<String>::new(), "no damage is told");
+    }
+
+    #[test]
+    fn a_hole_inside_a_record_is_filled_in_too() {
+        let whole = records(0..4);
+        for hole in records(0..2).len()..records(0..3).len() {
+            let mut holed = whole[..records(0..3).len() - 1].to_vec();
+            holed[hole..].fill(0);
+            let mut world = World::new();
+            world.write("x.tfevents.1", 1, &holed);
+            world.expect(&[(".", 0), (".", 1)]);
+            world.write("x.tfevents.1", 1, &whole);
+            world.expect(&[(".", 2), (".", 3)]);
+            assert_eq!(world.other, Vec::<String>::new(), "no damage is told");
+        }
+    }
+
+    #[test]
+    fn a_file_rewritten_in_place_is_read_anew() {
+        let mut world = World::with_followed_file();
+        world.write("x.tfevents.1", 1, &records(7..8));
+        world.expect(&[(".", 7)]);
+        assert_eq!(world.other.len(), 1);
+    }
+
+    #[test]
+    fn a_file_rewritten_in_place_to_a_greater_length_is_read_anew() {
+        let mut world = World::with_followed_file();
+        world.write("x.tfevents.1", 1, &records_made_at(2.0, 5..9));
+        world.expect(&[(".", 5), (".", 6), (".", 7), (".", 8)]);
+        assert_eq!(world.other.len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_took_the_inode_of_another_is_read_from_its_start() {
+        let mut world = World::with_followed_file();
+        world.files.clear();
+        world.write("a/y.tfevents.2", 1, &records_made_at(2.0, 5..9));
+        world.expect(&[("a", 5), ("a", 6), ("a", 7), ("a", 8)]);
+    }
+
+    #[test]
+    fn a_file_that_is_renamed_goes_on() {
+        let mut world = World::with_followed_file();
+        world.files.clear();
+        world.write("a/y.tfevents.2", 1, &records(0..4));
+        world.expect(&[("a", 3)]);
+    }
+
+    #[test]
+    fn an_error_is_told_once_and_the_file_tried_again() {
+        let mut world = World::new();
+        world.write("x.tfevents.1", 1, &records(0..1));
+        let id = FileId { device: 0, inode: 1 };
+        let listed = Listed { path: "x.tfevents.1".into(), id, bytes: 9, modified_ns: 0 };
+        let mut told = 0;
+        for _ in 0..2 {
+            world.tail.handle_listing(NOW, Duration::ZERO, vec![listed.clone()], &mut |_| {});
+            assert!(matches!(world.tail.poll_action(NOW), Action::Read { .. }));
+            world.tail.handle_read(id, Err("stale file handle".into()), &mut |_| told += 1);
+        }
+        assert_eq!(told, 1);
+        world.expect(&[(".", 0)]);
+    }
+
+    #[test]
+    fn only_event_files_are_followed() {
+        #[track_caller]
+        fn check(path: &str, expected: bool) {
+            assert_eq!(is_followed(path), expected, "{path}");
+        }
+        check("events.out.tfevents.1.host", true);
+        check("a/b/events.out.tfevents.1.host.2.0.v2", true);
+        check(HYPERTUNE_METRICS_PATH, true);
+        assert_eq!(run_of(HYPERTUNE_METRICS_PATH).as_str(), crate::scalar::OWN_DIRECTORY);
+        check("output.metrics", false);
+        check("checkpoint", false);
+        check("tfevents/model.ckpt", false);
+        check("events.out.tfevents.1.host.profile-empty", false);
+        check("events.out.tfevents.1.host.sagemaker-uploaded", false);
+    }
+}

@@ -1,0 +1,23 @@
+//! TFRecord framing: bytes to records and back, with both checksums of every record checked.
+//!
+//! Layer 1: may import [`crate::units`] and [`crate::limits`]. It does no IO and knows nothing of
+//! what the records hold.
+//!
+//! A record on disk, all integers little-endian (TensorFlow, `core/lib/io/record_writer.h`):
+//!
+//! ```text
+//! length: u64 │ masked CRC32C of the 8 length bytes: u32 │ data: length bytes │ masked CRC32C of data: u32
+//! ```
+
+pub mod crc;
+mod decoder;
+mod encoder;
+
+pub use decoder::{Damage, DamageKind, Decoded, Decoder, Record};
+pub use encoder::encode;
+
+/// The bytes of a record before its data: the length and its checksum.
+pub const HEADER_BYTES: usize = 12;
+
+/// The bytes of a record after its data: the data's checksum.
+pub const FOOTER_BYTES: usize = 4;

@@ -1,0 +1,281 @@
+//! The field's quantities as types: what a step, a time, a tag, a run, a trial and a value are.
+//!
+//! Layer 0: imports nothing of this crate and does no IO.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+/// A training step as its writer counted it (`Event.step`): dimensionless, usually from 0 upwards.
+/// Nothing in the format forbids negative or falling steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
+pub struct Step(pub i64);
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A writer's clock at an event (`Event.wall_time`), in seconds since the Unix epoch.
+///
+/// Writers put anything here: NaN, 0 and the future all occur. It is shown, kept and used to tell
+/// which writer came later; a value is never dropped for it.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
+pub struct WallTime(pub f64);
+
+/// The name under which a writer files a series of values, such as `eval/accuracy`. Compared whole,
+/// byte for byte. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Tag(Arc<str>);
+
+/// A directory that holds event files, relative to the root that was asked for, with `/` between
+/// its parts; `.` is the root itself. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct RunName(Arc<str>);
+
+macro_rules! name_type {
+    ($name:ident) => {
+        impl $name {
+            /// The name as it was written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(Tag);
+name_type!(RunName);
+
+/// A tag orders as its text does, so that a map of tags is asked by text.
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl RunName {
+    /// The run of the root directory itself.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::from(".")
+    }
+}
+
+/// A trial's number within its job, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrialId(NonZeroU32);
+
+impl TrialId {
+    /// The id of the `n`-th trial of a job, `n` counted from 1; `None` for 0.
+    #[must_use]
+    pub fn new(n: u32) -> Option<Self> {
+        NonZeroU32::new(n).map(Self)
+    }
+
+    /// The id of the trial that follows `n_before` earlier ones.
+    #[must_use]
+    pub fn after(n_before: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(n_before))
+    }
+
+    /// The number itself, 1 or more.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for TrialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Cloud ML Engine and its clients carry trial ids as strings; so does every interface of ours.
+impl Serialize for TrialId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A scalar exactly as its writer stored it: the type is kept, so that an `f32` of 0.1 prints as
+/// `0.1` and a 64-bit integer keeps its last digit.
+#[derive(Debug, Clone, Copy)]
+pub enum MetricValue {
+    /// `simple_value`, or a tensor of float32, float16 or bfloat16 (both widen without loss).
+    F32(f32),
+    /// A tensor of float64.
+    F64(f64),
+    /// A tensor of a signed integer type or of booleans.
+    I64(i64),
+    /// A tensor of an unsigned integer type.
+    U64(u64),
+}
+
+impl MetricValue {
+    /// The value as a 64-bit float. An `f32` goes through its shortest decimal text, so that a
+    /// written 0.1 means 0.1 and not 0.10000000149011612; integers beyond 2^53 round.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::F32(v) if v.is_finite() => v.to_string().parse().unwrap_or(f64::from(v)),
+            Self::F32(_) | Self::F64(_) | Self::I64(_) | Self::U64(_) => self.widen(),
+        }
+    }
+
+    /// The value as a 64-bit float, as it is stored: an `f32` of 0.1 is 0.10000000149011612. For
+    /// comparing; integers beyond 2^53 round.
+    #[must_use]
+    pub fn widen(self) -> f64 {
+        match self {
+            Self::F32(v) => f64::from(v),
+            Self::F64(v) => v,
+            Self::I64(v) => v as f64,
+            Self::U64(v) => v as f64,
+        }
+    }
+
+    /// Whether the value is neither NaN nor an infinity.
+    #[must_use]
+    pub fn is_finite(self) -> bool {
+        match self {
+            Self::F32(v) => v.is_finite(),
+            Self::F64(v) => v.is_finite(),
+            Self::I64(_) | Self::U64(_) => true,
+        }
+    }
+}
+
+/// Equal when type and bits are equal: NaN equals itself, and 0.0 differs from -0.0.
+impl PartialEq for MetricValue {
+    fn eq(&self, other: &Self) -> bool {
+        match (*self, *other) {
+            (Self::F32(a), Self::F32(b)) => a.to_bits() == b.to_bits(),
+            (Self::F64(a), Self::F64(b)) => a.to_bits() == b.to_bits(),
+            (Self::I64(a), Self::I64(b)) => a == b,
+            (Self::U64(a), Self::U64(b)) => a == b,
+            (Self::F32(_) | Self::F64(_) | Self::I64(_) | Self::U64(_), _) => false,
+        }
+    }
+}
+
+/// The shortest text that reads back to the same value in the same type; `NaN`, `inf`, `-inf`.
+impl fmt::Display for MetricValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::F32(v) if is_unwieldy(f64::from(*v)) => write!(f, "{v:e}"),
+            Self::F32(v) => write!(f, "{v}"),
+            Self::F64(v) if is_unwieldy(*v) => write!(f, "{v:e}"),
+            Self::F64(v) => write!(f, "{v}"),
+            Self::I64(v) => write!(f, "{v}"),
+            Self::U64(v) => write!(f, "{v}"),
+        }
+    }
+}
+
+/// As a JSON number where JSON has one; otherwise the strings of proto3's JSON mapping (`"NaN"`,
+/// `"Infinity"`, `"-Infinity"`).
+impl Serialize for MetricValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::F32(_) => json_number(self.as_f64(), serializer),
+            Self::F64(v) => json_number(v, serializer),
+            Self::I64(v) => serializer.serialize_i64(v),
+            Self::U64(v) => serializer.serialize_u64(v),
+        }
+    }
+}
+
+/// Serializes a float as [`MetricValue`] does, for `#[serde(serialize_with)]`.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize_f64<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    json_number(*value, serializer)
+}
+
+fn json_number<S: Serializer>(value: f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.is_finite() {
+        serializer.serialize_f64(value)
+    } else if value.is_nan() {
+        serializer.serialize_str("NaN")
+    } else if value > 0.0 {
+        serializer.serialize_str("Infinity")
+    } else {
+        serializer.serialize_str("-Infinity")
+    }
+}
+
+/// The shortest text that reads back to the same number, whole numbers without `.0`, and an
+/// exponent where plain digits would run long: how a trainer's argument spells a number.
+#[must_use]
+pub fn shortest(value: f64) -> String {
+    MetricValue::F64(value).to_string()
+}
+
+/// Whether plain decimal digits would run to more than about 17 places.
+fn is_unwieldy(value: f64) -> bool {
+    value.is_finite() && value != 0.0 && !(1e-5..1e16).contains(&value.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_prints_as_the_shortest_text_that_reads_back() {
+        #[track_caller]
+        fn check(value: MetricValue, expected: &str) {
+            assert_eq!(value.to_string(), expected);
+        }
+        check(MetricValue::F32(0.1), "0.1");
+        check(MetricValue::F64(1.0 / 3.0), "0.3333333333333333");
+        check(MetricValue::F64(128.0), "128");
+        check(MetricValue::F64(1e-7), "1e-7");
+        check(MetricValue::F64(1e300), "1e300");
+        check(MetricValue::F32(f32::MIN_POSITIVE), "1.1754944e-38");
+        check(MetricValue::I64(i64::MIN), "-9223372036854775808");
+        check(MetricValue::U64(u64::MAX), "18446744073709551615");
+        check(MetricValue::F32(f32::NAN), "NaN");
+        check(MetricValue::F32(f32::NEG_INFINITY), "-inf");
+    }
+
+    #[test]
+    fn json_stays_valid_for_every_value() {
+        #[track_caller]
+        fn check(value: MetricValue, expected: &str) {
+            assert_eq!(serde_json::to_string(&value).expect("it serializes"), expected);
+        }
+        check(MetricValue::F32(0.1), "0.1");
+        check(MetricValue::F64(f64::NAN), "\"NaN\"");
+        check(MetricValue::F32(f32::INFINITY), "\"Infinity\"");
+        check(MetricValue::F64(f64::NEG_INFINITY), "\"-Infinity\"");
+    }
+
+    #[test]
+    fn a_float32_widens_to_the_decimal_that_was_meant() {
+        assert_eq!(MetricValue::F32(0.1).as_f64(), 0.1);
+        assert!(MetricValue::F32(f32::NAN).as_f64().is_nan());
+    }
+}

@@ -1,0 +1,11 @@
+//! Tests of the whole: golden files, simulated jobs, the program with real processes, the layering.
+
+#![expect(clippy::indexing_slicing, reason = "a test that indexes wrongly fails, as it should")]
+
+mod golden;
+mod inputs;
+mod inspect;
+mod layering;
+mod run;
+mod simulation;
+mod support;

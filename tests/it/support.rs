@@ -1,0 +1,111 @@
+//! What the tests of the program share.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hptune::event;
+use hptune::tfrecord;
+use hptune::units::{Step, WallTime};
+use serde_json::Value as Json;
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
+
+pub(crate) fn golden_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden")
+}
+
+/// A directory with a store, in which the program is run.
+pub(crate) struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory") }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a file and gives its path.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.path().join(name);
+        fs::write(&path, content).expect("it is written");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// The program with its store here, in this directory.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env("HPTUNE_STORE", self.path().join("store.db"))
+            .env("TMPDIR", self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&self.command(arguments).output().expect("it runs"))
+    }
+
+    /// A stored job in the service's form.
+    #[track_caller]
+    pub(crate) fn describe(&self, job: &str) -> Json {
+        let ran = self.run(&["jobs", "describe", job, "--json"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        serde_json::from_str(&ran.out).expect("it is JSON")
+    }
+
+    /// How many jobs there are in the store.
+    #[track_caller]
+    pub(crate) fn n_jobs(&self) -> usize {
+        let ran = self.run(&["jobs", "list", "--json"]);
+        let jobs: Json = serde_json::from_str(&ran.out).expect("it is JSON");
+        jobs.as_array().expect("a list").len()
+    }
+}
+
+/// What a run of the program gave.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    pub(crate) fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it prints UTF-8");
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+/// A configuration with one integer parameter `x`, 1 to 1000, and more lines of `hyperparameters`.
+pub(crate) fn config(max_trials: u32, hyperparameters: &str, hptune: &str) -> String {
+    format!(
+        "trainingInput:\n  hyperparameters:\n    goal: MAXIMIZE\n    hyperparameterMetricTag: acc\n    \
+         maxTrials: {max_trials}\n    algorithm: RANDOM_SEARCH\n    {hyperparameters}\n    params:\n    \
+         - {{parameterName: x, type: INTEGER, minValue: 1, maxValue: 1000}}\nhptune:\n  seed: 3\n  {hptune}\n"
+    )
+}
+
+/// An event file with values of the tag `acc` at steps 1, 2 and so on.
+pub(crate) fn event_file(values: &[f32]) -> Vec<u8> {
+    let points: Vec<(i64, f32)> = (1..).zip(values.iter().copied()).collect();
+    event_file_at(&points)
+}
+
+/// An event file with values of the tag `acc` at these steps.
+pub(crate) fn event_file_at(points: &[(i64, f32)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    tfrecord::encode(&event::encode_file_version(WallTime(1.0), "test"), &mut bytes);
+    for (step, value) in points {
+        let event = event::encode_scalars(WallTime(*step as f64), Step(*step), &[("acc", *value)]);
+        tfrecord::encode(&event, &mut bytes);
+    }
+    bytes
+}
