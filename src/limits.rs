@@ -5,9 +5,25 @@
 
 use std::time::Duration;
 
-/// The longest record that is held whole in memory, in bytes. A longer one is passed over and
-/// counted. Merged summaries with images reach tens of MiB; graphs of hundreds carry no scalars.
-pub const MAX_RECORD_HELD_BYTES: usize = 64 << 20;
+/// The longest record that is held whole in memory, in bytes. A longer one (a graph, an image) is gone
+/// through in parts, and what is no number is never held. Records of numbers are far shorter.
+pub const MAX_RECORD_HELD_BYTES: usize = 64 << 10;
+
+/// The longest field that is held of a record that is gone through in parts, in bytes: a tag, a tensor
+/// of one number with its metadata.
+pub const MAX_FIELD_HELD_BYTES: usize = 64 << 10;
+
+/// What may be held of the values of one record that is gone through in parts, in bytes: they are not to
+/// be believed before its checksum is read. A summary with images has some hundred numbers beside them.
+pub const MAX_VALUES_HELD_BYTES: usize = 4 << 20;
+
+/// How many bytes of records behind headers that turned out to be false are checksummed in a file, at
+/// least ...
+pub const SEARCH_ALLOWANCE_BYTES: u64 = 64 << 20;
+
+/// ... and beyond that for each byte of the file. Real damage stays far below; a file made of false
+/// headers must not cost the square of its size.
+pub const SEARCH_CHECKS_A_BYTE: u64 = 8;
 
 /// The longest record that can be real, in bytes: protobuf refuses messages of 2 GiB and more, so
 /// a length beyond it is damage even where its checksum agrees.

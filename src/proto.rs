@@ -6,3 +6,8 @@
 #![expect(missing_docs, clippy::large_enum_variant, reason = "generated code; the comments are in proto/")]
 
 include!(concat!(env!("OUT_DIR"), "/tensorflow.rs"));
+
+/// The hyperparameters plugin's.
+pub mod hparams {
+    include!(concat!(env!("OUT_DIR"), "/tensorboard.hparams.rs"));
+}

@@ -219,6 +219,8 @@ impl Reader {
             }
             std::thread::sleep(DRAIN_RETRY);
         }
-        self.tail.finish(found);
+        while self.tail.finish(found) {
+            while self.step(found).is_none() {}
+        }
     }
 }

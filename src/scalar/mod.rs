@@ -2,18 +2,64 @@
 //!
 //! Layer 3: may import layers 0 to 2. Pure.
 
+mod hparams;
+mod parts;
 mod scan;
 mod select;
 mod tensor;
+mod wire;
 
 use std::fmt;
 
-use crate::proto::summary::{Value, value};
-use crate::proto::{SummaryMetadata, TensorProto};
+use prost::Message;
+
+use crate::proto::summary::{self, value};
+use crate::proto::{SummaryMetadata, TensorProto, summary_metadata};
 use crate::units::MetricValue;
 
-pub use scan::{Scanned, ScannedWhat, scan};
+pub use hparams::{HPARAMS_TAG, HparamValue, encode_hparams};
+pub use parts::{PartEvent, PartFault, PartScan};
+pub use scan::{Scanned, ScannedWhat, SimpleValue, scan, scan_simple_value};
 pub use select::{OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
+
+/// One value of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Value<'a> {
+    /// The tag that it stands under.
+    pub tag: &'a str,
+    /// What it is.
+    pub content: Content,
+    /// What the writer says of the tag.
+    pub metadata: Metadata<'a>,
+}
+
+/// What a writer says of a tag beside its value: an encoded `SummaryMetadata`, empty where there is
+/// none. Most writers give it with a tag's first value of a file only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Metadata<'a>(&'a [u8]);
+
+impl<'a> Metadata<'a> {
+    /// Bytes that are a `SummaryMetadata`; `None` where they are not.
+    fn checked(bytes: &'a [u8]) -> Option<Self> {
+        SummaryMetadata::decode(bytes).is_ok().then_some(Self(bytes))
+    }
+
+    /// Whether the writer says nothing.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The name of the plugin that the tag is meant for, such as `scalars`; empty where none is named.
+    #[must_use]
+    pub fn plugin(self) -> String {
+        self.plugin_data().plugin_name
+    }
+
+    fn plugin_data(self) -> summary_metadata::PluginData {
+        SummaryMetadata::decode(self.0).ok().and_then(|m| m.plugin_data).unwrap_or_default()
+    }
+}
 
 /// What stands under a tag at one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,21 +131,35 @@ impl fmt::Display for Kind {
 /// The number decides, not the metadata: a writer may leave the metadata out after a tag's first
 /// value, or altogether.
 #[must_use]
-pub fn content(value: &Value) -> Content {
+pub fn content(value: &summary::Value) -> Content {
+    let metadata = value.metadata.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+    content_with(value, Metadata(&metadata))
+}
+
+/// The values of a fully decoded event, one after the other.
+pub fn for_each(values: &[summary::Value], sink: &mut dyn FnMut(Value<'_>)) {
+    for value in values {
+        let metadata = value.metadata.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+        let metadata = Metadata(&metadata);
+        sink(Value { tag: &value.tag, content: content_with(value, metadata), metadata });
+    }
+}
+
+fn content_with(value: &summary::Value, metadata: Metadata<'_>) -> Content {
     match &value.value {
         Some(value::Value::SimpleValue(v)) => Content::Scalar(MetricValue::F32(*v)),
-        Some(value::Value::Tensor(tensor)) => tensor_content(value.metadata.as_ref(), tensor),
+        Some(value::Value::Tensor(tensor)) => tensor_content(metadata, tensor),
         Some(value::Value::Histo(_) | value::Value::ObsoleteOldStyleHistogram(_)) => {
             Content::Other(Kind::Histogram)
         }
         Some(value::Value::Image(_)) => Content::Other(Kind::Image),
         Some(value::Value::Audio(_)) => Content::Other(Kind::Audio),
-        None => Content::Other(named(value.metadata.as_ref()).unwrap_or(Kind::Unknown)),
+        None => Content::Other(named(metadata).unwrap_or(Kind::Unknown)),
     }
 }
 
 /// Reads what a tensor holds, with the metadata beside it.
-fn tensor_content(metadata: Option<&SummaryMetadata>, tensor: &TensorProto) -> Content {
+fn tensor_content(metadata: Metadata<'_>, tensor: &TensorProto) -> Content {
     match (named(metadata), tensor::scalar(tensor)) {
         (None, Some(v)) => Content::Scalar(v),
         (Some(kind), _) => Content::Other(kind),
@@ -109,8 +169,8 @@ fn tensor_content(metadata: Option<&SummaryMetadata>, tensor: &TensorProto) -> C
 }
 
 /// The kind that the plugin of some metadata stands for.
-fn named(metadata: Option<&SummaryMetadata>) -> Option<Kind> {
-    Kind::of_plugin(&metadata?.plugin_data.as_ref()?.plugin_name)
+fn named(metadata: Metadata<'_>) -> Option<Kind> {
+    if metadata.is_empty() { None } else { Kind::of_plugin(&metadata.plugin()) }
 }
 
 #[cfg(test)]
@@ -122,7 +182,7 @@ mod tests {
     fn a_histogram_or_an_image_is_never_a_number() {
         #[track_caller]
         fn check(value: value::Value, expected: Kind) {
-            let value = Value { tag: "t".into(), metadata: None, value: Some(value) };
+            let value = summary::Value { tag: "t".into(), metadata: None, value: Some(value) };
             assert_eq!(content(&value), Content::Other(expected));
         }
         check(value::Value::Histo(vec![1]), Kind::Histogram);
@@ -134,8 +194,9 @@ mod tests {
     #[test]
     fn the_plugin_says_what_a_tensor_is() {
         let tensor = proto::TensorProto { dtype: 7, ..Default::default() };
-        let plugin_data = Some(proto::summary_metadata::PluginData { plugin_name: "hparams".into() });
-        let value = Value {
+        let plugin_data =
+            Some(proto::summary_metadata::PluginData { plugin_name: "hparams".into(), content: Vec::new() });
+        let value = summary::Value {
             tag: "_hparams_/session_start_info".into(),
             metadata: Some(proto::SummaryMetadata { plugin_data }),
             value: Some(value::Value::Tensor(tensor)),

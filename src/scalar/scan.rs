@@ -3,12 +3,13 @@
 //!
 //! The full decode ([`crate::event::Event::decode`]) is its oracle. Whatever is out of the ordinary
 //! (a field that comes twice, a field number or a type that is not expected, a file's first event) is
-//! left to it: the scan then says nothing. Wire format: Protocol Buffers, "Encoding".
+//! left to it: the scan then says nothing.
 
 use prost::Message;
 
-use super::{Content, Kind, tensor_content};
-use crate::proto::{SummaryMetadata, TensorProto};
+use super::wire::{Field, Fields};
+use super::{Content, Kind, Metadata, Value, tensor, tensor_content};
+use crate::proto::TensorProto;
 use crate::units::{MetricValue, Step, WallTime};
 
 /// What an ordinary event holds.
@@ -26,9 +27,60 @@ pub struct Scanned<'a> {
 #[derive(Debug, PartialEq)]
 pub enum ScannedWhat<'a> {
     /// Values under tags; the first apart, since most events have just one.
-    Values(Option<(&'a str, Content)>, Vec<(&'a str, Content)>),
+    Values(Option<Value<'a>>, Vec<Value<'a>>),
     /// A graph or a meta graph.
     Graph,
+}
+
+/// An event with one `simple_value`, in the order of fields that every writer uses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SimpleValue<'a> {
+    /// The writer's clock.
+    pub wall_time: WallTime,
+    /// The step.
+    pub step: Step,
+    /// The tag.
+    pub tag: &'a str,
+    /// The value.
+    pub value: f32,
+}
+
+/// Scans the data of a record for the most common of all events; `None` where [`scan`] is to be asked.
+#[inline]
+#[must_use]
+pub fn scan_simple_value(data: &[u8]) -> Option<SimpleValue<'_>> {
+    // wall_time, step if it is not 0, summary.
+    let (&[0x09], rest) = data.split_first_chunk()? else { return None };
+    let (wall_time, rest) = rest.split_first_chunk()?;
+    let mut fields = Fields(rest);
+    let step = if let [0x10, rest @ ..] = fields.0 {
+        fields.0 = rest;
+        fields.varint()?
+    } else {
+        0
+    };
+    let rest = whole_message(fields.0, 0x2a)?;
+    let rest = whole_message(rest, 0x0a)?;
+    let [0x0a, n, rest @ ..] = rest else { return None };
+    let (tag, rest) = rest.split_at_checked(usize::from(*n))?;
+    let [0x15, a, b, c, d] = rest else { return None };
+    // A length of one byte; a tag of 128 bytes and more is rare.
+    let tag = if *n < 0x80 { std::str::from_utf8(tag).ok()? } else { return None };
+    Some(SimpleValue {
+        wall_time: WallTime(f64::from_le_bytes(*wall_time)),
+        step: Step(step.cast_signed()),
+        tag,
+        value: f32::from_le_bytes([*a, *b, *c, *d]),
+    })
+}
+
+/// What is in the field `key`, where nothing follows it and its length takes one byte.
+#[inline]
+fn whole_message(bytes: &[u8], key: u8) -> Option<&[u8]> {
+    match bytes {
+        [k, n, rest @ ..] if *k == key && *n < 0x80 && usize::from(*n) == rest.len() => Some(rest),
+        _ => None,
+    }
 }
 
 /// Scans the data of one record; `None` where the full decode is to be asked.
@@ -66,7 +118,7 @@ fn scan_summary(summary: &[u8]) -> Option<ScannedWhat<'_>> {
     Some(ScannedWhat::Values(first, rest))
 }
 
-fn scan_value(value: &[u8]) -> Option<(&str, Content)> {
+fn scan_value(value: &[u8]) -> Option<Value<'_>> {
     let mut fields = Fields(value);
     let (mut tag, mut content, mut tensor, mut metadata, mut node_name) = (None, None, None, None, None);
     while let Some(field) = fields.next()? {
@@ -80,16 +132,20 @@ fn scan_value(value: &[u8]) -> Option<(&str, Content)> {
             Field::Bytes(6, _) => once(&mut content, Content::Other(Kind::Audio))?,
             Field::Bytes(7, _) => once(&mut node_name, ())?,
             Field::Bytes(8, bytes) => once(&mut tensor, bytes)?,
-            Field::Bytes(9, bytes) => once(&mut metadata, SummaryMetadata::decode(bytes).ok()?)?,
+            Field::Bytes(9, bytes) => once(&mut metadata, Metadata::checked(bytes)?)?,
             _ => return None,
         }
     }
+    let metadata = metadata.unwrap_or_default();
     let content = match (content, tensor) {
         (Some(content), None) => content,
-        (None, Some(bytes)) => tensor_content(metadata.as_ref(), &TensorProto::decode(bytes).ok()?),
+        (None, Some(bytes)) => match tensor::scan_float(bytes) {
+            Some(value) if metadata.is_empty() => Content::Scalar(MetricValue::F32(value)),
+            _ => tensor_content(metadata, &TensorProto::decode(bytes).ok()?),
+        },
         _ => return None,
     };
-    Some((tag.unwrap_or(""), content))
+    Some(Value { tag: tag.unwrap_or(""), content, metadata })
 }
 
 /// Sets what is not set yet; a second time is out of the ordinary.
@@ -97,95 +153,61 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
-/// The fields of a message whose numbers are below 16, in the order in which they stand.
-struct Fields<'a>(&'a [u8]);
-
-enum Field<'a> {
-    Varint(u8, u64),
-    Fixed64(u8, u64),
-    Bytes(u8, &'a [u8]),
-    Fixed32(u8, u32),
-}
-
-impl<'a> Fields<'a> {
-    /// The next field; `None` where something is out of the ordinary, `Some(None)` at the end.
-    fn next(&mut self) -> Option<Option<Field<'a>>> {
-        let Some((key, rest)) = self.0.split_first() else { return Some(None) };
-        self.0 = rest;
-        let number = key >> 3;
-        if number == 0 || *key >= 0x80 {
-            return None;
-        }
-        Some(Some(match key & 7 {
-            0 => Field::Varint(number, self.varint()?),
-            1 => Field::Fixed64(number, u64::from_le_bytes(self.array()?)),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                let (bytes, rest) = self.0.split_at_checked(length)?;
-                self.0 = rest;
-                Field::Bytes(number, bytes)
-            }
-            5 => Field::Fixed32(number, u32::from_le_bytes(self.array()?)),
-            _ => return None,
-        }))
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (array, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*array)
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..63).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if *byte < 0x80 {
-                return Some(value);
-            }
-        }
-        // The tenth byte holds the last bit.
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        (*byte <= 1).then(|| value | u64::from(*byte) << 63)
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
-    use super::super::content;
     use super::*;
     use crate::event::{self, Event, What};
     use crate::proto::summary::{Value, value};
     use crate::proto::{
         self, Summary, TensorShapeProto, summary_metadata::PluginData, tensor_shape_proto::Dim,
     };
+    use crate::scalar;
 
-    /// What the full decode says, in the scan's words; `None` for kinds of events that it leaves alone.
-    fn oracle(data: &[u8]) -> Option<Scanned<'static>> {
-        let event = Event::decode(data).ok()?;
-        let what = match event.what {
-            What::Summary(values) => {
-                let leak = |v: &Value| (&*String::leak(v.tag.clone()), content(v));
-                let mut values = values.iter().map(leak);
-                ScannedWhat::Values(values.next(), values.collect())
-            }
-            What::Graph => ScannedWhat::Graph,
-            What::FileVersion { .. } | What::SessionStart | What::Other => return None,
-        };
-        Some(Scanned { wall_time: event.wall_time, step: event.step, what })
+    /// An event as [`check`] compares it: bits, so that NaN equals itself.
+    type Plain = (u64, i64, Vec<(String, Content, String)>, bool);
+
+    fn plain<'a>(
+        at: (WallTime, Step),
+        values: impl Iterator<Item = super::Value<'a>>,
+        is_graph: bool,
+    ) -> Plain {
+        let values = values.map(|v| (v.tag.to_owned(), v.content, v.metadata.plugin())).collect();
+        (at.0.0.to_bits(), at.1.0, values, is_graph)
     }
 
-    /// Whatever the scan says, the full decode says too.
+    /// What the full decode says; `None` for kinds of events that the scan leaves alone.
+    fn oracle(data: &[u8]) -> Option<Plain> {
+        let event = Event::decode(data).ok()?;
+        let at = (event.wall_time, event.step);
+        match event.what {
+            What::Summary(values) => {
+                let mut all = Vec::new();
+                scalar::for_each(&values, &mut |v| {
+                    all.push((v.tag.to_owned(), v.content, v.metadata.plugin()))
+                });
+                Some((at.0.0.to_bits(), at.1.0, all, false))
+            }
+            What::Graph => Some(plain(at, std::iter::empty(), true)),
+            What::FileVersion { .. } | What::SessionStart | What::Other => None,
+        }
+    }
+
+    /// Whatever the scans say, the full decode says too.
     fn check(data: &[u8]) {
         if let Some(scanned) = scan(data) {
-            let expected = oracle(data).expect("the scan only reads what is an event");
-            assert_eq!(scanned.wall_time.0.to_bits(), expected.wall_time.0.to_bits());
-            assert_eq!((scanned.step, scanned.what), (expected.step, expected.what));
+            let at = (scanned.wall_time, scanned.step);
+            let got = match scanned.what {
+                ScannedWhat::Values(first, rest) => plain(at, first.into_iter().chain(rest), false),
+                ScannedWhat::Graph => plain(at, std::iter::empty(), true),
+            };
+            assert_eq!(Some(got), oracle(data));
+        }
+        if let Some(SimpleValue { wall_time, step, tag, value }) = scan_simple_value(data) {
+            let content = Content::Scalar(MetricValue::F32(value));
+            let value = super::Value { tag, content, metadata: Metadata::default() };
+            assert_eq!(Some(plain((wall_time, step), std::iter::once(value), false)), oracle(data));
         }
     }
 
@@ -218,13 +240,13 @@ mod tests {
         (".{0,12}", plugin, prop::option::of(held)).prop_map(|(tag, plugin, value)| Value {
             tag,
             metadata: plugin.map(|name| proto::SummaryMetadata {
-                plugin_data: Some(PluginData { plugin_name: name.into() }),
+                plugin_data: Some(PluginData { plugin_name: name.into(), content: Vec::new() }),
             }),
             value,
         })
     }
 
-    fn any_event() -> impl Strategy<Value = Vec<u8>> {
+    pub(crate) fn any_event() -> impl Strategy<Value = Vec<u8>> {
         let values = prop::collection::vec(any_value(), 0..4);
         let what = prop_oneof![
             8 => values.prop_map(|value| proto::event::What::Summary(Summary { value })),
@@ -239,9 +261,17 @@ mod tests {
     #[test]
     fn an_ordinary_scalar_is_read_without_the_full_decode() {
         let data = event::encode_scalars(WallTime(1.5), Step(-7), &[("a", 0.5), ("b", f32::NAN)]);
-        let scalar = |v| Content::Scalar(MetricValue::F32(v));
-        let what = ScannedWhat::Values(Some(("a", scalar(0.5))), vec![("b", scalar(f32::NAN))]);
+        let value = |tag, v| super::Value {
+            tag,
+            content: Content::Scalar(MetricValue::F32(v)),
+            metadata: Metadata::default(),
+        };
+        let what = ScannedWhat::Values(Some(value("a", 0.5)), vec![value("b", f32::NAN)]);
         assert_eq!(scan(&data), Some(Scanned { wall_time: WallTime(1.5), step: Step(-7), what }));
+        assert_eq!(scan_simple_value(&data), None);
+        let one = event::encode_scalars(WallTime(1.5), Step(300), &[("a", 0.5)]);
+        let expected = SimpleValue { wall_time: WallTime(1.5), step: Step(300), tag: "a", value: 0.5 };
+        assert_eq!(scan_simple_value(&one), Some(expected));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 
+use super::wire::{Field, Fields};
 use crate::proto::{DataType, TensorProto};
 use crate::units::MetricValue;
 
@@ -22,6 +23,24 @@ pub(super) fn scalar(tensor: &TensorProto) -> Option<MetricValue> {
     } else {
         from_bytes(dtype, &tensor.tensor_content)
     }
+}
+
+/// Scans an encoded tensor for the most common of all: one float32, no dimension, in
+/// `tensor_content` or in `float_val`. `None` where the full decode is to be asked.
+pub(super) fn scan_float(bytes: &[u8]) -> Option<f32> {
+    let mut fields = Fields(bytes);
+    let (mut dtype, mut value) = (None, None);
+    while let Some(field) = fields.next()? {
+        match field {
+            Field::Varint(1, code) if dtype.is_none() => dtype = Some(code),
+            Field::Bytes(2, []) => {}
+            Field::Bytes(4 | 5, bytes) if value.is_none() => {
+                value = Some(f32::from_le_bytes(bytes.try_into().ok()?));
+            }
+            _ => return None,
+        }
+    }
+    value.filter(|_| dtype == Some(DataType::DtFloat as u64))
 }
 
 /// Whether `tensor` holds text.

@@ -13,8 +13,8 @@ pub(super) struct File {
     pub(super) run: RunName,
     pub(super) writer: WriterId,
     pub(super) reader: Reader,
-    /// Where the next read starts.
-    pub(super) offset_bytes: u64,
+    /// How far it was read.
+    offset_bytes: u64,
     /// The first bytes, as far as they are read: what tells a file that grew from another one that
     /// took its place, its inode, or its name.
     pub(super) head: Vec<u8>,
@@ -104,19 +104,35 @@ impl File {
         self.is_checking = false;
     }
 
-    pub(super) fn take_bytes(&mut self, bytes: &[u8], at_end: AtEnd, found: &mut dyn FnMut(Found<'_>)) {
-        self.offset_bytes += bytes.len() as u64;
+    /// Where the next read starts.
+    pub(super) fn next_offset(&self) -> u64 {
+        match &self.reader {
+            Reader::Events(ingest) => ingest.next_offset(),
+            Reader::Hypertune(_) => self.offset_bytes,
+        }
+    }
+
+    /// Takes bytes from [`Self::next_offset`] on. The answer is whether some are to be read again.
+    pub(super) fn take_bytes(
+        &mut self,
+        bytes: &[u8],
+        at_end: AtEnd,
+        found: &mut dyn FnMut(Found<'_>),
+    ) -> bool {
+        let is_first = self.next_offset() == 0;
+        self.offset_bytes = self.next_offset() + bytes.len() as u64;
         let (run, path, writer) = (&self.run, &*self.path, self.writer);
         match &mut self.reader {
             Reader::Events(ingest) => {
                 ingest.feed(bytes, &mut |started, ingested| {
                     found(Found::Event { run, path, writer, started, ingested });
                 });
-                if self.offset_bytes == bytes.len() as u64 {
+                if is_first {
                     // Only what is told of: a hole behind it may still be filled in.
                     let told = usize::try_from(ingest.resume_offset()).unwrap_or(HEAD_BYTES);
                     self.head = bytes.iter().take(told.min(HEAD_BYTES)).copied().collect();
                 }
+                ingest.next_offset() < self.offset_bytes
             }
             Reader::Hypertune(file) => {
                 file.feed(bytes);
@@ -125,8 +141,22 @@ impl File {
                         found(Found::Hypertune { writer, entry });
                     }
                 }
+                false
             }
         }
+    }
+
+    /// Takes it that nothing more will be written. The answer is whether some of it is to be read again.
+    pub(super) fn finish(&mut self, found: &mut dyn FnMut(Found<'_>)) -> bool {
+        let Reader::Events(ingest) = &mut self.reader else { return false };
+        if self.is_failing {
+            ingest.skip_lost(self.offset_bytes);
+        }
+        let (run, path, writer) = (&self.run, &*self.path, self.writer);
+        ingest.finish(&mut |started, ingested| {
+            found(Found::Event { run, path, writer, started, ingested });
+        });
+        ingest.next_offset() < self.offset_bytes
     }
 }
 

@@ -59,7 +59,7 @@ impl Gather {
         match found {
             Found::File { .. } => self.seen.n_files += 1,
             Found::Event { run, path, writer, started, ingested } => match ingested {
-                Ingested::Value { step, wall_time, tag, content } => {
+                Ingested::Value { step, wall_time, tag, content, .. } => {
                     if let Content::Scalar(value) = content
                         && tag == self.wanted.as_str()
                     {
@@ -190,6 +190,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scalar::Metadata;
     use crate::series::WriterId;
     use crate::units::{MetricValue, WallTime};
 
@@ -198,7 +199,7 @@ mod tests {
         let run = RunName::root();
         for (tag, content) in values {
             let (writer, step, wall_time, content) = (WriterId(0), Step(1), WallTime(1.0), content.clone());
-            let ingested = Ingested::Value { step, wall_time, tag, content };
+            let ingested = Ingested::Value { step, wall_time, tag, content, metadata: Metadata::default() };
             gather.handle(Found::Event {
                 run: &run,
                 path: "x.tfevents.1",
@@ -219,8 +220,13 @@ mod tests {
         assert_eq!(told, [false, true, false]);
         let mut with = gather();
         let (writer, step, wall_time, started) = (WriterId(0), Step(1), WallTime(1.0), WallTime(0.0));
-        let ingested =
-            Ingested::Value { step, wall_time, tag: "acc", content: Content::Scalar(MetricValue::F32(0.5)) };
+        let ingested = Ingested::Value {
+            step,
+            wall_time,
+            tag: "acc",
+            content: Content::Scalar(MetricValue::F32(0.5)),
+            metadata: Metadata::default(),
+        };
         with.handle(Found::Event { run: &RunName::root(), path: "x.tfevents.1", writer, started, ingested });
         assert!(!with.take_missing(at(11)));
     }

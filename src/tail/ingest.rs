@@ -1,15 +1,17 @@
 //! One event file: bytes in, what its events say out.
 
 use crate::event::{Event, What};
-use crate::scalar::{self, Content, Scanned, ScannedWhat};
-use crate::tfrecord::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES};
-use crate::units::{Step, WallTime};
+use crate::scalar::{
+    self, Content, Metadata, PartFault, PartScan, Scanned, ScannedWhat, SimpleValue, Value, scan_simple_value,
+};
+use crate::tfrecord::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES, Part};
+use crate::units::{MetricValue, Step, WallTime};
 
 /// Reads one event file, whose bytes may arrive in any pieces.
 #[derive(Debug, Default)]
 pub struct Ingest {
     decoder: Decoder,
-    started: Option<WallTime>,
+    taker: Taker,
 }
 
 /// Something that an event file says.
@@ -32,6 +34,8 @@ pub enum Ingested<'a> {
         tag: &'a str,
         /// What stands there.
         content: Content,
+        /// What the writer says of the tag, as a rule with its first value only.
+        metadata: Metadata<'a>,
     },
     /// A session began at this step.
     SessionStart(Step),
@@ -41,28 +45,48 @@ pub enum Ingested<'a> {
     Damage(Damage),
 }
 
-/// Takes what a file says, with the clock at the file's first event.
-pub type Sink<'s> = dyn FnMut(WallTime, Ingested<'_>) + 's;
-
 impl Ingest {
-    /// Takes the next bytes of the file.
-    pub fn feed(&mut self, mut bytes: &[u8], sink: &mut Sink<'_>) {
+    /// An ingest for a file that cannot be read from an earlier place again, such as a pipe: more is
+    /// held, up to `max_held` bytes, so that less is lost behind a false length.
+    #[must_use]
+    pub fn forward_only(max_held: usize) -> Self {
+        Self { decoder: Decoder::with_max_held(0, max_held), taker: Taker::default() }
+    }
+
+    /// Takes the next bytes of the file, those from [`Self::next_offset`] on. `sink` gets what they say,
+    /// each with the clock of the file's first event.
+    pub fn feed(&mut self, mut bytes: &[u8], sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
         loop {
             match self.decoder.poll(&mut bytes) {
                 Decoded::NeedMore => return,
-                decoded => take(&mut self.started, &decoded, sink),
+                Decoded::Record(record) => self.taker.take_record(record.offset, record.data, sink),
+                decoded => self.taker.take(&decoded, sink),
             }
         }
     }
 
-    /// Takes it that no more bytes come; what is left is told.
-    pub fn finish(&mut self, sink: &mut Sink<'_>) {
+    /// Takes it that no more bytes come; what is left is told. Where [`Self::next_offset`] lies before the
+    /// end of the file then, feed the bytes from there on and call this again: there may be whole records
+    /// behind a false length.
+    pub fn finish(&mut self, sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
         loop {
             match self.decoder.poll_end() {
                 Decoded::NeedMore => return,
-                decoded => take(&mut self.started, &decoded, sink),
+                Decoded::Record(record) => self.taker.take_record(record.offset, record.data, sink),
+                decoded => self.taker.take(&decoded, sink),
             }
         }
+    }
+
+    /// Where the bytes that are to be fed next lie in the file; see [`Decoder::next_offset`].
+    #[must_use]
+    pub fn next_offset(&self) -> u64 {
+        self.decoder.next_offset()
+    }
+
+    /// Goes on at file offset `at`, because what lies before it cannot be read again.
+    pub fn skip_lost(&mut self, at: u64) {
+        self.decoder.skip_lost(at);
     }
 
     /// Whether the last bytes look damaged, with nothing readable behind them yet.
@@ -83,47 +107,110 @@ impl Ingest {
     }
 }
 
-fn take(first: &mut Option<WallTime>, decoded: &Decoded<'_>, sink: &mut Sink<'_>) {
-    let record = match decoded {
-        Decoded::NeedMore => return,
-        Decoded::Damage(damage) => {
-            return sink(first.unwrap_or_default(), Ingested::Damage(*damage));
-        }
-        Decoded::Record(record) => record,
-    };
-    if let Some(scanned) = scalar::scan(record.data) {
-        return take_scanned(first, scanned, sink);
+/// Turns records into what they say.
+#[derive(Debug, Default)]
+struct Taker {
+    /// The clock of the file's first event.
+    started: Option<WallTime>,
+    /// The scan of a long record whose parts are coming.
+    parts: Option<Box<PartScan>>,
+}
+
+impl Taker {
+    #[inline]
+    fn take_record(
+        &mut self,
+        offset: u64,
+        data: &[u8],
+        sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized),
+    ) {
+        let Some(SimpleValue { wall_time, step, tag, value }) = scan_simple_value(data) else {
+            return self.take_other_record(offset, data, &mut |started, said| sink(started, said));
+        };
+        let started = *self.started.get_or_insert(wall_time);
+        let (content, metadata) = (Content::Scalar(MetricValue::F32(value)), Metadata::default());
+        sink(started, Ingested::Value { step, wall_time, tag, content, metadata });
     }
-    let Ok(event) = Event::decode(record.data) else {
-        let bytes = (HEADER_BYTES + record.data.len() + FOOTER_BYTES) as u64;
-        let damage = Damage { offset: record.offset, bytes, kind: DamageKind::NotAnEvent };
-        return sink(first.unwrap_or_default(), Ingested::Damage(damage));
-    };
-    let started = *first.get_or_insert(event.wall_time);
-    match &event.what {
-        What::FileVersion { version, writer } => sink(started, Ingested::Opened { version, writer }),
-        What::Summary(values) => {
-            for value in values {
-                let (step, wall_time) = (event.step, event.wall_time);
-                let content = scalar::content(value);
-                sink(started, Ingested::Value { step, wall_time, tag: &value.tag, content });
-            }
+
+    #[inline(never)]
+    fn take_other_record(&mut self, offset: u64, data: &[u8], sink: &mut Sink<'_>) {
+        if let Some(Scanned { wall_time, step, what }) = scalar::scan(data) {
+            let started = *self.started.get_or_insert(wall_time);
+            return match what {
+                ScannedWhat::Graph => sink(started, Ingested::Graph),
+                ScannedWhat::Values(first, more) => {
+                    for value in first.into_iter().chain(more) {
+                        sink(started, said(step, wall_time, value));
+                    }
+                }
+            };
         }
-        What::SessionStart => sink(started, Ingested::SessionStart(event.step)),
-        What::Graph => sink(started, Ingested::Graph),
-        What::Other => {}
+        let Ok(event) = Event::decode(data) else {
+            return self.tell_bad_event(offset, data.len() as u64, DamageKind::NotAnEvent, sink);
+        };
+        let started = *self.started.get_or_insert(event.wall_time);
+        match &event.what {
+            What::FileVersion { version, writer } => sink(started, Ingested::Opened { version, writer }),
+            What::Summary(values) => {
+                scalar::for_each(values, &mut |value| {
+                    sink(started, said(event.step, event.wall_time, value))
+                });
+            }
+            What::SessionStart => sink(started, Ingested::SessionStart(event.step)),
+            What::Graph => sink(started, Ingested::Graph),
+            What::Other => {}
+        }
+    }
+
+    fn take(&mut self, decoded: &Decoded<'_>, sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
+        let sink: &mut Sink<'_> = &mut |started, said| sink(started, said);
+        match decoded {
+            Decoded::NeedMore => {}
+            Decoded::Record(record) => self.take_other_record(record.offset, record.data, sink),
+            Decoded::Part(Part { length, at, data, .. }) => {
+                if *at == 0 {
+                    self.parts = Some(Box::new(PartScan::new(*length)));
+                }
+                if let Some(scan) = &mut self.parts {
+                    scan.feed(data);
+                }
+            }
+            Decoded::LongRecord { offset, length } => {
+                let Some(scan) = self.parts.take() else { return };
+                match scan.finish() {
+                    Ok(event) => {
+                        let started = *self.started.get_or_insert(event.wall_time);
+                        if event.is_graph {
+                            sink(started, Ingested::Graph);
+                        }
+                        for value in event.values() {
+                            sink(started, said(event.step, event.wall_time, value));
+                        }
+                    }
+                    Err(PartFault::NotAnEvent) => {
+                        self.tell_bad_event(*offset, *length, DamageKind::NotAnEvent, sink);
+                    }
+                    Err(PartFault::TooMuch) => {
+                        self.tell_bad_event(*offset, *length, DamageKind::TooLong, sink)
+                    }
+                }
+            }
+            Decoded::Damage(damage) => sink(self.started.unwrap_or_default(), Ingested::Damage(*damage)),
+        }
+    }
+
+    /// Tells of an intact record that cannot be read as an event.
+    fn tell_bad_event(&self, offset: u64, length: u64, kind: DamageKind, sink: &mut Sink<'_>) {
+        let bytes = length + (HEADER_BYTES + FOOTER_BYTES) as u64;
+        let damage = Damage { offset, bytes, kind };
+        sink(self.started.unwrap_or_default(), Ingested::Damage(damage));
     }
 }
 
-fn take_scanned(first: &mut Option<WallTime>, scanned: Scanned<'_>, sink: &mut Sink<'_>) {
-    let Scanned { wall_time, step, what } = scanned;
-    let started = *first.get_or_insert(wall_time);
-    match what {
-        ScannedWhat::Graph => sink(started, Ingested::Graph),
-        ScannedWhat::Values(value, more) => {
-            for (tag, content) in value.into_iter().chain(more) {
-                sink(started, Ingested::Value { step, wall_time, tag, content });
-            }
-        }
-    }
+fn said(step: Step, wall_time: WallTime, value: Value<'_>) -> Ingested<'_> {
+    let Value { tag, content, metadata } = value;
+    Ingested::Value { step, wall_time, tag, content, metadata }
 }
+
+/// Takes what a file says, with the clock of the file's first event.
+type Sink<'s> = dyn FnMut(WallTime, Ingested<'_>) + 's;

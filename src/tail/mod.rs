@@ -18,10 +18,10 @@ use crate::limits::{LIST_SHARE, MAX_FILES_FOLLOWED, MIN_LIST_INTERVAL, POLL_INTE
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
 
-use file::{File, Reader};
+use file::File;
 pub use gather::{Gather, Seen};
 pub use hypertune::{HypertuneEntry, HypertuneFile};
-pub use ingest::{Ingest, Ingested, Sink};
+pub use ingest::{Ingest, Ingested};
 
 /// Where the cloudml-hypertune package is told to write, relative to a trial's directory.
 pub const HYPERTUNE_METRICS_PATH: &str = ".hptune/output.metrics";
@@ -180,7 +180,7 @@ impl Tail {
                 let (offset_bytes, at_most_bytes) = if file.is_checking {
                     (0, file.head.len())
                 } else {
-                    (file.offset_bytes, READ_CHUNK_BYTES)
+                    (file.next_offset(), READ_CHUNK_BYTES)
                 };
                 return Action::Read { id: *id, path: file.path.clone(), offset_bytes, at_most_bytes };
             }
@@ -261,8 +261,8 @@ impl Tail {
             }
             Ok((bytes, at_end)) => {
                 file.is_failing = false;
-                file.take_bytes(bytes, at_end, found);
-                at_end == AtEnd::Yes
+                let is_read_again = file.take_bytes(bytes, at_end, found);
+                at_end == AtEnd::Yes && !is_read_again
             }
             Err(error) => {
                 file.seen = None;
@@ -280,16 +280,17 @@ impl Tail {
         }
     }
 
-    /// Takes it that nothing more will be written: what never became a record is told as damage.
-    pub fn finish(&mut self, found: &mut dyn FnMut(Found<'_>)) {
-        for file in self.files.values_mut() {
-            if let Reader::Events(ingest) = &mut file.reader {
-                let (run, path, writer) = (&file.run, &*file.path, file.writer);
-                ingest.finish(&mut |started, ingested| {
-                    found(Found::Event { run, path, writer, started, ingested });
-                });
+    /// Takes it that nothing more will be written: what never became a record is told as damage. The
+    /// answer is whether something is to be read once more, behind a false length: then carry out the
+    /// reads that [`Self::poll_action`] asks for, and call this again.
+    pub fn finish(&mut self, found: &mut dyn FnMut(Found<'_>)) -> bool {
+        for (id, file) in &mut self.files {
+            if file.finish(found) && !file.is_queued {
+                file.is_queued = true;
+                self.to_read.push_back(*id);
             }
         }
+        !self.to_read.is_empty()
     }
 }
 

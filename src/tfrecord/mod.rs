@@ -10,10 +10,12 @@
 //! ```
 
 pub mod crc;
+mod damage;
 mod decoder;
 mod encoder;
 
-pub use decoder::{Damage, DamageKind, Decoded, Decoder, Record};
+pub use damage::{Damage, DamageKind};
+pub use decoder::{Decoded, Decoder, Part, Record};
 pub use encoder::encode;
 
 /// The bytes of a record before its data: the length and its checksum.

@@ -44,7 +44,7 @@ fn said_by_us(bytes: &[u8], chunk: usize) -> Vec<Said> {
             said.push(Said::Opened { version: version.into(), writer: writer.into() });
         }
         Ingested::SessionStart(step) => said.push(Said::SessionStart { step: step.0 }),
-        Ingested::Value { step, wall_time, tag, content } => {
+        Ingested::Value { step, wall_time, tag, content, .. } => {
             let value = if let Content::Scalar(value) = content { Some(bits(value)) } else { None };
             let wall_time = wall_time.0.to_bits();
             said.push(Said::Value { tag: tag.into(), step: step.0, wall_time, value });

@@ -1,0 +1,99 @@
+//! The hyperparameters that a run was started with, as TensorBoard's plugin keeps them.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+
+use super::Metadata;
+use crate::proto::hparams::h_params_plugin_data::Data;
+use crate::proto::hparams::{HParamsPluginData, SessionStartInfo, Value, value::Kind};
+use crate::proto::{Event, Summary, SummaryMetadata, event, summary, summary_metadata};
+use crate::units::WallTime;
+
+/// The tag under which a run's hyperparameters stand.
+pub const HPARAMS_TAG: &str = "_hparams_/session_start_info";
+
+/// The plugin that reads them.
+const PLUGIN: &str = "hparams";
+
+/// The value of one hyperparameter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HparamValue {
+    /// True or false.
+    Bool(bool),
+    /// A number, which the format keeps as a 64-bit float.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+impl Metadata<'_> {
+    /// The hyperparameters that the run was started with; `None` unless this is the metadata of
+    /// [`HPARAMS_TAG`]. One without a value is left out.
+    #[must_use]
+    pub fn hparams(self) -> Option<BTreeMap<String, HparamValue>> {
+        let plugin = self.plugin_data();
+        if plugin.plugin_name != PLUGIN {
+            return None;
+        }
+        let Data::SessionStartInfo(info) = HParamsPluginData::decode(&*plugin.content).ok()?.data?;
+        let known = info.hparams.into_iter().filter_map(|(name, value)| {
+            let value = match value.kind? {
+                Kind::BoolValue(v) => HparamValue::Bool(v),
+                Kind::NumberValue(v) => HparamValue::Number(v),
+                Kind::StringValue(v) => HparamValue::Text(v),
+            };
+            Some((name, value))
+        });
+        Some(known.collect())
+    }
+}
+
+/// Encodes the event that says which hyperparameters a run was started with.
+#[must_use]
+pub fn encode_hparams(wall_time: WallTime, hparams: &BTreeMap<String, HparamValue>) -> Vec<u8> {
+    let wire = |value: &HparamValue| Value {
+        kind: Some(match value {
+            HparamValue::Bool(v) => Kind::BoolValue(*v),
+            HparamValue::Number(v) => Kind::NumberValue(*v),
+            HparamValue::Text(v) => Kind::StringValue(v.clone()),
+        }),
+    };
+    let hparams = hparams.iter().map(|(name, value)| (name.clone(), wire(value))).collect();
+    let data = Some(Data::SessionStartInfo(SessionStartInfo { hparams }));
+    let content = HParamsPluginData { version: 0, data }.encode_to_vec();
+    let plugin_data = Some(summary_metadata::PluginData { plugin_name: PLUGIN.into(), content });
+    let value = summary::Value {
+        tag: HPARAMS_TAG.into(),
+        metadata: Some(SummaryMetadata { plugin_data }),
+        value: None,
+    };
+    let what = Some(event::What::Summary(Summary { value: vec![value] }));
+    Event { wall_time: wall_time.0, step: 0, what, source_metadata: None }.encode_to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, What};
+
+    #[test]
+    fn hyperparameters_read_back_as_they_were_encoded() {
+        let hparams = BTreeMap::from([
+            ("lr".to_owned(), HparamValue::Number(0.1)),
+            ("opt".to_owned(), HparamValue::Text("adam".into())),
+            ("bn".to_owned(), HparamValue::Bool(false)),
+        ]);
+        let event = Event::decode(&encode_hparams(WallTime(1.0), &hparams)).expect("it decodes");
+        let What::Summary(values) = event.what else { panic!("got {:?}", event.what) };
+        let mut got = None;
+        super::super::for_each(&values, &mut |value| got = value.metadata.hparams());
+        assert_eq!(got, Some(hparams));
+    }
+
+    #[test]
+    fn other_plugins_have_none() {
+        assert_eq!(Metadata(&[]).hparams(), None);
+        assert_eq!(Metadata(&[0xff]).hparams(), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a stretch of a file is called that gave no record.
+
+use std::fmt;
+
+/// A stretch of a file that gave no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage {
+    /// Where it starts, in bytes from the start of the file.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// What is wrong there.
+    pub kind: DamageKind,
+}
+
+/// What is wrong with a stretch of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DamageKind {
+    /// The checksum of a length does not agree, or the length is one that no record can have.
+    Length,
+    /// The checksum of a record's data does not agree.
+    Data,
+    /// The file ends inside a record: it was cut off, or its writer is not done with it.
+    Torn,
+    /// The framing is intact but the data is no event.
+    NotAnEvent,
+    /// An intact record that holds more values than may be held at once, passed over; see
+    /// [`crate::limits::MAX_VALUES_HELD_BYTES`].
+    TooLong,
+}
+
+impl DamageKind {
+    /// A word for it, stable for JSON output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Length => "bad-length",
+            Self::Data => "bad-data",
+            Self::Torn => "torn",
+            Self::NotAnEvent => "not-an-event",
+            Self::TooLong => "too-long",
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            DamageKind::Length => "no record starts here",
+            DamageKind::Data => "the data does not match its checksum",
+            DamageKind::Torn => "the file ends inside a record: still being written, or cut off",
+            DamageKind::NotAnEvent => "the record is no event",
+            DamageKind::TooLong => "the record holds more values than may be held at once",
+        };
+        write!(f, "{what} (offset {}, {} bytes)", self.offset, self.bytes)
+    }
+}
