@@ -9,9 +9,15 @@ use std::time::Duration;
 /// through in parts, and what is no number is never held. Records of numbers are far shorter.
 pub const MAX_RECORD_HELD_BYTES: usize = 64 << 10;
 
+/// The same for a source that is read once, and cannot be asked for the bytes behind a false length again.
+pub const FORWARD_HELD_BYTES: usize = 4 << 20;
+
 /// The longest field that is held of a record that is gone through in parts, in bytes: a tag, a tensor
 /// of one number with its metadata.
 pub const MAX_FIELD_HELD_BYTES: usize = 64 << 10;
+
+/// How many tags of a file are remembered as checked text; a look-up goes through them one by one.
+pub const MAX_NAMES_CACHED: usize = 64;
 
 /// What may be held of the values of one record that is gone through in parts, in bytes: they are not to
 /// be believed before its checksum is read. A summary with images has some hundred numbers beside them.
@@ -44,6 +50,10 @@ pub const HEAL_WINDOW_BYTES: u64 = 64 << 10;
 /// How many of a file's first bytes are remembered, to know it again: the first record, which holds
 /// the time of its making, lies within.
 pub const HEAD_BYTES: usize = 64;
+
+/// How many bytes of packed points are allocated at once: never moved again, and small beside a long
+/// series.
+pub const POINTS_BLOCK_BYTES: usize = 64 << 10;
 
 /// How deep below a directory event files are looked for: deeper than any trainer nests, and an end
 /// to symlink loops that the walk did not recognise.
@@ -96,6 +106,9 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pause between two looks at a file that gave a passing error while a trial is drained.
 pub const DRAIN_RETRY: Duration = Duration::from_millis(50);
+
+/// How often a read that gave a passing error (a stale handle, a device's fault) is tried again.
+pub const MAX_READ_RETRIES: u32 = 3;
 
 /// How often process groups are looked at where no SIGCHLD comes earlier.
 pub const REAP_INTERVAL: Duration = Duration::from_millis(200);

@@ -62,11 +62,22 @@ impl Root {
             }
             return (listed, errors);
         }
+        let (listed, errors) = self.list_below(&self.directory);
         let mut seen = BTreeSet::new();
-        let walk = walkdir::WalkDir::new(&self.directory)
-            .follow_links(true)
-            .max_depth(MAX_WALK_DEPTH)
-            .sort_by_file_name();
+        (listed.into_iter().filter(|file| seen.insert(file.id)).collect(), errors)
+    }
+
+    /// The directory, where all of it is meant.
+    pub(super) fn whole_directory(&self) -> Option<&Path> {
+        self.only.is_none().then_some(&*self.directory)
+    }
+
+    /// Lists every file to follow at or below `start`, which lies below the directory or is it.
+    pub(super) fn list_below(&self, start: &Path) -> (Vec<Listed>, Vec<ListError>) {
+        let mut listed = Vec::new();
+        let mut errors = Vec::new();
+        let walk =
+            walkdir::WalkDir::new(start).follow_links(true).max_depth(MAX_WALK_DEPTH).sort_by_file_name();
         for entry in walk {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -74,7 +85,7 @@ impl Root {
                 Err(e) if e.loop_ancestor().is_some() => continue,
                 Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
                 Err(e) => {
-                    let path = e.path().unwrap_or(&self.directory).to_string_lossy().into_owned();
+                    let path = e.path().unwrap_or(start).to_string_lossy().into_owned();
                     errors.push(ListError { path, error: e.into() });
                     continue;
                 }
@@ -85,16 +96,24 @@ impl Root {
                 continue;
             }
             match entry.metadata() {
-                Ok(metadata) => {
-                    let file = describe(path.into_owned(), &metadata);
-                    if seen.insert(file.id) {
-                        listed.push(file);
-                    }
-                }
+                Ok(metadata) => listed.push(describe(path.into_owned(), &metadata)),
                 Err(e) => errors.push(ListError { path: path.into_owned(), error: e.into() }),
             }
         }
         (listed, errors)
+    }
+
+    /// Opens the file with this identity.
+    ///
+    /// # Errors
+    /// Those of opening it. A path at which another file stands by now is one too.
+    pub(super) fn open_file(&self, path: &str, id: FileId) -> io::Result<File> {
+        let file = File::open(self.directory.join(path))?;
+        let metadata = file.metadata()?;
+        if (FileId { device: metadata.dev(), inode: metadata.ino() }) != id {
+            return Err(io::Error::other("replaced by another file while it was read"));
+        }
+        Ok(file)
     }
 
     /// Fills `buffer` from a file's offset; less than the whole buffer means the file ends there.
@@ -102,11 +121,7 @@ impl Root {
     /// # Errors
     /// Those of opening and reading. A path at which another file stands by now is one too.
     pub fn read(&self, path: &str, id: FileId, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let file = File::open(self.directory.join(path))?;
-        let metadata = file.metadata()?;
-        if (FileId { device: metadata.dev(), inode: metadata.ino() }) != id {
-            return Err(io::Error::other("replaced by another file while it was read"));
-        }
+        let file = self.open_file(path, id)?;
         let mut n = 0;
         while let Some(rest) = buffer.get_mut(n..).filter(|rest| !rest.is_empty()) {
             match file.read_at(rest, offset_bytes + n as u64) {
@@ -122,14 +137,14 @@ impl Root {
 
 /// Whether an error may be gone at the next try: a stale handle or a device's fault, but not a lack of
 /// permission.
-fn is_passing(error: &io::Error) -> bool {
+pub(super) fn is_passing(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
     )
 }
 
-fn describe(path: String, metadata: &std::fs::Metadata) -> Listed {
+pub(super) fn describe(path: String, metadata: &std::fs::Metadata) -> Listed {
     Listed {
         path,
         id: FileId { device: metadata.dev(), inode: metadata.ino() },

@@ -7,5 +7,7 @@ pub mod files;
 pub mod follow;
 pub mod process;
 mod process_table;
+pub mod read;
 pub mod signals;
 pub mod store;
+pub mod walk;

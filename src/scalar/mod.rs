@@ -3,6 +3,7 @@
 //! Layer 3: may import layers 0 to 2. Pure.
 
 mod hparams;
+mod names;
 mod parts;
 mod scan;
 mod select;
@@ -18,6 +19,7 @@ use crate::proto::{SummaryMetadata, TensorProto, summary_metadata};
 use crate::units::MetricValue;
 
 pub use hparams::{HPARAMS_TAG, HparamValue, encode_hparams};
+pub use names::NameCache;
 pub use parts::{PartEvent, PartFault, PartScan};
 pub use scan::{Scanned, ScannedWhat, SimpleValue, scan, scan_simple_value};
 pub use select::{OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};

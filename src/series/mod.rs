@@ -9,6 +9,8 @@
 //! side by side; then nothing is replaced but a value for the very same step.
 
 mod objective;
+mod points;
+mod recording;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -17,6 +19,8 @@ use crate::units::{MetricValue, Step, WallTime};
 
 pub use crate::scalar::{RunSelector, is_evaluation};
 pub use objective::{Change, Objective};
+pub use points::Points;
+pub use recording::Recording;
 pub use summary::TagSummary;
 
 /// Which event file of a run a point came from: one file, one writer.

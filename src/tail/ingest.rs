@@ -2,7 +2,8 @@
 
 use crate::event::{Event, What};
 use crate::scalar::{
-    self, Content, Metadata, PartFault, PartScan, Scanned, ScannedWhat, SimpleValue, Value, scan_simple_value,
+    self, Content, Metadata, NameCache, PartFault, PartScan, Scanned, ScannedWhat, SimpleValue, Value,
+    scan_simple_value,
 };
 use crate::tfrecord::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES, Part};
 use crate::units::{MetricValue, Step, WallTime};
@@ -112,6 +113,7 @@ impl Ingest {
 struct Taker {
     /// The clock of the file's first event.
     started: Option<WallTime>,
+    names: NameCache,
     /// The scan of a long record whose parts are coming.
     parts: Option<Box<PartScan>>,
 }
@@ -124,7 +126,8 @@ impl Taker {
         data: &[u8],
         sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized),
     ) {
-        let Some(SimpleValue { wall_time, step, tag, value }) = scan_simple_value(data) else {
+        let simple = scan_simple_value(data).and_then(|simple| Some((simple, self.names.text(simple.tag)?)));
+        let Some((SimpleValue { wall_time, step, value, .. }, tag)) = simple else {
             return self.take_other_record(offset, data, &mut |started, said| sink(started, said));
         };
         let started = *self.started.get_or_insert(wall_time);

@@ -7,6 +7,7 @@ mod file;
 mod gather;
 mod hypertune;
 mod ingest;
+mod read;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -22,6 +23,7 @@ use file::File;
 pub use gather::{Gather, Seen};
 pub use hypertune::{HypertuneEntry, HypertuneFile};
 pub use ingest::{Ingest, Ingested};
+pub use read::{read, read_at, read_bytes};
 
 /// Where the cloudml-hypertune package is told to write, relative to a trial's directory.
 pub const HYPERTUNE_METRICS_PATH: &str = ".hptune/output.metrics";

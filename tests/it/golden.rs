@@ -211,6 +211,7 @@ fn the_layers_compose_by_hand() {
         let data = match decoder.poll(&mut input) {
             Decoded::Record(record) => record.data,
             Decoded::NeedMore => break,
+            Decoded::Part(_) | Decoded::LongRecord { .. } => continue,
             Decoded::Damage(damage) => panic!("{damage}"),
         };
         if let What::Summary(values) = Event::decode(data).expect("it is an event").what {
