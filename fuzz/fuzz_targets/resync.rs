@@ -1,0 +1,88 @@
+//! Every record that damage does not touch is found.
+#![no_main]
+
+use hptune::tfrecord::{self, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES};
+use libfuzzer_sys::fuzz_target;
+
+/// Changes one place of a file: bytes overwritten, put in, or taken out.
+#[derive(Clone, Copy)]
+enum Change {
+    Set,
+    Insert,
+    Remove,
+}
+
+fuzz_target!(|data: &[u8]| {
+    let [n, kind, at_low, at_high, with, rest @ ..] = data else { return };
+    // Records of up to 63 bytes, as long as there are bytes for them.
+    let mut records = Vec::new();
+    let mut rest = rest;
+    while let [length, more @ ..] = rest {
+        let length = usize::from(*length % 64).min(more.len());
+        let (record, more) = more.split_at(length);
+        records.push(record.to_vec());
+        rest = more;
+    }
+    let mut bytes = Vec::new();
+    let mut places = Vec::new();
+    for record in &records {
+        let start = bytes.len();
+        tfrecord::encode(record, &mut bytes);
+        places.push(start..bytes.len());
+    }
+    if bytes.is_empty() {
+        return;
+    }
+    let at = usize::from(u16::from_le_bytes([*at_low, *at_high])) % bytes.len();
+    let n = 1 + usize::from(*n % 40);
+    let change = [Change::Set, Change::Insert, Change::Remove][usize::from(*kind) % 3];
+    let end = bytes.len().min(at + n);
+    let before = bytes.clone();
+    match change {
+        Change::Set => bytes[at..end].fill(*with),
+        Change::Insert => drop(bytes.splice(at..at, vec![*with; n])),
+        Change::Remove => drop(bytes.drain(at..end)),
+    }
+    let touched = |place: &std::ops::Range<usize>| match change {
+        Change::Set => (at..end).any(|i| place.contains(&i) && before[i] != *with),
+        Change::Insert => place.start < at && at < place.end,
+        Change::Remove => place.start < end && at < place.end,
+    };
+    let untouched = records.iter().zip(&places).filter(|(_, place)| !touched(place)).map(|(record, _)| record);
+
+    let mut decoder = Decoder::with_max_held(0, usize::from(*with));
+    let (mut found, mut parts) = (Vec::new(), Vec::new());
+    let mut n_bytes = 0;
+    let mut take = |decoded: Decoded<'_>| {
+        match decoded {
+            Decoded::NeedMore => return false,
+            Decoded::Record(r) => found.push(r.data.to_vec()),
+            Decoded::Damage(d) => n_bytes += d.bytes,
+            Decoded::Part(part) => {
+                if part.at == 0 {
+                    parts.clear();
+                }
+                parts.extend_from_slice(part.data);
+            }
+            Decoded::LongRecord { .. } => found.push(std::mem::take(&mut parts)),
+        }
+        true
+    };
+    loop {
+        let mut input = &bytes[usize::try_from(decoder.next_offset()).expect("it fits")..];
+        while take(decoder.poll(&mut input)) {}
+        if decoder.next_offset() == bytes.len() as u64 {
+            while take(decoder.poll_end()) {}
+            if decoder.next_offset() == bytes.len() as u64 {
+                break;
+            }
+        }
+    }
+    // In order, each untouched record is there; a record may also lie inside the bytes of another.
+    let mut rest = found.iter();
+    for record in untouched {
+        assert!(rest.any(|found| found == record), "lost {record:?}");
+    }
+    let framed: u64 = found.iter().map(|record| (HEADER_BYTES + record.len() + FOOTER_BYTES) as u64).sum();
+    assert_eq!(framed + n_bytes, bytes.len() as u64);
+});

@@ -1,0 +1,54 @@
+//! The fast scans say what the full decode says.
+#![no_main]
+
+use hptune::event::{Event, What};
+use hptune::scalar::{self, Content, PartScan, ScannedWhat, Value};
+use libfuzzer_sys::fuzz_target;
+
+type Said = (u64, i64, Vec<(String, String, String)>, bool);
+
+/// A value with its bits, so that NaN equals itself.
+fn plain(value: Value<'_>) -> (String, String, String) {
+    let content = match value.content {
+        Content::Scalar(v) => format!("{v:?} {:x}", v.widen().to_bits()),
+        Content::Other(kind) => kind.name().to_owned(),
+    };
+    (value.tag.to_owned(), content, value.metadata.plugin())
+}
+
+fn oracle(data: &[u8]) -> Option<Said> {
+    let event = Event::decode(data).ok()?;
+    let mut values = Vec::new();
+    if let What::Summary(summary) = &event.what {
+        scalar::for_each(summary, &mut |value| values.push(plain(value)));
+    }
+    Some((event.wall_time.0.to_bits(), event.step.0, values, event.what == What::Graph))
+}
+
+fuzz_target!(|data: &[u8]| {
+    let [size, data @ ..] = data else { return };
+    if let Some(scanned) = scalar::scan(data) {
+        let (values, is_graph) = match scanned.what {
+            ScannedWhat::Values(first, rest) => (first.into_iter().chain(rest).map(plain).collect(), false),
+            ScannedWhat::Graph => (Vec::new(), true),
+        };
+        assert_eq!(Some((scanned.wall_time.0.to_bits(), scanned.step.0, values, is_graph)), oracle(data));
+    }
+    if let Some(simple) = scalar::scan_simple_value(data) {
+        let got = std::str::from_utf8(simple.tag).ok().map(|tag| {
+            let content = Content::Scalar(hptune::units::MetricValue::F32(simple.value));
+            let values = vec![plain(Value { tag, content, metadata: scalar::Metadata::default() })];
+            (simple.wall_time.0.to_bits(), simple.step.0, values, false)
+        });
+        assert_eq!(got, oracle(data));
+    }
+    let in_parts = |size: usize| {
+        let mut scan = PartScan::new(data.len() as u64);
+        data.chunks(size).for_each(|piece| scan.feed(piece));
+        scan.finish().map(|event| {
+            let values: Vec<_> = event.values().map(plain).collect();
+            (event.wall_time.0.to_bits(), event.step.0, values, event.is_graph)
+        })
+    };
+    assert_eq!(in_parts(1 + usize::from(*size)), in_parts(data.len().max(1)));
+});
