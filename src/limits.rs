@@ -47,6 +47,9 @@ pub const READ_CHUNK_BYTES: usize = 256 << 10;
 /// file systems a hole of zeros at the end is often filled in later.
 pub const HEAL_WINDOW_BYTES: u64 = 64 << 10;
 
+/// How much of a file is read to know when it was begun, in bytes; its first event names the format.
+pub const FIRST_EVENT_BYTES: usize = 4 << 10;
+
 /// How many of a file's first bytes are remembered, to know it again: the first record, which holds
 /// the time of its making, lies within.
 pub const HEAD_BYTES: usize = 64;
@@ -69,6 +72,22 @@ pub const MAX_TAGS_REMEMBERED: usize = 10_000;
 
 /// The most stretches of damage that are listed one by one; the rest is counted.
 pub const MAX_DAMAGES_LISTED: usize = 100;
+
+/// The most tags of one event file or run that are told apart; values under further tags are counted. Real
+/// files hold some thousand; one with a tag a step must not fill the memory.
+pub const MAX_TAGS: usize = 100_000;
+
+/// The most sessions of one file whose attempts are told apart for a tag.
+pub const MAX_STRETCHES: usize = 1_000;
+
+/// The most sessions of one file that are remembered.
+pub const MAX_SESSIONS: usize = 1_000;
+
+/// The most programs that are named as writers of a run.
+pub const MAX_WRITERS_LISTED: usize = 100;
+
+/// The most rewinds of one series that are listed one by one; the rest is counted.
+pub const MAX_REWINDS_LISTED: usize = 100;
 
 /// The longest configuration file, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;

@@ -6,14 +6,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Failure;
-use crate::edge::clock::Clock;
-use crate::edge::files::{Reader, Root};
-use crate::limits::MAX_DAMAGES_LISTED;
-use crate::scalar::{Content, OWN_DIRECTORY};
-use crate::series::TagSummary;
+use crate::edge::files::Root;
+use crate::edge::{order, read, walk};
+use crate::limits::{MAX_DAMAGES_LISTED, MAX_SESSIONS, MAX_TAGS, MAX_WRITERS_LISTED};
+use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata, OWN_DIRECTORY};
+use crate::series::{ByTag, TagSummary, WriterId};
 use crate::tail::{Found, Ingested};
 use crate::tfrecord::{Damage, DamageKind};
-use crate::units::{MetricValue, RunName, Step, Tag};
+use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
 
 /// What lies below one path.
 #[derive(Debug, Default)]
@@ -29,78 +29,174 @@ pub struct Inspection {
 pub struct Run {
     /// How many event files it holds.
     pub n_files: u64,
-    /// The programs that wrote them, where they say.
+    /// How many of them are empty.
+    pub n_empty_files: u64,
+    /// How many bytes they hold.
+    pub n_bytes: u64,
+    /// The programs that wrote them, where they say; otherwise the version of the format.
     pub writers: Vec<String>,
     /// How many graphs it holds.
     pub n_graphs: u64,
+    /// How many sessions were begun.
+    pub n_sessions: usize,
+    /// The hyperparameters that it was started with.
+    pub hparams: BTreeMap<String, HparamValue>,
     /// The tags by name.
     pub tags: BTreeMap<Tag, TagSummary>,
+    /// How many values are under tags beyond those that are told apart.
+    pub n_left_out: u64,
+    /// The first and the last clock of its values, of those that are numbers.
+    pub wall_times: Option<(WallTime, WallTime)>,
     /// The first stretches that gave no event, with the path of their file.
     pub damages: Vec<(String, Damage)>,
-    /// How many there are.
-    pub n_damages: u64,
+    /// How many there are, of each kind.
+    pub n_damages: BTreeMap<DamageKind, u64>,
     /// Files that end inside a record, with the stretch: they may still be written.
     pub unfinished: Vec<(String, Damage)>,
+}
+
+/// One event file.
+#[derive(Debug, Default)]
+struct FileSummary {
+    run: Option<RunName>,
+    path: String,
+    writer: Option<WriterId>,
+    started: Option<WallTime>,
+    writer_name: String,
+    n_graphs: u64,
+    sessions: Vec<Step>,
+    n_sessions: usize,
+    hparams: BTreeMap<String, HparamValue>,
+    tags: ByTag<TagSummary>,
+    damages: Vec<Damage>,
+    n_damages: BTreeMap<DamageKind, u64>,
+    trouble: Option<String>,
 }
 
 impl Inspection {
     /// Whether anything is damaged or could not be read, or nothing is there at all.
     #[must_use]
     pub fn has_faults(&self) -> bool {
-        self.runs.is_empty() || !self.troubles.is_empty() || self.runs.values().any(|run| run.n_damages > 0)
+        self.runs.is_empty()
+            || !self.troubles.is_empty()
+            || self.runs.values().any(|run| run.count_damages() > 0)
     }
 
-    fn handle(&mut self, found: Found<'_>) {
-        match found {
-            Found::File { run, .. } => self.run(run).n_files += 1,
-            Found::Event { run, path, ingested, .. } => self.run(run).handle(path, ingested),
-            Found::Hypertune { entry, .. } => {
-                let content = Content::Scalar(entry.value);
-                self.run(&RunName::from(OWN_DIRECTORY)).add(&entry.tag, entry.step, &content);
-            }
-            Found::Unreadable { path, error } => self.troubles.push(format!("{path}: {error}")),
-            Found::Rewritten { path } => self.troubles.push(format!("{path}: rewritten while it was read")),
-            Found::TooManyFiles { path } => {
-                self.troubles.push(format!("too many files: {path} and later are left out"))
-            }
+    fn add(&mut self, file: FileSummary) {
+        if let Some(trouble) = &file.trouble {
+            self.troubles.push(format!("{}: {trouble}", file.path));
         }
-    }
-
-    fn run(&mut self, name: &RunName) -> &mut Run {
-        self.runs.entry(name.clone()).or_default()
+        let Some(run) = file.run.clone() else { return };
+        self.runs.entry(run).or_default().add(file);
     }
 }
 
 impl Run {
-    fn handle(&mut self, path: &str, ingested: Ingested<'_>) {
-        match ingested {
-            Ingested::Opened { writer, .. } => {
-                if !writer.is_empty() && !self.writers.iter().any(|w| w == writer) {
-                    self.writers.push(writer.to_owned());
-                }
+    /// How many stretches gave no event.
+    #[must_use]
+    pub fn count_damages(&self) -> u64 {
+        self.n_damages.values().sum()
+    }
+
+    fn add(&mut self, file: FileSummary) {
+        self.n_files += 1;
+        self.n_graphs += file.n_graphs;
+        self.n_sessions += file.n_sessions;
+        self.n_left_out += file.tags.n_left_out();
+        self.hparams.extend(file.hparams);
+        let is_new = !file.writer_name.is_empty() && !self.writers.contains(&file.writer_name);
+        if is_new && self.writers.len() < MAX_WRITERS_LISTED {
+            self.writers.push(file.writer_name);
+        }
+        for damage in file.damages {
+            let list = if damage.kind == DamageKind::Torn { &mut self.unfinished } else { &mut self.damages };
+            if list.len() < MAX_DAMAGES_LISTED {
+                list.push((file.path.clone(), damage));
             }
-            Ingested::Value { step, tag, content, .. } => self.add(tag, step, &content),
+        }
+        for (kind, n) in file.n_damages {
+            *self.n_damages.entry(kind).or_default() += n;
+        }
+        let (writer, started) = (file.writer.unwrap_or(WriterId(0)), file.started.unwrap_or_default());
+        for (tag, mut summary) in file.tags.into_entries() {
+            if let Some((first, last)) = summary.wall_times {
+                let (begun, ended) = self.wall_times.get_or_insert((first, last));
+                begun.0 = begun.0.min(first.0);
+                ended.0 = ended.0.max(last.0);
+            }
+            let has_room = self.tags.len() < MAX_TAGS;
+            match self.tags.get_mut(&tag) {
+                Some(known) => known.join(writer, started, summary),
+                None if has_room => {
+                    summary.settle(writer, started);
+                    self.tags.insert(tag, summary);
+                }
+                None => self.n_left_out += summary.n_values,
+            }
+        }
+    }
+}
+
+impl FileSummary {
+    fn handle(&mut self, found: Found<'_>) {
+        match found {
+            Found::File { run, path } => {
+                self.run = Some(run.clone());
+                self.path = path.to_owned();
+            }
+            Found::Event { writer, started, ingested, .. } => {
+                self.writer = Some(writer);
+                self.started = Some(started);
+                self.take(ingested);
+            }
+            Found::Hypertune { writer, entry } => {
+                self.writer = Some(writer);
+                self.run = Some(RunName::from(OWN_DIRECTORY));
+                let content = Content::Scalar(entry.value);
+                self.add(&entry.tag, entry.step, entry.wall_time, &content, Metadata::default());
+            }
+            Found::Unreadable { error, .. } => self.trouble = Some(error),
+            Found::Rewritten { .. } | Found::TooManyFiles { .. } => {}
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, ingested: Ingested<'_>) {
+        match ingested {
+            Ingested::Value { step, wall_time, tag, content, metadata } => {
+                self.add(tag, step, wall_time, &content, metadata);
+            }
+            Ingested::Opened { version, writer } => {
+                self.writer_name = if writer.is_empty() { version } else { writer }.to_owned();
+            }
             Ingested::Graph => self.n_graphs += 1,
-            Ingested::SessionStart(_) => {}
-            Ingested::Damage(damage) if damage.kind == DamageKind::Torn => {
-                if self.unfinished.len() < MAX_DAMAGES_LISTED {
-                    self.unfinished.push((path.to_owned(), damage));
+            Ingested::SessionStart(step) => {
+                self.n_sessions += 1;
+                if self.sessions.len() < MAX_SESSIONS {
+                    self.sessions.push(step);
                 }
             }
             Ingested::Damage(damage) => {
-                self.n_damages += 1;
+                if damage.kind != DamageKind::Torn {
+                    *self.n_damages.entry(damage.kind).or_default() += 1;
+                }
                 if self.damages.len() < MAX_DAMAGES_LISTED {
-                    self.damages.push((path.to_owned(), damage));
+                    self.damages.push(damage);
                 }
             }
         }
     }
 
-    fn add(&mut self, tag: &str, step: Step, content: &Content) {
-        match self.tags.get_mut(tag) {
-            Some(summary) => summary.add(step, content),
-            None => {
-                self.tags.insert(Tag::from(tag), TagSummary::new(step, content));
+    #[inline]
+    fn add(&mut self, tag: &str, step: Step, wall_time: WallTime, content: &Content, metadata: Metadata<'_>) {
+        let Some(summary) = self.tags.entry(tag, || TagSummary::new(step)) else { return };
+        summary.add(&self.sessions, step, wall_time, content);
+        if !metadata.is_empty() {
+            if summary.plugin.is_empty() {
+                summary.plugin = metadata.plugin();
+            }
+            if tag == HPARAMS_TAG {
+                self.hparams.extend(metadata.hparams().unwrap_or_default());
             }
         }
     }
@@ -112,8 +208,20 @@ impl Run {
 /// `path` is missing or cannot be looked at. What goes wrong below it is part of the answer.
 pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
     let root = Root::open(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
-    let mut inspection = Inspection::default();
-    Reader::new(root, Clock::start()).read_to_end(&mut |found| inspection.handle(found));
+    let n_threads = read::n_threads();
+    let (mut files, errors) = walk::list(&root, n_threads);
+    order::sort(&root, &mut files);
+    let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
+    let mut inspection = Inspection { troubles, ..Inspection::default() };
+    read::read_files(&root, &files, n_threads, FileSummary::default, FileSummary::handle, |file| {
+        inspection.add(file);
+    });
+    for file in &files {
+        if let Some(run) = inspection.runs.get_mut(&crate::tail::run_of(&file.path)) {
+            run.n_bytes += file.bytes;
+            run.n_empty_files += u64::from(file.bytes == 0);
+        }
+    }
     Ok(inspection)
 }
 
@@ -129,10 +237,19 @@ pub struct InspectionJson<'a> {
 struct RunJson<'a> {
     run: &'a RunName,
     files: u64,
+    empty_files: u64,
+    bytes: u64,
     writers: &'a [String],
+    sessions: usize,
     graphs: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    hparams: BTreeMap<&'a String, serde_json::Value>,
+    first_wall_time: Option<f64>,
+    last_wall_time: Option<f64>,
     tags: Vec<TagJson<'a>>,
+    left_out: u64,
     damaged: u64,
+    damaged_by_kind: BTreeMap<&'static str, u64>,
     damages: Vec<DamageJson<'a>>,
     unfinished: Vec<DamageJson<'a>>,
 }
@@ -141,6 +258,7 @@ struct RunJson<'a> {
 struct TagJson<'a> {
     tag: &'a Tag,
     kind: &'static str,
+    plugin: &'a str,
     count: u64,
     first_step: Step,
     last_step: Step,
@@ -148,10 +266,20 @@ struct TagJson<'a> {
     min: Option<MetricValue>,
     max: Option<MetricValue>,
     non_finite: u64,
+    attempts: u32,
+    rewinds: Vec<RewindJson>,
+    first_wall_time: Option<f64>,
+    last_wall_time: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
-struct DamageJson<'a> {
+struct RewindJson {
+    from_step: Step,
+    reason: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DamageJson<'a> {
     file: &'a str,
     kind: &'static str,
     offset: u64,
@@ -165,10 +293,18 @@ impl<'a> InspectionJson<'a> {
         let runs = inspection.runs.iter().map(|(name, run)| RunJson {
             run: name,
             files: run.n_files,
+            empty_files: run.n_empty_files,
+            bytes: run.n_bytes,
             writers: &run.writers,
+            sessions: run.n_sessions,
             graphs: run.n_graphs,
+            hparams: run.hparams.iter().map(|(name, value)| (name, hparam_json(value))).collect(),
+            first_wall_time: run.wall_times.and_then(|(first, _)| finite(first)),
+            last_wall_time: run.wall_times.and_then(|(_, last)| finite(last)),
             tags: run.tags.iter().map(|(tag, summary)| tag_json(tag, summary)).collect(),
-            damaged: run.n_damages,
+            left_out: run.n_left_out,
+            damaged: run.count_damages(),
+            damaged_by_kind: run.n_damages.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
             damages: run.damages.iter().map(damage_json).collect(),
             unfinished: run.unfinished.iter().map(damage_json).collect(),
         });
@@ -176,20 +312,38 @@ impl<'a> InspectionJson<'a> {
     }
 }
 
-fn damage_json((file, damage): &(String, Damage)) -> DamageJson<'_> {
-    DamageJson { file, kind: damage.kind.name(), offset: damage.offset, bytes: damage.bytes }
+fn finite(time: WallTime) -> Option<f64> {
+    Some(time.0).filter(|seconds| seconds.is_finite())
 }
 
-fn tag_json<'a>(tag: &'a Tag, summary: &TagSummary) -> TagJson<'a> {
+fn hparam_json(value: &HparamValue) -> serde_json::Value {
+    match value {
+        HparamValue::Bool(v) => (*v).into(),
+        HparamValue::Number(v) => serde_json::to_value(MetricValue::F64(*v)).unwrap_or_default(),
+        HparamValue::Text(v) => v.as_str().into(),
+    }
+}
+
+fn tag_json<'a>(tag: &'a Tag, summary: &'a TagSummary) -> TagJson<'a> {
+    let rewind = |r: &crate::series::Rewind| RewindJson { from_step: r.from, reason: r.reason.name() };
     TagJson {
         tag,
         kind: summary.kind.name(),
+        plugin: &summary.plugin,
         count: summary.n_values,
-        first_step: summary.min_step,
-        last_step: summary.max_step,
+        first_step: summary.first_step,
+        last_step: summary.last_step,
         last_value: summary.last,
         min: summary.min,
         max: summary.max,
         non_finite: summary.n_non_finite,
+        attempts: summary.n_attempts(),
+        rewinds: summary.rewinds().iter().map(rewind).collect(),
+        first_wall_time: summary.wall_times.and_then(|(first, _)| finite(first)),
+        last_wall_time: summary.wall_times.and_then(|(_, last)| finite(last)),
     }
+}
+
+pub(super) fn damage_json((file, damage): &(String, Damage)) -> DamageJson<'_> {
+    DamageJson { file, kind: damage.kind.name(), offset: damage.offset, bytes: damage.bytes }
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::printer::Style;
-use super::text::{brief, duration};
+use super::text::{brief, duration, printable, size};
 use crate::app::inspect::{Inspection, Run};
 use crate::app::jobs::KnownJob;
 use crate::series::TagSummary;
 use crate::study::{StudySpec, Trial, rank};
-use crate::units::{MetricValue, RunName, Tag};
+use crate::tfrecord::Damage;
+use crate::units::RunName;
 
 /// The most stretches of damage that are listed for a run.
 const MAX_DAMAGES: usize = 10;
@@ -91,60 +92,95 @@ pub(super) fn inspection(path: &Path, inspection: &Inspection, style: Style) -> 
 }
 
 fn section(name: &RunName, run: &Run, style: Style) -> String {
-    let files = if run.n_files == 1 { "file" } else { "files" };
-    let mut about = vec![format!("{} {files}", run.n_files)];
-    if run.n_graphs > 0 {
-        about.push(format!("{} graphs", run.n_graphs));
-    }
-    if !run.writers.is_empty() {
-        about.push(format!("written by {}", run.writers.join(", ")));
-    }
-    let mut lines = vec![format!("{}  {}", style.bold(name.as_str()), style.dim(&about.join(", ")))];
+    let about = style.dim(&heading(run).join(", "));
+    let mut lines = vec![format!("{}  {about}", style.bold(name.as_str()))];
     if run.tags.is_empty() {
         lines.push("  no values".to_owned());
     } else {
-        let mut rows = table(&["  TAG", "KIND", "COUNT", "STEPS", "LAST", "MIN", "MAX", "NON-FINITE"]);
-        for (tag, summary) in &run.tags {
-            rows.add_row(row(tag, summary));
-        }
-        align_right(&mut rows, &[2, 3, 4, 5, 6, 7]);
-        lines.push(text(&rows));
+        lines.push(tags(run));
     }
+    if run.n_left_out > 0 {
+        lines.push(format!("  and {} values under further tags, too many to be told apart", run.n_left_out));
+    }
+    let listed = |(path, damage): &(String, Damage)| format!("{path}: {damage}");
     lines.extend(
-        run.unfinished
-            .iter()
-            .take(MAX_DAMAGES)
-            .map(|(path, damage)| format!("  unfinished: {path}: {damage}")),
+        run.unfinished.iter().take(MAX_DAMAGES).map(|torn| format!("  unfinished: {}", listed(torn))),
     );
-    if run.n_damages > 0 {
-        let places = if run.n_damages == 1 { "place" } else { "places" };
-        lines.push(format!("  damage in {} {places}", run.n_damages));
-        lines.extend(
-            run.damages.iter().take(MAX_DAMAGES).map(|(path, damage)| format!("    {path}: {damage}")),
-        );
-        if run.n_damages > MAX_DAMAGES as u64 {
-            lines.push(format!("    and {} more", run.n_damages - MAX_DAMAGES as u64));
+    let n_damages = run.count_damages();
+    if n_damages > 0 {
+        let places = if n_damages == 1 { "place" } else { "places" };
+        let kinds: Vec<String> =
+            run.n_damages.iter().map(|(kind, n)| format!("{n} {}", kind.name())).collect();
+        lines.push(format!("  damage in {n_damages} {places} ({})", kinds.join(", ")));
+        lines.extend(run.damages.iter().take(MAX_DAMAGES).map(|damage| format!("    {}", listed(damage))));
+        if n_damages > MAX_DAMAGES as u64 {
+            lines.push(format!("    and {} more", n_damages - MAX_DAMAGES as u64));
         }
     }
     lines.join("\n")
 }
 
-fn row(tag: &Tag, summary: &TagSummary) -> [String; 8] {
-    let value = |value: Option<MetricValue>| value.map(|v| v.to_string()).unwrap_or_default();
-    let steps = if summary.min_step == summary.max_step {
-        summary.min_step.to_string()
+/// What is known of a run beside its tags.
+fn heading(run: &Run) -> Vec<String> {
+    let count = |n: u64, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let mut about = vec![format!("{} ({})", count(run.n_files, "file"), size(run.n_bytes))];
+    if run.n_empty_files > 0 {
+        about.push(format!("{} of them empty", run.n_empty_files));
+    }
+    if run.n_graphs > 0 {
+        about.push(count(run.n_graphs, "graph"));
+    }
+    if run.n_sessions > 1 {
+        about.push(count(run.n_sessions as u64, "session"));
+    }
+    if !run.writers.is_empty() {
+        about.push(format!("written by {}", printable(&run.writers.join(", "))));
+    }
+    if let Some((first, last)) = run.wall_times {
+        let begun = jiff::Timestamp::from_second(first.0 as i64).ok().filter(|_| first.0 > 0.0);
+        about.extend(begun.map(|time| format!("{} UTC", time.strftime("%Y-%m-%d %H:%M:%S"))));
+        let span = last.0 - first.0;
+        about.extend(
+            Some(span).filter(|s| s.is_finite() && *s > 0.0).map(|s| format!("over {}", duration(s))),
+        );
+    }
+    about
+}
+
+/// A row a tag. Columns in which nothing would stand are left out.
+fn tags(run: &Run) -> String {
+    let has_plugins = run.tags.values().any(|tag| !tag.plugin.is_empty());
+    let has_non_finite = run.tags.values().any(|tag| tag.n_non_finite > 0);
+    let has_attempts = run.tags.values().any(|tag| tag.n_attempts() > 1);
+    let optional = |has: bool, text: String| has.then_some(text);
+    let heading = |has, text: &str| optional(has, text.to_owned());
+    let mut headings: Vec<String> = ["  TAG", "KIND"].map(str::to_owned).into();
+    headings.extend(heading(has_plugins, "PLUGIN"));
+    let n_left = headings.len();
+    headings.extend(["COUNT", "STEPS", "LAST", "MIN", "MAX"].map(str::to_owned));
+    headings.extend(heading(has_non_finite, "NON-FINITE"));
+    headings.extend(heading(has_attempts, "ATTEMPTS"));
+    let mut rows = table(&headings.iter().map(String::as_str).collect::<Vec<_>>());
+    for (tag, summary) in &run.tags {
+        let mut row = vec![format!("  {}", printable(tag.as_str())), summary.kind.to_string()];
+        row.extend(optional(has_plugins, printable(&summary.plugin)));
+        row.extend([summary.n_values.to_string(), steps(summary)]);
+        row.extend(
+            [summary.last, summary.min, summary.max].map(|v| v.map(|v| v.to_string()).unwrap_or_default()),
+        );
+        let count = |n: u64| if n > 0 { n.to_string() } else { String::new() };
+        row.extend(optional(has_non_finite, count(summary.n_non_finite)));
+        row.extend(optional(has_attempts, summary.n_attempts().to_string()));
+        rows.add_row(row);
+    }
+    align_right(&mut rows, &(n_left..headings.len()).collect::<Vec<_>>());
+    text(&rows)
+}
+
+fn steps(summary: &TagSummary) -> String {
+    if summary.first_step == summary.last_step {
+        summary.first_step.to_string()
     } else {
-        format!("{}..{}", summary.min_step, summary.max_step)
-    };
-    let non_finite = if summary.n_non_finite > 0 { summary.n_non_finite.to_string() } else { String::new() };
-    [
-        format!("  {tag}"),
-        summary.kind.to_string(),
-        summary.n_values.to_string(),
-        steps,
-        value(summary.last),
-        value(summary.min),
-        value(summary.max),
-        non_finite,
-    ]
+        format!("{}..{}", summary.first_step, summary.last_step)
+    }
 }

@@ -21,6 +21,18 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
+/// A number of bytes, such as `512 B`, `1.5 KiB`, `90 MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, "B");
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, larger);
+    }
+    if value < 10.0 && unit != "B" { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
 /// A text of somebody else, with the control characters but line ends and tabs spelled out: it does
 /// not move the cursor, change colours or ring the bell.
 pub(super) fn printable(text: &str) -> String {
@@ -61,6 +73,7 @@ mod tests {
         assert_eq!(brief(0.978_272_999), "0.97827");
         assert_eq!(brief(f64::NAN), "NaN");
         assert_eq!(brief(1234.5678), "1234.6");
+        assert_eq!([size(512), size(1536), size(90 << 20)], ["512 B", "1.5 KiB", "90 MiB"]);
         assert_eq!(duration(0.444), "0.44 s");
         assert_eq!(duration(200.0), "3 min 20 s");
         assert_eq!(duration(7500.0), "2 h 5 min");

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod files;
 pub mod follow;
+pub mod order;
 pub mod process;
 mod process_table;
 pub mod read;

@@ -87,6 +87,8 @@ pub enum Kind {
     Text,
     /// A record of the hyperparameters plugin.
     Hparams,
+    /// A graph, kept as a summary by newer writers.
+    Graph,
     /// A tensor that is none of the above.
     Tensor,
     /// A value with nothing in it that is known here.
@@ -104,6 +106,7 @@ impl Kind {
             Self::Audio => "audio",
             Self::Text => "text",
             Self::Hparams => "hparams",
+            Self::Graph => "graph",
             Self::Tensor => "tensor",
             Self::Unknown => "unknown",
         }
@@ -117,6 +120,9 @@ impl Kind {
             "audio" => Some(Self::Audio),
             "text" => Some(Self::Text),
             "hparams" => Some(Self::Hparams),
+            "graphs" | "graph_keras_model" | "graph_run_metadata" | "graph_run_metadata_graph" => {
+                Some(Self::Graph)
+            }
             _ => None,
         }
     }

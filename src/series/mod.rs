@@ -8,9 +8,11 @@
 //! follows the series is told once (a *rewind*). Several trainers may also write to one directory
 //! side by side; then nothing is replaced but a value for the very same step.
 
+mod attempts;
+mod by_tag;
+mod history;
 mod objective;
 mod points;
-mod recording;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -18,9 +20,11 @@ use std::collections::BTreeMap;
 use crate::units::{MetricValue, Step, WallTime};
 
 pub use crate::scalar::{RunSelector, is_evaluation};
+pub use attempts::{Attempts, Rewind, RewindReason, Stretch};
+pub use by_tag::{ByTag, Recording};
+pub use history::History;
 pub use objective::{Change, Objective};
 pub use points::Points;
-pub use recording::Recording;
 pub use summary::TagSummary;
 
 /// Which event file of a run a point came from: one file, one writer.
@@ -38,21 +42,22 @@ pub struct Point {
     pub value: MetricValue,
 }
 
-/// The points of one tag of one run directory, by step, as the latest attempt leaves them.
+/// The points of one tag of one run directory, by step, as the latest attempt leaves them. [`History`]
+/// keeps those of every attempt.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
-    points: BTreeMap<Step, (Point, WriterId)>,
+    points: BTreeMap<Step, (Point, WriterId, u32)>,
+    attempts: Attempts,
     writers: BTreeMap<WriterId, Writer>,
 }
 
 /// What a series knows of one of its writers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Writer {
-    /// The latest clock of a point of it.
-    last: WallTime,
     /// The step of a session that it began and has not written a point in.
     session: Option<Step>,
-    has_points: bool,
+    /// What it wrote since it resumed.
+    stretch: Option<Stretch>,
 }
 
 impl Series {
@@ -60,33 +65,55 @@ impl Series {
     ///
     /// It takes effect with the writer's next point: a checkpoint that nobody trained on from
     /// removes nothing.
-    pub fn session_start(&mut self, writer: WriterId, started: WallTime, step: Step) {
-        self.writer(writer, started).session = Some(step);
+    pub fn session_start(&mut self, writer: WriterId, step: Step) {
+        self.writers.entry(writer).or_default().session = Some(step);
     }
 
     /// Takes a point. The answer is the first step of an earlier attempt that is now replaced,
     /// where there is one: points from that step on are gone, and `point` is the first of the new.
     pub fn offer(&mut self, writer: WriterId, started: WallTime, point: Point) -> Option<Step> {
-        let state = *self.writer(writer, started);
-        let resumed_at = match state.session {
-            // The checkpoint holds the training up to its step: a value at that step still stands
-            // unless it is written anew.
-            Some(session) => Some(point.step.min(Step(session.0.saturating_add(1)))),
-            None if !state.has_points => Some(point.step),
-            None => None,
+        let state = self.writers.entry(writer).or_default();
+        let session = state.session.take();
+        let rewound = match &mut state.stretch {
+            Some(stretch) if session.is_none() => {
+                stretch.add(point.step, point.wall_time);
+                self.attempts.extend(writer, stretch);
+                None
+            }
+            stretch => {
+                let stretch = stretch.insert(Stretch::new(session, point.step, point.wall_time));
+                let from = stretch.resumed.from;
+                let stale: Vec<Step> = self
+                    .points
+                    .range(from..)
+                    .filter(|(_, (_, by, _))| self.attempts.is_stale(*by, writer, started))
+                    .map(|(step, _)| *step)
+                    .collect();
+                self.attempts.begin(writer, started, stretch);
+                for step in &stale {
+                    self.points.remove(step);
+                }
+                stale.first().copied()
+            }
         };
-        let state = self.writer(writer, started);
-        state.session = None;
-        state.has_points = true;
-        state.last.0 = state.last.0.max(point.wall_time.0);
-        let rewound = resumed_at.and_then(|from| self.rewind(writer, started, from));
-        self.points.insert(point.step, (point, writer));
+        self.points.insert(point.step, (point, writer, self.attempts.of(writer)));
         rewound
+    }
+
+    /// The attempts so far.
+    #[must_use]
+    pub fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// The points, by rising step, each with the attempt that it belongs to.
+    pub fn points_with_attempts(&self) -> impl DoubleEndedIterator<Item = (&Point, u32)> {
+        self.points.values().map(|(point, _, attempt)| (point, *attempt))
     }
 
     /// The points, by rising step.
     pub fn points(&self) -> impl DoubleEndedIterator<Item = &Point> {
-        self.points.values().map(|(point, _)| point)
+        self.points.values().map(|(point, _, _)| point)
     }
 
     /// How many points there are.
@@ -99,25 +126,6 @@ impl Series {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
-    }
-
-    fn writer(&mut self, writer: WriterId, started: WallTime) -> &mut Writer {
-        self.writers.entry(writer).or_insert(Writer { last: started, session: None, has_points: false })
-    }
-
-    /// Removes what an earlier attempt wrote from step `from` on. Points of a writer that was still
-    /// at work when this one started are not an earlier attempt's, and stay.
-    fn rewind(&mut self, writer: WriterId, started: WallTime, from: Step) -> Option<Step> {
-        let stale: Vec<Step> = self
-            .points
-            .range(from..)
-            .filter(|(_, (_, by))| *by == writer || self.writers.get(by).is_none_or(|w| w.last <= started))
-            .map(|(step, _)| *step)
-            .collect();
-        for step in &stale {
-            self.points.remove(step);
-        }
-        stale.first().copied()
     }
 }
 
@@ -148,7 +156,7 @@ mod tests {
     #[test]
     fn a_restart_with_a_session_replaces_the_later_steps_once() {
         let mut series = first_attempt();
-        series.session_start(B, WallTime(2000.0), Step(80));
+        series.session_start(B, Step(80));
         assert_eq!(series.len(), 11, "a start alone removes nothing");
         assert_eq!(series.offer(B, WallTime(2000.0), point(80, 2080.0)), Some(Step(80)));
         assert_eq!(series.offer(B, WallTime(2000.0), point(90, 2090.0)), None);
@@ -158,7 +166,7 @@ mod tests {
     #[test]
     fn a_value_at_the_checkpoint_stands_until_it_is_written_anew() {
         let mut series = first_attempt();
-        series.session_start(B, WallTime(2000.0), Step(80));
+        series.session_start(B, Step(80));
         assert_eq!(series.offer(B, WallTime(2000.0), point(95, 2095.0)), Some(Step(90)));
         assert_eq!(steps_and_values(&series)[7..], [(70, 1070.0), (80, 1080.0), (95, 2095.0)]);
     }
@@ -173,7 +181,7 @@ mod tests {
     #[test]
     fn the_first_session_of_an_empty_series_removes_nothing() {
         let mut series = Series::default();
-        series.session_start(A, WallTime(1.0), Step(0));
+        series.session_start(A, Step(0));
         assert_eq!(series.offer(A, WallTime(1.0), point(0, 2.0)), None);
     }
 

@@ -36,9 +36,9 @@ impl Objective {
     }
 
     /// Takes a session's start of a writer in `run`; see [`Series::session_start`].
-    pub fn session_start(&mut self, run: &RunName, writer: WriterId, started: WallTime, step: Step) {
+    pub fn session_start(&mut self, run: &RunName, writer: WriterId, step: Step) {
         if self.selector.allows(run) {
-            self.runs.entry(run.clone()).or_default().session_start(writer, started, step);
+            self.runs.entry(run.clone()).or_default().session_start(writer, step);
         }
     }
 

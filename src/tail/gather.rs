@@ -68,7 +68,7 @@ impl Gather {
                     }
                     self.remember(tag, &content);
                 }
-                Ingested::SessionStart(step) => self.objective.session_start(run, writer, started, step),
+                Ingested::SessionStart(step) => self.objective.session_start(run, writer, step),
                 Ingested::Damage(damage) => {
                     self.seen.n_damages += 1;
                     if self.seen.damages.len() < MAX_DAMAGES_LISTED {
