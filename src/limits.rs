@@ -62,6 +62,15 @@ pub const POINTS_BLOCK_BYTES: usize = 64 << 10;
 /// to symlink loops that the walk did not recognise.
 pub const MAX_WALK_DEPTH: usize = 64;
 
+/// How deep below the parent of a directory without event files others are looked for, as a hint.
+pub const NEAR_DEPTH: usize = 4;
+
+/// How many names are looked at for that hint.
+pub const MAX_NEAR_ENTRIES: usize = 10_000;
+
+/// How many directories the hint names.
+pub const MAX_NEAR_LISTED: usize = 3;
+
 /// The most event files that are followed below one directory: twice what the largest known job
 /// directories hold.
 pub const MAX_FILES_FOLLOWED: usize = 100_000;

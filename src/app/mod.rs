@@ -4,10 +4,12 @@
 //! [`crate::cli`].
 
 pub mod demo;
+pub mod doctor;
 pub mod inspect;
 pub mod jobs;
 pub mod prepare;
 pub mod run;
+pub mod verify;
 
 use std::fmt;
 

@@ -7,7 +7,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, MAX_WALK_DEPTH, READ_CHUNK_BYTES};
+use crate::limits::{
+    DRAIN_RETRY, DRAIN_TIMEOUT, MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, MAX_WALK_DEPTH, NEAR_DEPTH, READ_CHUNK_BYTES,
+};
 use crate::tail::{Action, AtEnd, FileId, Found, Listed, Tail, is_followed};
 
 use super::clock::Clock;
@@ -133,6 +135,23 @@ impl Root {
         }
         Ok(n)
     }
+}
+
+/// Directories near `path` that hold event files: beside it, above it, and below those a little. For a hint
+/// only: it looks at a limited number of names.
+#[must_use]
+pub fn event_files_near(path: &Path) -> Vec<PathBuf> {
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Some(parent) = absolute.parent() else { return Vec::new() };
+    let walk = walkdir::WalkDir::new(parent).max_depth(NEAR_DEPTH).sort_by_file_name();
+    let entries = walk.into_iter().take(MAX_NEAR_ENTRIES).flatten();
+    let mut found: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_type().is_file() && is_followed(&entry.file_name().to_string_lossy()))
+        .filter_map(|entry| entry.path().parent().map(Path::to_owned))
+        .collect();
+    found.dedup();
+    found.truncate(MAX_NEAR_LISTED);
+    found
 }
 
 /// Whether an error may be gone at the next try: a stale handle or a device's fault, but not a lack of

@@ -31,32 +31,44 @@ pub fn read_files<T: Send>(
     n_threads: usize,
     make: impl Fn() -> T + Sync,
     handle: impl Fn(&mut T, Found<'_>) + Sync,
+    done: impl FnMut(T),
+) {
+    let read = |buffer: &mut Vec<u8>, i: usize| {
+        let mut gathered = make();
+        if let Some(file) = files.get(i) {
+            buffer.resize(READ_CHUNK_BYTES, 0);
+            read_file(root, file, i, buffer, &mut |found| handle(&mut gathered, found));
+        }
+        gathered
+    };
+    in_order(files.len(), n_threads, read, done);
+}
+
+/// Does `work` for each number below `n` on up to `n_threads` threads, each with a buffer of its own, and
+/// hands what it gives to `done`, in order.
+pub fn in_order<T: Send>(
+    n: usize,
+    n_threads: usize,
+    work: impl Fn(&mut Vec<u8>, usize) -> T + Sync,
     mut done: impl FnMut(T),
 ) {
-    let n_threads = n_threads.min(files.len());
+    let n_threads = n_threads.min(n);
     if n_threads <= 1 {
-        let mut buffer = vec![0; READ_CHUNK_BYTES];
-        for (i, file) in files.iter().enumerate() {
-            let mut gathered = make();
-            read_file(root, file, i, &mut buffer, &mut |found| handle(&mut gathered, found));
-            done(gathered);
-        }
+        let mut buffer = Vec::new();
+        (0..n).for_each(|i| done(work(&mut buffer, i)));
         return;
     }
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::sync_channel(2 * n_threads);
     thread::scope(|scope| {
         for _ in 0..n_threads {
-            let (sender, next, make, handle) = (sender.clone(), &next, &make, &handle);
+            let (sender, next, work) = (sender.clone(), &next, &work);
             scope.spawn(move || {
-                let mut buffer = vec![0; READ_CHUNK_BYTES];
+                let mut buffer = Vec::new();
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(file) = files.get(i) else { return };
-                    let mut gathered = make();
-                    read_file(root, file, i, &mut buffer, &mut |found| handle(&mut gathered, found));
                     // Nobody takes it where the receiver panicked, which the scope passes on.
-                    if sender.send((i, gathered)).is_err() {
+                    if i >= n || sender.send((i, work(&mut buffer, i))).is_err() {
                         return;
                     }
                 }
@@ -65,10 +77,10 @@ pub fn read_files<T: Send>(
         drop(sender);
         let mut early = BTreeMap::new();
         let mut expected = 0;
-        for (i, gathered) in receiver {
-            early.insert(i, gathered);
-            while let Some(gathered) = early.remove(&expected) {
-                done(gathered);
+        for (i, result) in receiver {
+            early.insert(i, result);
+            while let Some(result) = early.remove(&expected) {
+                done(result);
                 expected += 1;
             }
         }
@@ -87,7 +99,7 @@ pub fn read_file(
     let path = &*listed.path;
     let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
     found(Found::File { run: &run, path });
-    let mut source = Source { root, listed, file: None };
+    let mut source = Source::new(root, listed);
     let read = if path == HYPERTUNE_METRICS_PATH {
         let mut bytes = vec![0; usize::try_from(listed.bytes.min(MAX_HYPERTUNE_FILE_BYTES)).unwrap_or(0)];
         source.read_at(0, &mut bytes).map(|n| {
@@ -108,14 +120,24 @@ pub fn read_file(
 }
 
 /// A file that is opened when it is first read, and again after an error that may pass.
-struct Source<'a> {
+pub struct Source<'a> {
     root: &'a Root,
     listed: &'a Listed,
     file: Option<File>,
 }
 
-impl Source<'_> {
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+impl<'a> Source<'a> {
+    /// The file of `root` that was listed.
+    #[must_use]
+    pub fn new(root: &'a Root, listed: &'a Listed) -> Self {
+        Self { root, listed, file: None }
+    }
+
+    /// Fills a buffer from an offset and says how much it put there, 0 at the file's end.
+    ///
+    /// # Errors
+    /// Those of opening and reading that do not pass. A path at which another file stands by now is one.
+    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut n_tries = 0;
         loop {
             match self.try_read_at(offset, buffer) {

@@ -22,7 +22,7 @@ pub use hparams::{HPARAMS_TAG, HparamValue, encode_hparams};
 pub use names::NameCache;
 pub use parts::{PartEvent, PartFault, PartScan};
 pub use scan::{Scanned, ScannedWhat, SimpleValue, scan, scan_simple_value};
-pub use select::{OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
+pub use select::{NearMiss, OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
 
 /// One value of an event.
 #[derive(Debug, Clone, PartialEq)]

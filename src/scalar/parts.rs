@@ -71,7 +71,7 @@ struct OpenValue {
 #[derive(Debug)]
 enum OpenContent {
     Known(Content),
-    Tensor(TensorProto),
+    Tensor(Box<TensorProto>),
     LongTensor { is_text: bool },
 }
 
@@ -180,7 +180,7 @@ impl PartScan {
                 let simple = MetricValue::F32(f32::from_bits(value as u32));
                 self.value.content = Some(OpenContent::Known(Content::Scalar(simple)));
             }
-            (_, _, 2) => return self.begin_content(depth, number, value),
+            (_, _, 2) => self.begin_content(depth, number, value),
             // A field that is known but of another type.
             (1, 1..=5 | 7 | 9 | 10, _) | (2, 1, _) | (3, 1..=6 | 8 | 9, _) => {
                 self.fail(PartFault::NotAnEvent);
@@ -230,7 +230,7 @@ impl PartScan {
                 true
             }
             8 => TensorProto::decode(&*held)
-                .map(|tensor| self.value.content = Some(OpenContent::Tensor(tensor)))
+                .map(|tensor| self.value.content = Some(OpenContent::Tensor(tensor.into())))
                 .is_ok(),
             _ => {
                 Metadata::checked(&held).is_some() && {

@@ -74,6 +74,70 @@ pub fn near_misses<'a>(wanted: &str, seen: impl Iterator<Item = &'a Tag>) -> Vec
     scored.into_iter().take(N_NEAR_MISSES).map(|(_, tag)| tag).collect()
 }
 
+/// How a tag that is there differs from the one that was wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NearMiss {
+    /// Only upper and lower case differ.
+    Case,
+    /// A counter stands behind it, as graphs number what is made twice: `accuracy_1`.
+    Counter,
+    /// It has a scope or a prefix: `train/accuracy`, `epoch_acc`.
+    Scope,
+    /// The writer replaced characters: `Episode_/_Total__mean_`.
+    Characters,
+    /// It is spelled alike.
+    Spelling,
+}
+
+impl NearMiss {
+    /// How `seen` differs from `wanted`, both of them as they are written; they must differ.
+    #[must_use]
+    pub fn between(wanted: &str, seen: &str) -> Self {
+        let stem = seen.trim_end_matches(|c: char| c.is_ascii_digit());
+        let (clean_wanted, clean_seen) = (cleaned(wanted), cleaned(seen));
+        if wanted.to_lowercase() == seen.to_lowercase() {
+            Self::Case
+        } else if stem.len() < seen.len() && stem.strip_suffix('_') == Some(wanted) {
+            Self::Counter
+        } else if clean_wanted == clean_seen {
+            Self::Characters
+        } else if contains_words(&clean_seen, &clean_wanted) || contains_words(&clean_wanted, &clean_seen) {
+            Self::Scope
+        } else {
+            Self::Spelling
+        }
+    }
+
+    /// A word for it, stable for JSON output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Case => "case",
+            Self::Counter => "counter",
+            Self::Scope => "scope",
+            Self::Characters => "characters",
+            Self::Spelling => "spelling",
+        }
+    }
+
+    /// What it means, for people.
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::Case => "upper and lower case differ",
+            Self::Counter => "the writer added a counter: the summary was made more than once",
+            Self::Scope => "the name stands with a scope or a prefix, or without one",
+            Self::Characters => "the writer replaced characters",
+            Self::Spelling => "it is spelled alike",
+        }
+    }
+}
+
+/// Whether `short` is a run of whole words of `long`: `acc` in `epoch_acc`.
+fn contains_words(long: &str, short: &str) -> bool {
+    format!("_{long}_").contains(&format!("_{short}_"))
+}
+
 /// Letters and digits in lower case, everything else as one `_`, without a trailing counter.
 fn cleaned(tag: &str) -> String {
     let mut out = String::with_capacity(tag.len());
@@ -100,9 +164,7 @@ fn likeness(wanted: &str, seen: &str) -> f64 {
     if wanted == seen {
         return 1.0;
     }
-    // One is a run of whole words of the other: `acc` in `epoch_acc`.
-    let within = |long: &str, short: &str| format!("_{long}_").contains(&format!("_{short}_"));
-    if within(seen, wanted) || within(wanted, seen) {
+    if contains_words(seen, wanted) || contains_words(wanted, seen) {
         return 0.9;
     }
     strsim::normalized_damerau_levenshtein(wanted, seen)
@@ -127,6 +189,20 @@ mod tests {
         check("Accuracy", &["accuracy"], &["accuracy"]);
         check("val_accuracy", &["val_acuracy"], &["val_acuracy"]);
         check("accuracy", &["loss", "lr", "accuracy"], &[]);
+    }
+
+    #[test]
+    fn it_is_told_how_a_tag_differs() {
+        #[track_caller]
+        fn check(wanted: &str, seen: &str, expected: NearMiss) {
+            assert_eq!(NearMiss::between(wanted, seen), expected);
+        }
+        check("accuracy", "accuracy_1", NearMiss::Counter);
+        check("acc", "epoch_acc", NearMiss::Scope);
+        check("train/acc", "acc", NearMiss::Scope);
+        check("Episode / Total (mean)", "Episode_/_Total__mean_", NearMiss::Characters);
+        check("Accuracy", "accuracy", NearMiss::Case);
+        check("accuracy", "acuracy", NearMiss::Spelling);
     }
 
     #[test]

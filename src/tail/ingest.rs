@@ -90,6 +90,12 @@ impl Ingest {
         self.decoder.skip_lost(at);
     }
 
+    /// How many whole records there were so far, whatever they hold.
+    #[must_use]
+    pub fn n_records(&self) -> u64 {
+        self.taker.n_records
+    }
+
     /// Whether the last bytes look damaged, with nothing readable behind them yet.
     #[must_use]
     pub fn is_lost(&self) -> bool {
@@ -111,6 +117,7 @@ impl Ingest {
 /// Turns records into what they say.
 #[derive(Debug, Default)]
 struct Taker {
+    n_records: u64,
     /// The clock of the file's first event.
     started: Option<WallTime>,
     names: NameCache,
@@ -126,6 +133,7 @@ impl Taker {
         data: &[u8],
         sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized),
     ) {
+        self.n_records += 1;
         let simple = scan_simple_value(data).and_then(|simple| Some((simple, self.names.text(simple.tag)?)));
         let Some((SimpleValue { wall_time, step, value, .. }, tag)) = simple else {
             return self.take_other_record(offset, data, &mut |started, said| sink(started, said));
@@ -169,7 +177,7 @@ impl Taker {
         let sink: &mut Sink<'_> = &mut |started, said| sink(started, said);
         match decoded {
             Decoded::NeedMore => {}
-            Decoded::Record(record) => self.take_other_record(record.offset, record.data, sink),
+            Decoded::Record(record) => self.take_record(record.offset, record.data, sink),
             Decoded::Part(Part { length, at, data, .. }) => {
                 if *at == 0 {
                     self.parts = Some(Box::new(PartScan::new(*length)));
@@ -179,6 +187,7 @@ impl Taker {
                 }
             }
             Decoded::LongRecord { offset, length } => {
+                self.n_records += 1;
                 let Some(scan) = self.parts.take() else { return };
                 match scan.finish() {
                     Ok(event) => {

@@ -64,22 +64,36 @@ pub fn read(mut source: impl Read, sink: &mut impl FnMut(WallTime, Ingested<'_>)
 /// Those of `read`; what was read before is told.
 pub fn read_at(
     buffer: &mut [u8],
-    mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
+    read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
     sink: &mut impl FnMut(WallTime, Ingested<'_>),
 ) -> io::Result<()> {
-    let mut ingest = Ingest::default();
-    loop {
-        let at = ingest.next_offset();
-        let n = match read(at, buffer) {
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        ingest.feed(buffer.get(..n).unwrap_or(&[]), sink);
-        if n == 0 {
-            ingest.finish(sink);
-            if ingest.next_offset() >= at {
-                return Ok(());
+    Ingest::default().read_to_end(buffer, read, sink)
+}
+
+impl Ingest {
+    /// Reads on to the end of the file; see [`read_at`].
+    ///
+    /// # Errors
+    /// Those of `read`; what was read before is told.
+    pub fn read_to_end(
+        &mut self,
+        buffer: &mut [u8],
+        mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
+        sink: &mut impl FnMut(WallTime, Ingested<'_>),
+    ) -> io::Result<()> {
+        loop {
+            let at = self.next_offset();
+            let n = match read(at, buffer) {
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            self.feed(buffer.get(..n).unwrap_or(&[]), sink);
+            if n == 0 {
+                self.finish(sink);
+                if self.next_offset() >= at {
+                    return Ok(());
+                }
             }
         }
     }

@@ -1,0 +1,404 @@
+//! `doctor`: why the metric is not found, and what mends it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Failure;
+use super::inspect::{Inspection, Run, inspect};
+use crate::edge::files;
+use crate::scalar::{Kind, NearMiss, RunSelector, is_evaluation, near_misses};
+use crate::series::TagSummary;
+use crate::units::{MetricValue, RunName, Step, Tag};
+
+/// How many tags are listed at most, and near misses named.
+const MAX_TAGS_SHOWN: usize = 30;
+
+/// What there is to say about one tag below one path.
+#[derive(Debug, Serialize)]
+pub struct Diagnosis {
+    /// Where it was looked for.
+    pub path: String,
+    /// What was looked for.
+    pub tag: Tag,
+    /// Whether it is there with a value that can be a result.
+    pub found: bool,
+    /// What is the matter, as a word.
+    pub cause: Cause,
+    /// What is the matter, in a sentence.
+    pub message: String,
+    /// What to change, ready to paste; empty where nothing is to be changed.
+    pub fix: Vec<String>,
+    /// Further things that are worth to know.
+    pub notes: Vec<String>,
+    /// Tags that may have been meant.
+    pub near: Vec<NearTag>,
+    /// Where the tag is, and what it holds there.
+    pub places: Vec<PlaceOfTag>,
+    /// The tags that are there, with what they hold and in which runs: the first of many.
+    pub tags: Vec<TagThere>,
+}
+
+/// What is the matter with a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Nothing: it is found.
+    None,
+    /// There is no event file.
+    NoEventFiles,
+    /// There are event files, and all are empty or hold nothing but their first record.
+    NothingWritten,
+    /// There are values, but no scalars.
+    NoScalars,
+    /// The tag is there and holds something else.
+    WrongKind,
+    /// All its values are NaN or infinite.
+    OnlyNonFinite,
+    /// It is only in runs that are not allowed.
+    WrongRun,
+    /// The name holds the run directory, too.
+    RunInTag,
+    /// Another tag comes close.
+    NearMiss,
+    /// No tag comes close.
+    Unknown,
+    /// Nothing can be read.
+    Unreadable,
+}
+
+/// A tag that may have been meant.
+#[derive(Debug, Serialize)]
+pub struct NearTag {
+    /// The tag.
+    pub tag: Tag,
+    /// How it differs.
+    pub how: &'static str,
+    /// The runs that hold it.
+    pub runs: Vec<RunName>,
+}
+
+/// The tag in one run.
+#[derive(Debug, Serialize)]
+pub struct PlaceOfTag {
+    /// The run.
+    pub run: RunName,
+    /// What it holds there.
+    pub kind: &'static str,
+    /// How many values.
+    pub count: u64,
+    /// How many of them are NaN or infinite.
+    pub non_finite: u64,
+    /// The last step.
+    pub last_step: Step,
+    /// The last value.
+    pub last_value: Option<MetricValue>,
+    /// Whether this is the run that a tuning job would read.
+    pub is_read: bool,
+}
+
+/// A tag that is there.
+#[derive(Debug, Serialize)]
+pub struct TagThere {
+    /// The tag.
+    pub tag: Tag,
+    /// What it holds.
+    pub kind: &'static str,
+    /// The runs that hold it.
+    pub runs: Vec<RunName>,
+}
+
+/// Looks for `tag` below `path`, in the runs that `selector` allows.
+///
+/// # Errors
+/// `path` is missing or cannot be looked at.
+pub fn diagnose(path: &Path, tag: &Tag, selector: &RunSelector) -> Result<Diagnosis, Failure> {
+    let inspection = inspect(path)?;
+    let case = Case { path, tag, selector, inspection: &inspection, by_tag: by_tag(&inspection) };
+    let mut diagnosis = case.diagnose();
+    diagnosis.notes.extend(case.faults());
+    Ok(diagnosis)
+}
+
+/// Everything that a diagnosis is made from.
+struct Case<'a> {
+    path: &'a Path,
+    tag: &'a Tag,
+    selector: &'a RunSelector,
+    inspection: &'a Inspection,
+    by_tag: BTreeMap<&'a Tag, Vec<(&'a RunName, &'a TagSummary)>>,
+}
+
+fn by_tag(inspection: &Inspection) -> BTreeMap<&Tag, Vec<(&RunName, &TagSummary)>> {
+    let mut by_tag: BTreeMap<&Tag, Vec<(&RunName, &TagSummary)>> = BTreeMap::new();
+    for (name, run) in &inspection.runs {
+        for (tag, summary) in &run.tags {
+            by_tag.entry(tag).or_default().push((name, summary));
+        }
+    }
+    by_tag
+}
+
+impl Case<'_> {
+    fn diagnose(&self) -> Diagnosis {
+        if let Some(places) = self.by_tag.get(self.tag) {
+            return self.tag_is_there(places);
+        }
+        if self.inspection.runs.is_empty() {
+            return self.no_files();
+        }
+        if self.by_tag.is_empty() {
+            return self.nothing_written();
+        }
+        if let Some(diagnosis) = self.run_in_tag() {
+            return diagnosis;
+        }
+        self.tag_is_not_there()
+    }
+
+    fn diagnosis(&self, cause: Cause, message: String) -> Diagnosis {
+        let runs = |places: &[(&RunName, &TagSummary)]| places.iter().map(|(run, _)| (*run).clone()).collect();
+        let tags = self.by_tag.iter().take(MAX_TAGS_SHOWN).map(|(tag, places)| TagThere {
+            tag: (*tag).clone(),
+            kind: places.first().map_or(Kind::Unknown, |(_, summary)| summary.kind).name(),
+            runs: runs(places),
+        });
+        Diagnosis {
+            path: self.path.display().to_string(),
+            tag: self.tag.clone(),
+            found: cause == Cause::None,
+            cause,
+            message,
+            fix: Vec::new(),
+            notes: Vec::new(),
+            near: Vec::new(),
+            places: Vec::new(),
+            tags: tags.collect(),
+        }
+    }
+
+    fn tag_is_there(&self, places: &[(&RunName, &TagSummary)]) -> Diagnosis {
+        let tag = self.tag;
+        let scalars = || places.iter().filter(|(_, summary)| summary.kind == Kind::Scalar);
+        let read = self.selector.choose(scalars().map(|(run, _)| *run));
+        let shown = places.iter().map(|(run, summary)| PlaceOfTag {
+            run: (*run).clone(),
+            kind: summary.kind.name(),
+            count: summary.n_values,
+            non_finite: summary.n_non_finite,
+            last_step: summary.last_step,
+            last_value: summary.last,
+            is_read: read == Some(*run),
+        });
+        let shown: Vec<PlaceOfTag> = shown.collect();
+        let mut diagnosis = if scalars().next().is_none() {
+            let kind = places.first().map_or(Kind::Unknown, |(_, summary)| summary.kind);
+            let mut wrong =
+                self.diagnosis(Cause::WrongKind, format!("`{tag}` is there, but holds {}, not numbers", of_kind(kind)));
+            wrong.fix = vec![
+                format!("tf.summary.scalar({tag:?}, float(value), step=step)      # TensorFlow 2", tag = tag.as_str()),
+                format!("writer.add_scalar({tag:?}, float(value), step)           # PyTorch, tensorboardX", tag = tag.as_str()),
+            ];
+            if kind == Kind::Tensor {
+                wrong.notes.push("only a tensor with one element is a number: reduce it to one first".to_owned());
+            }
+            wrong
+        } else if let Some(run) = read {
+            self.tag_is_read(run, scalars().find(|(name, _)| *name == run).map(|(_, summary)| *summary))
+        } else {
+            let runs: Vec<&str> = scalars().map(|(run, _)| run.as_str()).collect();
+            let message = format!("`{tag}` is there, but only in runs that are not allowed: {}", runs.join(", "));
+            let mut wrong = self.diagnosis(Cause::WrongRun, message);
+            wrong.fix = runs.first().map(|run| objective_run(run)).into_iter().collect();
+            wrong
+        };
+        let others: Vec<&str> = shown.iter().filter(|p| !p.is_read && p.kind == "scalar").map(|p| p.run.as_str()).collect();
+        if let Some(run) = read.filter(|_| !others.is_empty()) {
+            let why = if is_evaluation(run) { "it is named for evaluation" } else { "it comes first" };
+            diagnosis.notes.push(format!(
+                "the tag is in several runs: `{run}` is read ({why}), not {}; to read another: {}",
+                others.iter().map(|run| format!("`{run}`")).collect::<Vec<_>>().join(", "),
+                others.first().map(|run| objective_run(run)).unwrap_or_default(),
+            ));
+        }
+        diagnosis.places = shown;
+        diagnosis
+    }
+
+    fn tag_is_read(&self, run: &RunName, summary: Option<&TagSummary>) -> Diagnosis {
+        let tag = self.tag;
+        let Some(summary) = summary else { return self.diagnosis(Cause::Unknown, String::new()) };
+        if summary.n_non_finite == summary.n_values {
+            let message = format!(
+                "`{tag}` is there in run `{run}`, but all its {} values are NaN or infinite: a trial with such a result is infeasible",
+                summary.n_values
+            );
+            let mut only = self.diagnosis(Cause::OnlyNonFinite, message);
+            only.notes.push(
+                "look for a learning rate that is too high, a logarithm of 0, or a mean over no samples".to_owned(),
+            );
+            return only;
+        }
+        let last = summary.last.map(|value| value.to_string()).unwrap_or_default();
+        let mut found = self.diagnosis(
+            Cause::None,
+            format!("`{tag}` is found in run `{run}`: {} values, the last {last} at step {}", summary.n_values, summary.last_step),
+        );
+        if summary.n_values > 1 && summary.first_step == Step(0) && summary.last_step == Step(0) {
+            found.notes.push(
+                "all its values are at step 0, so that only the last one counts: give the writer a step".to_owned(),
+            );
+        }
+        if summary.n_non_finite > 0 {
+            found.notes.push(format!("{} of its values are NaN or infinite", summary.n_non_finite));
+        }
+        if summary.n_attempts() > 1 {
+            found.notes.push(format!("the trainer was restarted: {} attempts", summary.n_attempts()));
+        }
+        found
+    }
+
+    fn no_files(&self) -> Diagnosis {
+        let shown = self.path.display();
+        if !self.inspection.troubles.is_empty() {
+            return self.diagnosis(Cause::Unreadable, format!("nothing below {shown} can be read"));
+        }
+        let mut none = self.diagnosis(
+            Cause::NoEventFiles,
+            format!("there is no event file (a name with `tfevents`) at or below {shown}"),
+        );
+        let near: Vec<String> = files::event_files_near(self.path).iter().map(|p| p.display().to_string()).collect();
+        if near.is_empty() {
+            none.notes.push("the trainer must write its summaries at or below this directory, which a job gives it as --job-dir and HPTUNE_JOB_DIR".to_owned());
+            none.fix = vec![
+                "writer = tf.summary.create_file_writer(job_dir)                   # TensorFlow 2".to_owned(),
+                "tf.keras.callbacks.TensorBoard(log_dir=job_dir)                   # Keras".to_owned(),
+                "writer = torch.utils.tensorboard.SummaryWriter(log_dir=job_dir)   # PyTorch".to_owned(),
+            ];
+        } else {
+            none.notes.push(format!("there are event files in {}", near.join(", ")));
+            none.fix = near.iter().take(1).map(|p| format!("hptune doctor {p} --tag '{}'", self.tag)).collect();
+        }
+        none
+    }
+
+    fn nothing_written(&self) -> Diagnosis {
+        let n_files: u64 = self.inspection.runs.values().map(|run| run.n_files).sum();
+        let n_empty: u64 = self.inspection.runs.values().map(|run| run.n_empty_files).sum();
+        let n_graphs: u64 = self.inspection.runs.values().map(|run| run.n_graphs).sum();
+        let files = if n_files == 1 { "is 1 event file" } else { "are event files" };
+        let what = if n_empty == n_files {
+            "still empty"
+        } else if n_graphs > 0 {
+            "with a graph but no values"
+        } else {
+            "without any value yet"
+        };
+        let mut nothing = self.diagnosis(
+            Cause::NothingWritten,
+            format!("there {files}, {what}: the writer has not flushed, or is given no summaries"),
+        );
+        nothing.fix = vec![
+            "writer.flush()                                                    # after each epoch, any writer".to_owned(),
+            "tf.summary.create_file_writer(job_dir, flush_millis=10_000)       # TensorFlow 2 (default 120 s)".to_owned(),
+            "SummaryWriter(log_dir=job_dir, flush_secs=10)                     # PyTorch, tensorboardX (default 120 s)".to_owned(),
+            "tf.estimator.RunConfig(save_summary_steps=100)                    # Estimator".to_owned(),
+        ];
+        nothing
+    }
+
+    /// The tag of another run with the run's name before or behind it: `eval/accuracy` where run `eval`
+    /// holds `accuracy`.
+    fn run_in_tag(&self) -> Option<Diagnosis> {
+        let text = self.tag.as_str();
+        let mut found = self.inspection.runs.iter().filter_map(|(name, run)| {
+            let rest = text.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('/'));
+            let tag = rest.or_else(|| text.strip_suffix(name.as_str())?.strip_suffix('/'))?;
+            run.tags.get(tag).filter(|summary| summary.kind == Kind::Scalar).map(|_| (name, tag))
+        });
+        let (run, tag) = found.next()?;
+        let mut there = self.diagnosis(
+            Cause::RunInTag,
+            format!("no tag is called `{text}`, but run `{run}` holds `{tag}`: the directory is no part of the tag"),
+        );
+        there.fix = vec![metric_tag(tag), objective_run(run.as_str())];
+        there.near = vec![NearTag { tag: Tag::from(tag), how: "the run directory stands in the tag", runs: vec![run.clone()] }];
+        Some(there)
+    }
+
+    fn tag_is_not_there(&self) -> Diagnosis {
+        let is_scalar = |places: &[(&RunName, &TagSummary)]| places.iter().any(|(_, s)| s.kind == Kind::Scalar);
+        let scalars: Vec<&Tag> =
+            self.by_tag.iter().filter(|(_, places)| is_scalar(places)).map(|(tag, _)| *tag).collect();
+        if scalars.is_empty() {
+            let message = format!("no tag is called `{}`, and no tag holds numbers", self.tag);
+            let mut none = self.diagnosis(Cause::NoScalars, message);
+            none.fix = vec![
+                format!("tf.summary.scalar({:?}, float(value), step=step)      # TensorFlow 2", self.tag.as_str()),
+                format!("writer.add_scalar({:?}, float(value), step)           # PyTorch, tensorboardX", self.tag.as_str()),
+            ];
+            return none;
+        }
+        let near: Vec<NearTag> = near_misses(self.tag.as_str(), scalars.iter().copied())
+            .into_iter()
+            .map(|tag| NearTag {
+                tag: tag.clone(),
+                how: NearMiss::between(self.tag.as_str(), tag.as_str()).explanation(),
+                runs: self.by_tag.get(tag).into_iter().flatten().map(|(run, _)| (*run).clone()).collect(),
+            })
+            .collect();
+        let mut not_there = match near.first() {
+            Some(first) => self.diagnosis(
+                Cause::NearMiss,
+                format!("no tag is called `{}`; did you mean `{}`? {}", self.tag, first.tag, first.how),
+            ),
+            None => self.diagnosis(Cause::Unknown, format!("no tag is called `{}`, and none comes close", self.tag)),
+        };
+        not_there.fix = near.iter().take(1).map(|first| metric_tag(first.tag.as_str())).collect();
+        not_there.near = near;
+        not_there
+    }
+
+    /// What else is wrong with the files.
+    fn faults(&self) -> Vec<String> {
+        let mut notes: Vec<String> =
+            self.inspection.troubles.iter().map(|trouble| format!("cannot be read: {trouble}")).collect();
+        let n_damages: u64 = self.inspection.runs.values().map(Run::count_damages).sum();
+        if n_damages > 0 {
+            let path = self.path.display();
+            notes.push(format!("files are damaged in {n_damages} places, the rest is read: hptune verify {path}"));
+        }
+        notes
+    }
+}
+
+/// What a kind of content is called in a sentence.
+fn of_kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Scalar => "numbers",
+        Kind::Histogram => "histograms",
+        Kind::Image => "images",
+        Kind::Audio => "sound",
+        Kind::Text => "text",
+        Kind::Hparams => "hyperparameters",
+        Kind::Graph => "graphs",
+        Kind::Tensor => "tensors of more than one element",
+        Kind::Unknown => "nothing that is known",
+    }
+}
+
+/// The line of a configuration that names a tag.
+fn metric_tag(tag: &str) -> String {
+    format!("hyperparameterMetricTag: {}", yaml_text(tag))
+}
+
+/// The line of a configuration that names a run.
+fn objective_run(run: &str) -> String {
+    format!("hptune: {{objective: {{run: {}}}}}", yaml_text(run))
+}
+
+/// A text as YAML reads it back: in double quotes, as in JSON.
+fn yaml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

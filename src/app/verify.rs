@@ -1,0 +1,232 @@
+//! `verify`: checks every record of event files, and saves the good ones.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Failure;
+use super::inspect::{DamageJson, damage_json};
+use crate::edge::files::Root;
+use crate::edge::read::{self, Source};
+use crate::edge::walk;
+use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
+use crate::tail::{HYPERTUNE_METRICS_PATH, Ingest, Ingested, Listed};
+use crate::tfrecord::{Damage, DamageKind};
+
+/// What checking the files below one path gave.
+#[derive(Debug, Default)]
+pub struct Verification {
+    /// Each event file, by path.
+    pub files: Vec<VerifiedFile>,
+    /// What could not be looked at, in the system's words.
+    pub troubles: Vec<String>,
+}
+
+/// What checking one event file gave.
+#[derive(Debug, Default)]
+pub struct VerifiedFile {
+    /// Its path below the root.
+    pub path: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// How many whole records it holds whose checksums agree.
+    pub n_records: u64,
+    /// How many bytes belong to no good record.
+    pub bad_bytes: u64,
+    /// The first stretches that gave no event, with the path of their file.
+    pub damages: Vec<(String, Damage)>,
+    /// How many there are, of each kind.
+    pub n_damages: BTreeMap<DamageKind, u64>,
+    /// Why it could not be read or its good records not be saved.
+    pub trouble: Option<String>,
+    /// Where its good records were saved.
+    pub repaired: Option<PathBuf>,
+}
+
+impl Verification {
+    /// Whether anything is damaged or could not be done, or there is no event file at all.
+    #[must_use]
+    pub fn has_faults(&self) -> bool {
+        self.files.is_empty() || !self.troubles.is_empty() || self.files.iter().any(VerifiedFile::has_faults)
+    }
+
+    /// Whether something could not be read or saved: trying again may help.
+    #[must_use]
+    pub fn has_troubles(&self) -> bool {
+        !self.troubles.is_empty() || self.files.iter().any(|file| file.trouble.is_some())
+    }
+}
+
+impl VerifiedFile {
+    /// Whether it is damaged or could not be read.
+    #[must_use]
+    pub fn has_faults(&self) -> bool {
+        self.trouble.is_some() || !self.n_damages.is_empty()
+    }
+
+    fn add(&mut self, damage: Damage) {
+        *self.n_damages.entry(damage.kind).or_default() += 1;
+        self.bad_bytes += damage.bytes;
+        if self.damages.len() < MAX_DAMAGES_LISTED {
+            self.damages.push((self.path.clone(), damage));
+        }
+    }
+}
+
+/// Checks every record at or below `path`.
+///
+/// With `repair`, the good records of each file are written to a new file there, byte for byte: to that
+/// path where `path` is one file, to the same places below it where `path` is a directory. Nothing that
+/// exists is written over.
+///
+/// # Errors
+/// `path` is missing or cannot be looked at; `repair` exists.
+pub fn verify(path: &Path, repair: Option<&Path>) -> Result<Verification, Failure> {
+    let root = Root::open(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    if let Some(out) = repair.filter(|out| out.symlink_metadata().is_ok()) {
+        return Err(Failure::usage(format!("{}: exists already", out.display()))
+            .with_hint("--repair writes to a new file or directory, never over an old one"));
+    }
+    let n_threads = read::n_threads();
+    let (mut files, errors) = walk::list(&root, n_threads);
+    files.retain(|file| file.path != HYPERTUNE_METRICS_PATH);
+    let is_one_file = path.is_file();
+    let check = |buffer: &mut Vec<u8>, i: usize| {
+        let Some(file) = files.get(i) else { return VerifiedFile::default() };
+        let out = repair.map(|out| if is_one_file { out.to_owned() } else { out.join(&file.path) });
+        check(&root, file, out, buffer)
+    };
+    let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
+    let mut verification = Verification { files: Vec::new(), troubles };
+    read::in_order(files.len(), n_threads, check, |file| verification.files.push(file));
+    Ok(verification)
+}
+
+fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8>) -> VerifiedFile {
+    buffer.resize(READ_CHUNK_BYTES, 0);
+    let mut file = VerifiedFile { path: listed.path.clone(), bytes: listed.bytes, ..VerifiedFile::default() };
+    let mut copy = match out.map(|path| Copy::begin(root, listed, path)).transpose() {
+        Ok(copy) => copy,
+        Err(e) => {
+            file.trouble = Some(format!("cannot be saved: {e}"));
+            return file;
+        }
+    };
+    let mut source = Source::new(root, listed);
+    let mut ingest = Ingest::default();
+    let mut saved = Ok(());
+    let read = ingest.read_to_end(buffer, |at, buffer| source.read_at(at, buffer), &mut |_, said| {
+        if let Ingested::Damage(damage) = said {
+            // A record that holds too much for us is intact all the same.
+            if damage.kind == DamageKind::TooLong {
+                return;
+            }
+            file.add(damage);
+            if let (Some(copy), Ok(())) = (&mut copy, &saved) {
+                saved = copy.leave_out(damage);
+            }
+        }
+    });
+    file.n_records = ingest.n_records() - file.n_damages.get(&DamageKind::NotAnEvent).copied().unwrap_or(0);
+    if let Err(e) = read {
+        file.trouble = Some(e.to_string());
+    }
+    if let Some(copy) = copy {
+        let path = copy.path.clone();
+        match saved.and_then(|()| copy.finish(ingest.next_offset())) {
+            Ok(()) => file.repaired = Some(path),
+            Err(e) => {
+                // It holds a part only; nobody is to take it for the whole.
+                let _ = fs::remove_file(&path);
+                file.trouble = Some(format!("{}: {e}", path.display()));
+            }
+        }
+    }
+    file
+}
+
+/// A copy of a file without what is damaged.
+struct Copy<'a> {
+    source: Source<'a>,
+    path: PathBuf,
+    out: BufWriter<File>,
+    /// What lies before it is copied or left out.
+    at: u64,
+}
+
+impl<'a> Copy<'a> {
+    fn begin(root: &'a Root, listed: &'a Listed, path: PathBuf) -> io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let out = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        Ok(Self { source: Source::new(root, listed), path, out: BufWriter::new(out), at: 0 })
+    }
+
+    fn leave_out(&mut self, damage: Damage) -> io::Result<()> {
+        self.copy_to(damage.offset)?;
+        self.at = damage.offset + damage.bytes;
+        Ok(())
+    }
+
+    fn copy_to(&mut self, end: u64) -> io::Result<()> {
+        let mut buffer = vec![0; READ_CHUNK_BYTES];
+        while self.at < end {
+            let n = usize::try_from(end - self.at).unwrap_or(usize::MAX).min(buffer.len());
+            let n = self.source.read_at(self.at, buffer.get_mut(..n).unwrap_or_default())?;
+            if n == 0 {
+                return Err(io::Error::other("the file became shorter while it was read"));
+            }
+            self.out.write_all(buffer.get(..n).unwrap_or(&[]))?;
+            self.at += n as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, end: u64) -> io::Result<()> {
+        self.copy_to(end)?;
+        self.out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+/// A verification as JSON.
+#[derive(Debug, Serialize)]
+pub struct VerificationJson<'a> {
+    path: String,
+    files: Vec<FileJson<'a>>,
+    troubles: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct FileJson<'a> {
+    file: &'a str,
+    bytes: u64,
+    records: u64,
+    bad_bytes: u64,
+    damaged: BTreeMap<&'static str, u64>,
+    damages: Vec<DamageJson<'a>>,
+    trouble: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<String>,
+}
+
+impl<'a> VerificationJson<'a> {
+    /// The verification of `path` as JSON.
+    #[must_use]
+    pub fn new(path: &Path, verification: &'a Verification) -> Self {
+        let files = verification.files.iter().map(|file| FileJson {
+            file: &file.path,
+            bytes: file.bytes,
+            records: file.n_records,
+            bad_bytes: file.bad_bytes,
+            damaged: file.n_damages.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
+            damages: file.damages.iter().map(damage_json).collect(),
+            trouble: file.trouble.as_deref(),
+            repaired: file.repaired.as_ref().map(|path| path.display().to_string()),
+        });
+        Self { path: path.display().to_string(), files: files.collect(), troubles: &verification.troubles }
+    }
+}
