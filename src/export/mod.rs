@@ -2,7 +2,8 @@
 //!
 //! Layer 6: may import layer 0. Pure: rows go in, bytes go to the writer that was handed in.
 //!
-//! [`TableWriter`] encodes rows of typed cells and knows nothing of runs.
+//! [`TableWriter`] encodes rows of typed cells and knows nothing of runs; [`PointTable`] makes such
+//! rows of points, a point a row ([`Shape::Long`]) or a step a row ([`Shape::Wide`]).
 //!
 //! What every format keeps: each value to the bit, NaN payloads aside; each text byte for byte; the
 //! order of the rows. How each spells it:
@@ -21,15 +22,20 @@
 //! was written.
 
 mod csv;
+mod hparams;
 mod jsonl;
 mod lines;
 mod parquet;
+mod points;
 mod table;
+mod wide;
 
 use std::io;
 
 use crate::units::{MetricValue, Tag};
 
+pub use hparams::{HparamColumns, HparamValue, Hparams};
+pub use points::{Point, PointTable, Shape};
 pub use table::{Cell, Column, ColumnKind, Inexact, Presence, TableWriter};
 
 /// How a table is spelled.
