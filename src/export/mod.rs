@@ -28,6 +28,8 @@ mod lines;
 mod parquet;
 mod points;
 mod table;
+#[cfg(test)]
+mod tests;
 mod wide;
 
 use std::io;
