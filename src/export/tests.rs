@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use ::parquet::data_type::Decimal;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
-use ::parquet::record::Field;
+use ::parquet::record::{Field, RowAccessor};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
@@ -321,7 +321,9 @@ fn an_integer_that_a_float_cannot_hold_is_never_rounded_in_silence() {
 fn a_long_table_is_cut_into_row_groups() {
     #[track_caller]
     fn check(n_rows: usize, expected: &[usize]) {
-        let runs = one_run(&vec![MetricValue::F32(0.5); n_rows]);
+        // All different, so that the dictionary of the column is given up on the way.
+        let values: Vec<f64> = (0..n_rows).map(|n| n as f64 / 7.0).collect();
+        let runs = one_run(&values.iter().copied().map(MetricValue::F64).collect::<Vec<_>>());
         for shape in [Shape::Long, wide(&runs)] {
             let bytes = export(Format::Parquet, shape, &runs).unwrap();
             let reader = SerializedFileReader::new(Bytes::from(bytes)).unwrap();
@@ -330,6 +332,10 @@ fn a_long_table_is_cut_into_row_groups() {
             let file = reader.metadata().file_metadata();
             let version = KeyValue::new("hptune.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
             assert_eq!(file.key_value_metadata(), Some(&vec![version]));
+            // The value is the fifth column of either form.
+            let rows = reader.get_row_iter(None).unwrap();
+            let told = rows.map(|row| row.unwrap().get_double(4).unwrap());
+            assert!(told.eq(values.iter().copied()), "{n_rows} rows");
         }
     }
     check(0, &[]);
