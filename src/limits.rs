@@ -178,3 +178,19 @@ pub const LOG_TAIL_LINES: usize = 5;
 /// The most rewritten entries of a cloudml-hypertune metrics file, in bytes: the package keeps the
 /// last 100 lines, and a checkpoint path may be long.
 pub const MAX_HYPERTUNE_FILE_BYTES: u64 = 4 << 20;
+
+/// How much text of an exported table gathers before it is written, in bytes: a system call a row
+/// would cost more than the row.
+pub const EXPORT_BUFFER_BYTES: usize = 64 << 10;
+
+/// The most rows of a Parquet row group. A row group is held whole until it is written: enough rows
+/// for encodings to pay, few enough for a reader to skip what it does not need.
+pub const EXPORT_ROW_GROUP_ROWS: usize = 64 << 10;
+
+/// How much a Parquet row group may hold in memory before it is written, in bytes: ends one early
+/// where rows are wide or texts long.
+pub const EXPORT_ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// The largest dictionary of a Parquet column, in bytes: names and settings repeat and stay below it;
+/// a column whose values differ is found out early and written plain.
+pub const EXPORT_DICTIONARY_BYTES: usize = 32 << 10;

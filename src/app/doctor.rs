@@ -158,7 +158,8 @@ impl Case<'_> {
     }
 
     fn diagnosis(&self, cause: Cause, message: String) -> Diagnosis {
-        let runs = |places: &[(&RunName, &TagSummary)]| places.iter().map(|(run, _)| (*run).clone()).collect();
+        let runs =
+            |places: &[(&RunName, &TagSummary)]| places.iter().map(|(run, _)| (*run).clone()).collect();
         let tags = self.by_tag.iter().take(MAX_TAGS_SHOWN).map(|(tag, places)| TagThere {
             tag: (*tag).clone(),
             kind: places.first().map_or(Kind::Unknown, |(_, summary)| summary.kind).name(),
@@ -194,26 +195,38 @@ impl Case<'_> {
         let shown: Vec<PlaceOfTag> = shown.collect();
         let mut diagnosis = if scalars().next().is_none() {
             let kind = places.first().map_or(Kind::Unknown, |(_, summary)| summary.kind);
-            let mut wrong =
-                self.diagnosis(Cause::WrongKind, format!("`{tag}` is there, but holds {}, not numbers", of_kind(kind)));
+            let mut wrong = self.diagnosis(
+                Cause::WrongKind,
+                format!("`{tag}` is there, but holds {}, not numbers", of_kind(kind)),
+            );
             wrong.fix = vec![
-                format!("tf.summary.scalar({tag:?}, float(value), step=step)      # TensorFlow 2", tag = tag.as_str()),
-                format!("writer.add_scalar({tag:?}, float(value), step)           # PyTorch, tensorboardX", tag = tag.as_str()),
+                format!(
+                    "tf.summary.scalar({tag:?}, float(value), step=step)      # TensorFlow 2",
+                    tag = tag.as_str()
+                ),
+                format!(
+                    "writer.add_scalar({tag:?}, float(value), step)           # PyTorch, tensorboardX",
+                    tag = tag.as_str()
+                ),
             ];
             if kind == Kind::Tensor {
-                wrong.notes.push("only a tensor with one element is a number: reduce it to one first".to_owned());
+                wrong
+                    .notes
+                    .push("only a tensor with one element is a number: reduce it to one first".to_owned());
             }
             wrong
         } else if let Some(run) = read {
             self.tag_is_read(run, scalars().find(|(name, _)| *name == run).map(|(_, summary)| *summary))
         } else {
             let runs: Vec<&str> = scalars().map(|(run, _)| run.as_str()).collect();
-            let message = format!("`{tag}` is there, but only in runs that are not allowed: {}", runs.join(", "));
+            let message =
+                format!("`{tag}` is there, but only in runs that are not allowed: {}", runs.join(", "));
             let mut wrong = self.diagnosis(Cause::WrongRun, message);
             wrong.fix = runs.first().map(|run| objective_run(run)).into_iter().collect();
             wrong
         };
-        let others: Vec<&str> = shown.iter().filter(|p| !p.is_read && p.kind == "scalar").map(|p| p.run.as_str()).collect();
+        let others: Vec<&str> =
+            shown.iter().filter(|p| !p.is_read && p.kind == "scalar").map(|p| p.run.as_str()).collect();
         if let Some(run) = read.filter(|_| !others.is_empty()) {
             let why = if is_evaluation(run) { "it is named for evaluation" } else { "it comes first" };
             diagnosis.notes.push(format!(
@@ -236,18 +249,23 @@ impl Case<'_> {
             );
             let mut only = self.diagnosis(Cause::OnlyNonFinite, message);
             only.notes.push(
-                "look for a learning rate that is too high, a logarithm of 0, or a mean over no samples".to_owned(),
+                "look for a learning rate that is too high, a logarithm of 0, or a mean over no samples"
+                    .to_owned(),
             );
             return only;
         }
         let last = summary.last.map(|value| value.to_string()).unwrap_or_default();
         let mut found = self.diagnosis(
             Cause::None,
-            format!("`{tag}` is found in run `{run}`: {} values, the last {last} at step {}", summary.n_values, summary.last_step),
+            format!(
+                "`{tag}` is found in run `{run}`: {} values, the last {last} at step {}",
+                summary.n_values, summary.last_step
+            ),
         );
         if summary.n_values > 1 && summary.first_step == Step(0) && summary.last_step == Step(0) {
             found.notes.push(
-                "all its values are at step 0, so that only the last one counts: give the writer a step".to_owned(),
+                "all its values are at step 0, so that only the last one counts: give the writer a step"
+                    .to_owned(),
             );
         }
         if summary.n_non_finite > 0 {
@@ -268,7 +286,8 @@ impl Case<'_> {
             Cause::NoEventFiles,
             format!("there is no event file (a name with `tfevents`) at or below {shown}"),
         );
-        let near: Vec<String> = files::event_files_near(self.path).iter().map(|p| p.display().to_string()).collect();
+        let near: Vec<String> =
+            files::event_files_near(self.path).iter().map(|p| p.display().to_string()).collect();
         if near.is_empty() {
             none.notes.push("the trainer must write its summaries at or below this directory, which a job gives it as --job-dir and HPTUNE_JOB_DIR".to_owned());
             none.fix = vec![
@@ -278,7 +297,8 @@ impl Case<'_> {
             ];
         } else {
             none.notes.push(format!("there are event files in {}", near.join(", ")));
-            none.fix = near.iter().take(1).map(|p| format!("hptune doctor {p} --tag '{}'", self.tag)).collect();
+            none.fix =
+                near.iter().take(1).map(|p| format!("hptune doctor {p} --tag '{}'", self.tag)).collect();
         }
         none
     }
@@ -323,20 +343,31 @@ impl Case<'_> {
             format!("no tag is called `{text}`, but run `{run}` holds `{tag}`: the directory is no part of the tag"),
         );
         there.fix = vec![metric_tag(tag), objective_run(run.as_str())];
-        there.near = vec![NearTag { tag: Tag::from(tag), how: "the run directory stands in the tag", runs: vec![run.clone()] }];
+        there.near = vec![NearTag {
+            tag: Tag::from(tag),
+            how: "the run directory stands in the tag",
+            runs: vec![run.clone()],
+        }];
         Some(there)
     }
 
     fn tag_is_not_there(&self) -> Diagnosis {
-        let is_scalar = |places: &[(&RunName, &TagSummary)]| places.iter().any(|(_, s)| s.kind == Kind::Scalar);
+        let is_scalar =
+            |places: &[(&RunName, &TagSummary)]| places.iter().any(|(_, s)| s.kind == Kind::Scalar);
         let scalars: Vec<&Tag> =
             self.by_tag.iter().filter(|(_, places)| is_scalar(places)).map(|(tag, _)| *tag).collect();
         if scalars.is_empty() {
             let message = format!("no tag is called `{}`, and no tag holds numbers", self.tag);
             let mut none = self.diagnosis(Cause::NoScalars, message);
             none.fix = vec![
-                format!("tf.summary.scalar({:?}, float(value), step=step)      # TensorFlow 2", self.tag.as_str()),
-                format!("writer.add_scalar({:?}, float(value), step)           # PyTorch, tensorboardX", self.tag.as_str()),
+                format!(
+                    "tf.summary.scalar({:?}, float(value), step=step)      # TensorFlow 2",
+                    self.tag.as_str()
+                ),
+                format!(
+                    "writer.add_scalar({:?}, float(value), step)           # PyTorch, tensorboardX",
+                    self.tag.as_str()
+                ),
             ];
             return none;
         }
@@ -353,7 +384,8 @@ impl Case<'_> {
                 Cause::NearMiss,
                 format!("no tag is called `{}`; did you mean `{}`? {}", self.tag, first.tag, first.how),
             ),
-            None => self.diagnosis(Cause::Unknown, format!("no tag is called `{}`, and none comes close", self.tag)),
+            None => self
+                .diagnosis(Cause::Unknown, format!("no tag is called `{}`, and none comes close", self.tag)),
         };
         not_there.fix = near.iter().take(1).map(|first| metric_tag(first.tag.as_str())).collect();
         not_there.near = near;
@@ -367,7 +399,9 @@ impl Case<'_> {
         let n_damages: u64 = self.inspection.runs.values().map(Run::count_damages).sum();
         if n_damages > 0 {
             let path = self.path.display();
-            notes.push(format!("files are damaged in {n_damages} places, the rest is read: hptune verify {path}"));
+            notes.push(format!(
+                "files are damaged in {n_damages} places, the rest is read: hptune verify {path}"
+            ));
         }
         notes
     }

@@ -3,8 +3,11 @@
 //! Layer 9: may import every layer. It prints nothing: what there is to tell is handed to
 //! [`crate::cli`].
 
+pub mod choice;
 pub mod demo;
 pub mod doctor;
+pub mod export;
+pub mod gathered;
 pub mod inspect;
 pub mod jobs;
 pub mod prepare;

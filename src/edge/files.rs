@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits::{
-    DRAIN_RETRY, DRAIN_TIMEOUT, MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, MAX_WALK_DEPTH, NEAR_DEPTH, READ_CHUNK_BYTES,
+    DRAIN_RETRY, DRAIN_TIMEOUT, MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, MAX_WALK_DEPTH, NEAR_DEPTH,
+    READ_CHUNK_BYTES,
 };
 use crate::tail::{Action, AtEnd, FileId, Found, Listed, Tail, is_followed};
 

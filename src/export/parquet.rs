@@ -1,0 +1,328 @@
+//! Apache Parquet.
+//!
+//! Layer 6. Gathers a row group column by column, then encodes it. A column keeps only the cells
+//! that are not missing, so that a wide and sparse table takes the memory of its values.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use ::parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as Physical};
+use ::parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType,
+    Int32Type, Int64Type,
+};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::KeyValue;
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use ::parquet::schema::types::{ColumnPath, Type};
+
+use super::ExportError;
+use super::table::{Cell, Column, ColumnKind, Inexact, Presence, exact_name};
+use crate::limits::{EXPORT_DICTIONARY_BYTES, EXPORT_ROW_GROUP_BYTES, EXPORT_ROW_GROUP_ROWS};
+use crate::units::MetricValue;
+
+/// Digits of `u64::MAX`, and the bytes that so long a decimal needs.
+const EXACT_DIGITS: i32 = 20;
+const EXACT_BYTES: usize = 9;
+
+/// Cells to row groups.
+pub(super) struct ParquetEncoder<W: Write + Send> {
+    writer: SerializedFileWriter<Out<W>>,
+    columns: Vec<ColumnBuffer>,
+    /// Rows of the row group that is being gathered.
+    n_rows: usize,
+    /// What its cells take in memory.
+    n_bytes: usize,
+    /// Scratch: for each row, 1 where the column at hand has a cell and 0 where it is null.
+    levels: Vec<i16>,
+}
+
+/// The writer until the table is finished. The file writer's own way to give it back would turn the
+/// writer's last error into text.
+struct Out<W>(Option<W>);
+
+impl<W: Write> Write for Out<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.as_mut().map_or(Ok(0), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().map_or(Ok(()), W::flush)
+    }
+}
+
+/// The cells of one column in this row group.
+struct ColumnBuffer {
+    column: Column,
+    cells: Buffer,
+    /// The integers that `cells` has only nearly.
+    exact: Option<Buffer>,
+}
+
+struct Buffer {
+    /// The rows that have a cell; `None` where all have.
+    rows: Option<Vec<usize>>,
+    values: Values,
+}
+
+enum Values {
+    Text(Texts),
+    Int64(Vec<i64>),
+    Int32(Vec<i32>),
+    Double(Vec<f64>),
+    Bool(Vec<bool>),
+    Exact(Vec<FixedLenByteArray>),
+}
+
+/// Texts that share their bytes where they repeat.
+#[derive(Default)]
+struct Texts {
+    values: Vec<ByteArray>,
+    known: HashMap<Box<str>, ByteArray>,
+}
+
+impl<W: Write + Send> ParquetEncoder<W> {
+    pub(super) fn new(columns: &[Column], out: W) -> Result<Self, ExportError> {
+        let columns: Vec<ColumnBuffer> = columns.iter().cloned().map(ColumnBuffer::new).collect();
+        let version = env!("CARGO_PKG_VERSION");
+        let mut properties = WriterProperties::builder()
+            .set_created_by(format!("hptune version {version}"))
+            .set_key_value_metadata(Some(vec![KeyValue::new("hptune.version".into(), version.to_owned())]))
+            .set_compression(Compression::SNAPPY)
+            // One page or few a row group: an index of pages would tell nothing more.
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_offset_index_disabled(true)
+            .set_dictionary_page_size_limit(EXPORT_DICTIONARY_BYTES);
+        let mut fields = Vec::new();
+        for column in &columns {
+            let name = &column.column.name;
+            properties = column.cells.values.tune(name, properties);
+            fields.push(Arc::new(column.cells.schema(name)?));
+            if let Some(exact) = &column.exact {
+                fields.push(Arc::new(exact.schema(&exact_name(name))?));
+            }
+        }
+        let schema = Type::group_type_builder("points").with_fields(fields).build()?;
+        let writer =
+            SerializedFileWriter::new(Out(Some(out)), Arc::new(schema), Arc::new(properties.build()))?;
+        Ok(Self { writer, columns, n_rows: 0, n_bytes: 0, levels: Vec::new() })
+    }
+
+    pub(super) fn cell(&mut self, column_idx: usize, cell: Cell<'_>) -> Result<(), ExportError> {
+        if let Some(column) = self.columns.get_mut(column_idx) {
+            self.n_bytes = self.n_bytes.saturating_add(column.push(self.n_rows, cell)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_row(&mut self) -> Result<(), ExportError> {
+        self.n_rows += 1;
+        if self.n_rows >= EXPORT_ROW_GROUP_ROWS || self.n_bytes >= EXPORT_ROW_GROUP_BYTES {
+            self.write_row_group()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<W, ExportError> {
+        if self.n_rows > 0 {
+            self.write_row_group()?;
+        }
+        self.writer.finish()?;
+        self.writer.inner_mut().0.take().ok_or_else(|| io::Error::other("the writer is gone").into())
+    }
+
+    fn write_row_group(&mut self) -> Result<(), ExportError> {
+        let mut group = self.writer.next_row_group()?;
+        for column in &mut self.columns {
+            column.cells.write(self.n_rows, &mut self.levels, &mut group)?;
+            if let Some(exact) = &mut column.exact {
+                exact.write(self.n_rows, &mut self.levels, &mut group)?;
+            }
+        }
+        group.close()?;
+        self.n_rows = 0;
+        self.n_bytes = 0;
+        Ok(())
+    }
+}
+
+impl ColumnBuffer {
+    fn new(column: Column) -> Self {
+        let values = match column.kind {
+            ColumnKind::Text => Values::Text(Texts::default()),
+            ColumnKind::Integer => Values::Int64(Vec::new()),
+            ColumnKind::Count => Values::Int32(Vec::new()),
+            ColumnKind::Float | ColumnKind::Value(_) => Values::Double(Vec::new()),
+            ColumnKind::Bool => Values::Bool(Vec::new()),
+        };
+        let rows = match column.presence {
+            Presence::Required => None,
+            Presence::Optional => Some(Vec::new()),
+        };
+        let exact = (column.kind == ColumnKind::Value(Inexact::Beside))
+            .then(|| Buffer { rows: Some(Vec::new()), values: Values::Exact(Vec::new()) });
+        Self { column, cells: Buffer { rows, values }, exact }
+    }
+
+    /// Takes the cell of a row; the answer is about how many bytes it is held in.
+    fn push(&mut self, row: usize, cell: Cell<'_>) -> Result<usize, ExportError> {
+        let n_bytes = match (&mut self.cells.values, cell) {
+            (_, Cell::Missing) => return Ok(0),
+            (Values::Text(texts), Cell::Text(text)) => texts.push(text),
+            (Values::Int64(values), Cell::Integer(number)) => push(values, number),
+            // The same 32 bits: the column's annotation says that they are unsigned.
+            (Values::Int32(values), Cell::Count(number)) => push(values, number.cast_signed()),
+            (Values::Double(values), Cell::Float(number)) => push(values, number),
+            (Values::Double(values), Cell::Value(value)) => {
+                if let Some(integer) = beyond_f64(value) {
+                    let Some(Buffer { rows: Some(rows), values: Values::Exact(exact) }) = &mut self.exact
+                    else {
+                        return Err(ExportError::Inexact { column: self.column.name.clone(), value });
+                    };
+                    rows.push(row);
+                    exact.push(decimal(integer));
+                }
+                push(values, value.widen())
+            }
+            (Values::Bool(values), Cell::Bool(flag)) => push(values, flag),
+            (_, cell) => return Err(self.column.misfit(cell.description())),
+        };
+        let n_row_bytes = self.cells.rows.as_mut().map_or(0, |rows| push(rows, row));
+        Ok(n_bytes.saturating_add(n_row_bytes))
+    }
+}
+
+fn push<T>(values: &mut Vec<T>, value: T) -> usize {
+    values.push(value);
+    size_of::<T>()
+}
+
+/// The integer, if the nearest 64-bit float is another number.
+fn beyond_f64(value: MetricValue) -> Option<i128> {
+    let integer = match value {
+        MetricValue::F32(_) | MetricValue::F64(_) => return None,
+        MetricValue::I64(v) => i128::from(v),
+        MetricValue::U64(v) => i128::from(v),
+    };
+    (value.widen() as i128 != integer).then_some(integer)
+}
+
+/// An integer of 64 bits as Parquet's `DECIMAL` has it: two's complement, the highest byte first.
+fn decimal(integer: i128) -> FixedLenByteArray {
+    let bytes = integer.to_be_bytes();
+    let lowest = bytes.last_chunk::<EXACT_BYTES>().map_or(&[][..], |lowest| lowest);
+    FixedLenByteArray::from(lowest.to_vec())
+}
+
+impl Texts {
+    fn push(&mut self, text: &str) -> usize {
+        let shared = match self.values.last() {
+            Some(last) if last.data() == text.as_bytes() => last.clone(),
+            Some(_) | None => match self.known.get(text) {
+                Some(known) => known.clone(),
+                None => {
+                    let new = ByteArray::from(text);
+                    self.known.insert(text.into(), new.clone());
+                    new
+                }
+            },
+        };
+        // Every text counts whole: encoded plainly, each takes its length.
+        push(&mut self.values, shared).saturating_add(text.len())
+    }
+}
+
+impl Values {
+    fn tune(&self, name: &str, properties: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
+        match self {
+            // Steps and attempts go up by small and similar amounts.
+            Self::Int64(_) | Self::Int32(_) => {
+                let path = ColumnPath::new(vec![name.to_owned()]);
+                properties
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+            }
+            Self::Text(_) | Self::Double(_) | Self::Bool(_) | Self::Exact(_) => properties,
+        }
+    }
+}
+
+impl Buffer {
+    fn schema(&self, name: &str) -> Result<Type, ParquetError> {
+        let (physical, logical) = match &self.values {
+            Values::Text(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+            Values::Int64(_) => (Physical::INT64, None),
+            Values::Int32(_) => (Physical::INT32, Some(LogicalType::integer(32, false))),
+            Values::Double(_) => (Physical::DOUBLE, None),
+            Values::Bool(_) => (Physical::BOOLEAN, None),
+            Values::Exact(_) => (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::decimal(0, EXACT_DIGITS))),
+        };
+        let builder = Type::primitive_type_builder(name, physical).with_logical_type(logical);
+        let builder = match self.values {
+            Values::Exact(_) => {
+                builder.with_length(EXACT_BYTES as i32).with_precision(EXACT_DIGITS).with_scale(0)
+            }
+            _ => builder,
+        };
+        let repetition = if self.rows.is_some() { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+        builder.with_repetition(repetition).build()
+    }
+
+    /// Writes the column as the row group's next one and empties it.
+    fn write<W: Write + Send>(
+        &mut self,
+        n_rows: usize,
+        levels: &mut Vec<i16>,
+        group: &mut SerializedRowGroupWriter<'_, Out<W>>,
+    ) -> Result<(), ParquetError> {
+        levels.clear();
+        let levels = self.rows.as_mut().map(|rows| {
+            levels.resize(n_rows, 0);
+            for row in rows.drain(..) {
+                if let Some(level) = levels.get_mut(row) {
+                    *level = 1;
+                }
+            }
+            levels.as_slice()
+        });
+        match &mut self.values {
+            Values::Text(texts) => {
+                texts.known.clear();
+                write::<ByteArrayType, W>(group, &mut texts.values, levels)
+            }
+            Values::Int64(values) => write::<Int64Type, W>(group, values, levels),
+            Values::Int32(values) => write::<Int32Type, W>(group, values, levels),
+            Values::Double(values) => write::<DoubleType, W>(group, values, levels),
+            Values::Bool(values) => write::<BoolType, W>(group, values, levels),
+            Values::Exact(values) => write::<FixedLenByteArrayType, W>(group, values, levels),
+        }
+    }
+}
+
+fn write<T: DataType, W: Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, Out<W>>,
+    values: &mut Vec<T::T>,
+    levels: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    let Some(mut column) = group.next_column()? else {
+        return Err(ParquetError::General("the row group has fewer columns than its table".to_owned()));
+    };
+    column.typed::<T>().write_batch(values, levels, None)?;
+    values.clear();
+    column.close()
+}
+
+/// The writer's own error where there is one, so that the caller sees a broken pipe as such.
+impl From<ParquetError> for ExportError {
+    fn from(error: ParquetError) -> Self {
+        match error {
+            ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+                Ok(io_error) => Self::Io(*io_error),
+                Err(other) => Self::Io(io::Error::other(other)),
+            },
+            other => Self::Io(io::Error::other(other)),
+        }
+    }
+}

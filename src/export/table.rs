@@ -1,0 +1,270 @@
+//! A table: named, typed columns and the rows below them.
+//!
+//! Layer 6. Checks each cell against its column and hands it to the encoder of the format.
+
+use std::collections::HashSet;
+use std::io::Write;
+
+use super::csv::CsvEncoder;
+use super::jsonl::JsonLinesEncoder;
+use super::parquet::ParquetEncoder;
+use super::{ExportError, Format};
+use crate::units::MetricValue;
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Unicode text. In Parquet `STRING`.
+    Text,
+    /// A signed 64-bit integer. In Parquet `INT64`.
+    Integer,
+    /// An unsigned 32-bit integer. In Parquet `INT32` with the annotation `UINT_32`.
+    Count,
+    /// A 64-bit float. In Parquet `DOUBLE`.
+    Float,
+    /// A scalar in the type of its writer. In Parquet `DOUBLE`; what becomes of an integer that a
+    /// `DOUBLE` cannot hold is said beside it. The text formats hold every one.
+    Value(Inexact),
+    /// True or false. In Parquet `BOOLEAN`.
+    Bool,
+}
+
+/// What becomes of a 64-bit integer that a 64-bit float cannot hold, where the format is Parquet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inexact {
+    /// The row is refused with [`ExportError::Inexact`].
+    Refused,
+    /// The column has the nearest float; a second column, `NAME_exact`, has the integer itself as
+    /// `DECIMAL(20, 0)` and is null wherever the first is exact. It is there in every Parquet table,
+    /// so that tables of one form have one schema.
+    Beside,
+}
+
+/// Whether a column may have missing cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Every row has one.
+    Required,
+    /// [`Cell::Missing`] may stand in it.
+    Optional,
+}
+
+/// A column's name, type and presence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name: any text, but no two columns of a table have the same.
+    pub name: String,
+    /// What it holds.
+    pub kind: ColumnKind,
+    /// Whether it may have missing cells.
+    pub presence: Presence,
+}
+
+impl Column {
+    /// A column without missing cells.
+    #[must_use]
+    pub fn required(name: impl Into<String>, kind: ColumnKind) -> Self {
+        Self { name: name.into(), kind, presence: Presence::Required }
+    }
+
+    /// A column that may have missing cells.
+    #[must_use]
+    pub fn optional(name: impl Into<String>, kind: ColumnKind) -> Self {
+        Self { name: name.into(), kind, presence: Presence::Optional }
+    }
+
+    fn accepts(&self, cell: Cell<'_>) -> bool {
+        match cell {
+            Cell::Missing => self.presence == Presence::Optional,
+            Cell::Text(_) => self.kind == ColumnKind::Text,
+            Cell::Integer(_) => self.kind == ColumnKind::Integer,
+            Cell::Count(_) => self.kind == ColumnKind::Count,
+            Cell::Float(_) => self.kind == ColumnKind::Float,
+            Cell::Value(_) => matches!(self.kind, ColumnKind::Value(_)),
+            Cell::Bool(_) => self.kind == ColumnKind::Bool,
+        }
+    }
+
+    pub(super) fn misfit(&self, got: &'static str) -> ExportError {
+        let want = match self.kind {
+            ColumnKind::Text => "a text",
+            ColumnKind::Integer => "an integer",
+            ColumnKind::Count => "a count",
+            ColumnKind::Float => "a float",
+            ColumnKind::Value(_) => "a value",
+            ColumnKind::Bool => "a boolean",
+        };
+        ExportError::Misfit { column: self.name.clone(), got, want }
+    }
+}
+
+/// What stands in one row of one column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
+    /// Nothing, in an optional column.
+    Missing,
+    /// For [`ColumnKind::Text`].
+    Text(&'a str),
+    /// For [`ColumnKind::Integer`].
+    Integer(i64),
+    /// For [`ColumnKind::Count`].
+    Count(u32),
+    /// For [`ColumnKind::Float`]; NaN and the infinities are values like any other.
+    Float(f64),
+    /// For [`ColumnKind::Value`].
+    Value(MetricValue),
+    /// For [`ColumnKind::Bool`].
+    Bool(bool),
+}
+
+impl Cell<'_> {
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::Missing => "nothing",
+            Self::Text(_) => "a text",
+            Self::Integer(_) => "an integer",
+            Self::Count(_) => "a count",
+            Self::Float(_) => "a float",
+            Self::Value(_) => "a value",
+            Self::Bool(_) => "a boolean",
+        }
+    }
+}
+
+/// Writes a table row by row, in bounded memory.
+///
+/// Nothing that was written counts before [`TableWriter::finish`]: text may wait in a buffer, and a
+/// Parquet file has no footer. After an error the table is of no more use.
+pub struct TableWriter<W: Write + Send> {
+    columns: Vec<Column>,
+    encoder: Encoder<W>,
+}
+
+enum Encoder<W: Write + Send> {
+    Csv(Box<CsvEncoder<W>>),
+    JsonLines(JsonLinesEncoder<W>),
+    Parquet(Box<ParquetEncoder<W>>),
+}
+
+impl<W: Write + Send> TableWriter<W> {
+    /// A table of these columns without rows.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`]; [`ExportError::Misfit`] if there is no column or two have one name.
+    pub fn new(format: Format, columns: Vec<Column>, out: W) -> Result<Self, ExportError> {
+        check_names(format, &columns)?;
+        let encoder = match format {
+            Format::Csv => Encoder::Csv(Box::new(CsvEncoder::new(&columns, out)?)),
+            Format::JsonLines => Encoder::JsonLines(JsonLinesEncoder::new(&columns, out)?),
+            Format::Parquet => Encoder::Parquet(Box::new(ParquetEncoder::new(&columns, out)?)),
+        };
+        Ok(Self { columns, encoder })
+    }
+
+    /// Adds a row: one cell a column, in their order.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`]; [`ExportError::Inexact`]; [`ExportError::Misfit`] if a cell is not of its
+    /// column's kind or their numbers differ.
+    pub fn row<'c>(&mut self, cells: impl IntoIterator<Item = Cell<'c>>) -> Result<(), ExportError> {
+        let mut cells = cells.into_iter();
+        for (idx, column) in self.columns.iter().enumerate() {
+            let cell = cells.next().ok_or_else(|| column.misfit("the end of the row"))?;
+            if !column.accepts(cell) {
+                return Err(column.misfit(cell.description()));
+            }
+            match &mut self.encoder {
+                Encoder::Csv(encoder) => encoder.cell(idx, cell)?,
+                Encoder::JsonLines(encoder) => encoder.cell(idx, cell)?,
+                Encoder::Parquet(encoder) => encoder.cell(idx, cell)?,
+            }
+        }
+        if let (Some(cell), Some(last)) = (cells.next(), self.columns.last()) {
+            let want = "the end of the row";
+            return Err(ExportError::Misfit { column: last.name.clone(), got: cell.description(), want });
+        }
+        match &mut self.encoder {
+            Encoder::Csv(encoder) => encoder.end_row()?,
+            Encoder::JsonLines(encoder) => encoder.end_row()?,
+            Encoder::Parquet(encoder) => encoder.end_row()?,
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, flushes the writer and gives it back. The table is complete then.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub fn finish(self) -> Result<W, ExportError> {
+        match self.encoder {
+            Encoder::Csv(encoder) => Ok(encoder.finish()?),
+            Encoder::JsonLines(encoder) => Ok(encoder.finish()?),
+            Encoder::Parquet(encoder) => encoder.finish(),
+        }
+    }
+}
+
+/// The name of the column beside a column of inexact values.
+pub(super) fn exact_name(name: &str) -> String {
+    format!("{name}_exact")
+}
+
+fn check_names(format: Format, columns: &[Column]) -> Result<(), ExportError> {
+    let misfit = |column: &str, got, want| Err(ExportError::Misfit { column: column.to_owned(), got, want });
+    let mut names = HashSet::new();
+    for column in columns {
+        let is_new = names.insert(column.name.clone());
+        let has_beside = format == Format::Parquet && column.kind == ColumnKind::Value(Inexact::Beside);
+        if !is_new || (has_beside && !names.insert(exact_name(&column.name))) {
+            return misfit(&column.name, "a second column of this name", "one");
+        }
+    }
+    if columns.is_empty() { misfit("", "no column", "one or more") } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_does_not_fit_its_columns_is_refused_by_every_format() {
+        #[track_caller]
+        fn check(cells: &[Cell<'_>], expected: &str) {
+            for format in [Format::Csv, Format::JsonLines, Format::Parquet] {
+                let columns = vec![
+                    Column::required("run", ColumnKind::Text),
+                    Column::optional("lr", ColumnKind::Float),
+                ];
+                let mut table = TableWriter::new(format, columns, Vec::new()).unwrap();
+                let error = table.row(cells.iter().copied()).unwrap_err();
+                assert_eq!(error.to_string(), expected);
+            }
+        }
+        let run = Cell::Text("a");
+        check(&[run], "column \"lr\": got the end of the row, want a float");
+        check(
+            &[run, Cell::Missing, Cell::Bool(true)],
+            "column \"lr\": got a boolean, want the end of the row",
+        );
+        check(&[Cell::Missing, Cell::Missing], "column \"run\": got nothing, want a text");
+        check(&[run, Cell::Integer(1)], "column \"lr\": got an integer, want a float");
+    }
+
+    #[test]
+    fn columns_are_refused_where_a_reader_could_not_tell_them_apart() {
+        #[track_caller]
+        fn check(format: Format, names: &[&str], expected: bool) {
+            let column = |name: &&str| Column::optional(*name, ColumnKind::Value(Inexact::Beside));
+            let columns = names.iter().map(column).collect();
+            assert_eq!(TableWriter::new(format, columns, Vec::new()).is_ok(), expected, "{names:?}");
+        }
+        for format in [Format::Csv, Format::JsonLines, Format::Parquet] {
+            check(format, &["a", "b"], true);
+            check(format, &["a", "a"], false);
+            check(format, &[], false);
+        }
+        check(Format::Csv, &["a", "a_exact"], true);
+        check(Format::Parquet, &["a", "a_exact"], false);
+        check(Format::Parquet, &["a_exact", "a"], false);
+    }
+}
