@@ -28,6 +28,7 @@
 //! | 5 | [`tail`] | which file to look at and which bytes to read next; the cloudml-hypertune file |
 //! | 6 | [`report`] | what a job tells, as plain data, and its encoders |
 //! | 6 | [`export`] | tables of points for other programs: CSV, JSON lines, Parquet |
+//! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`] | specification, search space, trials, result; one algorithm or rule a file; the controller |
 //! | 8 | [`edge`] | files, following, process groups, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
@@ -80,6 +81,7 @@ pub mod edge;
 pub mod event;
 pub mod export;
 pub mod limits;
+pub mod plot;
 pub mod proto;
 pub mod report;
 pub mod scalar;

@@ -98,6 +98,12 @@ pub const MAX_WRITERS_LISTED: usize = 100;
 /// The most rewinds of one series that are listed one by one; the rest is counted.
 pub const MAX_REWINDS_LISTED: usize = 100;
 
+/// The most curves of one chart.
+pub const MAX_CURVES: usize = 50;
+
+/// The most charts that are drawn one below the other.
+pub const MAX_CHARTS: usize = 20;
+
 /// The longest configuration file, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
@@ -194,3 +200,14 @@ pub const EXPORT_ROW_GROUP_BYTES: usize = 16 << 20;
 /// The largest dictionary of a Parquet column, in bytes: names and settings repeat and stay below it;
 /// a column whose values differ is found out early and written plain.
 pub const EXPORT_DICTIONARY_BYTES: usize = 32 << 10;
+
+/// The most pixels of a picture: drawing takes a dozen bytes of memory for each, and no screen has
+/// more.
+pub const MAX_PICTURE_PIXELS: u64 = 16 << 20;
+
+/// The most points of a curve in a web page: more than any screen has columns, so that a zoom shows
+/// more than the whole did, and still a page that opens at once.
+pub const MAX_PAGE_POINTS_A_CURVE: usize = 100_000;
+
+/// The most points of all curves in a web page: some 20 MB of text.
+pub const MAX_PAGE_POINTS: usize = 1_000_000;

@@ -1,6 +1,6 @@
 //! The series of the runs below one path, read into memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Failure;
@@ -81,6 +81,8 @@ impl Faults {
 pub struct Gathered {
     /// The series by tag and run.
     pub series: BTreeMap<(Tag, RunName), History>,
+    /// Tags that hold numbers and were not chosen.
+    pub others: BTreeSet<Tag>,
     /// What was wrong.
     pub faults: Faults,
 }
@@ -158,9 +160,12 @@ pub fn gather(files: &Files, choice: &Choice) -> Gathered {
         gathered.faults.add(faults);
         let (Some(run), Some(writer)) = (run, writer) else { return };
         for (tag, points) in tags.into_entries() {
-            if let Some(TagPoints { points, sessions, .. }) = points {
-                let history = gathered.series.entry((tag, run.clone())).or_default();
-                history.offer(writer, started, &sessions, &points);
+            match points {
+                Some(TagPoints { points, sessions, .. }) => {
+                    let history = gathered.series.entry((tag, run.clone())).or_default();
+                    history.offer(writer, started, &sessions, &points);
+                }
+                None => drop(gathered.others.insert(tag)),
             }
         }
     });

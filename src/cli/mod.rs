@@ -5,6 +5,7 @@
 mod args;
 mod chart;
 mod printer;
+mod reading;
 mod summary;
 mod tables;
 mod text;
@@ -18,7 +19,7 @@ use clap::Parser;
 
 use crate::app::prepare::{Plan, Request, prepare, read_config_file};
 use crate::app::run::run;
-use crate::app::{Failure, demo, inspect, jobs};
+use crate::app::{Failure, demo, jobs};
 use args::{Cli, Format, JobsVerb, Verb};
 use printer::Printer;
 
@@ -68,7 +69,11 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
             run_job(plan, asked.as_deref(), args.json, printer)
         }
         Verb::DemoTrainer(arguments) => demo::train(&arguments).map(|()| 0),
-        Verb::Inspect(args) => inspect_paths(&args.paths, args.json, printer),
+        Verb::Inspect(args) => reading::inspect(&args.paths, args.json, printer),
+        Verb::Doctor(args) => reading::doctor(&args, printer),
+        Verb::Export(args) => reading::export(&args, printer),
+        Verb::Plot(args) => reading::plot(&args, printer),
+        Verb::Verify(args) => reading::verify(&args, printer),
         Verb::Jobs(args) => show_jobs(&args.verb, &store_path(store)?, printer),
     }
 }
@@ -98,39 +103,6 @@ fn run_job(plan: Plan, store_asked: Option<&Path>, json: bool, printer: Printer)
         printer.data(&summary::of_job(&finished, store_asked, printer.style()))?;
     }
     Ok(finished.exit_code())
-}
-
-fn inspect_paths(paths: &[PathBuf], json: bool, printer: Printer) -> Result<u8, Failure> {
-    let mut code = 0;
-    let mut documents = Vec::new();
-    for path in paths {
-        let inspection = match inspect::inspect(path) {
-            Ok(inspection) => inspection,
-            Err(failure) => {
-                printer.error(&failure.to_string());
-                code = failure.exit_code();
-                continue;
-            }
-        };
-        if inspection.has_faults() {
-            code = code.max(1);
-        }
-        if json {
-            let document = inspect::InspectionJson::new(path, &inspection);
-            documents.push(serde_json::to_value(document).unwrap_or_default());
-        } else {
-            printer.data(&tables::inspection(path, &inspection, printer.style()))?;
-        }
-    }
-    match (json, documents.pop()) {
-        (true, Some(only)) if paths.len() == 1 => printer.data(&format!("{only:#}"))?,
-        (true, Some(last)) => {
-            documents.push(last);
-            printer.data(&format!("{:#}", serde_json::Value::from(documents)))?;
-        }
-        (true | false, _) => {}
-    }
-    Ok(code)
 }
 
 fn show_jobs(verb: &JobsVerb, store: &Path, printer: Printer) -> Result<u8, Failure> {

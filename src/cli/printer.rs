@@ -56,6 +56,27 @@ impl Printer {
         self.style
     }
 
+    /// Whether data goes to a terminal.
+    pub(super) fn is_terminal(self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Whether data may be coloured.
+    pub(super) fn is_coloured(self) -> bool {
+        self.style == Style::Terminal
+    }
+
+    /// How many columns the terminal has that data goes to.
+    pub(super) fn columns(self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
+    /// Where data goes that is written as it comes.
+    pub(super) fn out(self) -> impl Write + Send {
+        io::stdout()
+    }
+
     /// A line of data, or several. A reader that went away has all that it wants.
     ///
     /// # Errors

@@ -6,8 +6,10 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::printer::Style;
 use super::text::{brief, duration, printable, size};
+use crate::app::doctor::Diagnosis;
 use crate::app::inspect::{Inspection, Run};
 use crate::app::jobs::KnownJob;
+use crate::app::verify::Verification;
 use crate::series::TagSummary;
 use crate::study::{StudySpec, Trial, rank};
 use crate::tfrecord::Damage;
@@ -183,4 +185,103 @@ fn steps(summary: &TagSummary) -> String {
     } else {
         format!("{}..{}", summary.first_step, summary.last_step)
     }
+}
+
+/// What is the matter with a metric: the finding, what mends it, and what there is.
+pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
+    let mark = if diagnosis.found { "found" } else { "not found" };
+    let mut sections = vec![format!("{}: {}", style.bold(mark), printable(&diagnosis.message))];
+    let near: Vec<String> = diagnosis
+        .near
+        .iter()
+        .map(|near| {
+            let runs: Vec<&str> = near.runs.iter().take(3).map(RunName::as_str).collect();
+            printable(&format!("  `{}` in {}: {}", near.tag, runs.join(", "), near.how))
+        })
+        .collect();
+    if !near.is_empty() {
+        sections.push(format!("What comes close:\n{}", near.join("\n")));
+    }
+    if !diagnosis.fix.is_empty() {
+        let lines: Vec<String> =
+            diagnosis.fix.iter().map(|line| format!("  {}", style.bold(&printable(line)))).collect();
+        sections.push(format!("To mend it:\n{}", lines.join("\n")));
+    }
+    if !diagnosis.places.is_empty() {
+        let mut rows = table(&["  RUN", "KIND", "COUNT", "NON-FINITE", "LAST STEP", "LAST", "READ"]);
+        for place in &diagnosis.places {
+            rows.add_row([
+                format!("  {}", printable(place.run.as_str())),
+                place.kind.to_owned(),
+                place.count.to_string(),
+                place.non_finite.to_string(),
+                place.last_step.to_string(),
+                place.last_value.map(|v| v.to_string()).unwrap_or_default(),
+                if place.is_read { "yes" } else { "" }.to_owned(),
+            ]);
+        }
+        align_right(&mut rows, &[2, 3, 4, 5]);
+        sections.push(text(&rows));
+    } else if !diagnosis.tags.is_empty() {
+        let mut rows = table(&["  TAG", "KIND", "RUNS"]);
+        for there in &diagnosis.tags {
+            let mut runs: Vec<&str> = there.runs.iter().take(3).map(RunName::as_str).collect();
+            if there.runs.len() > runs.len() {
+                runs.push("…");
+            }
+            rows.add_row([
+                format!("  {}", printable(there.tag.as_str())),
+                there.kind.to_owned(),
+                printable(&runs.join(", ")),
+            ]);
+        }
+        sections.push(format!("What is there:\n{}", text(&rows)));
+    }
+    sections.extend(diagnosis.notes.iter().map(|note| format!("note: {}", printable(note))));
+    sections.join("\n\n")
+}
+
+/// What checking files gave: a row for each that is damaged, and the sum.
+pub(super) fn verification(path: &Path, verification: &Verification, style: Style) -> String {
+    let mut sections = Vec::new();
+    for file in verification.files.iter().filter(|file| file.has_faults() || file.repaired.is_some()) {
+        let mut lines = vec![format!(
+            "{}  {}",
+            style.bold(&printable(&file.path)),
+            style.dim(&format!(
+                "{} good records, {} of {} bytes lost",
+                file.n_records, file.bad_bytes, file.bytes
+            ))
+        )];
+        lines.extend(
+            file.damages
+                .iter()
+                .take(MAX_DAMAGES)
+                .map(|(_, damage)| format!("  {}: {damage}", damage.kind.name())),
+        );
+        let n_damages: u64 = file.n_damages.values().sum();
+        if n_damages > MAX_DAMAGES as u64 {
+            lines.push(format!("  and {} more", n_damages - MAX_DAMAGES as u64));
+        }
+        lines.extend(file.trouble.iter().map(|trouble| format!("  cannot be read: {trouble}")));
+        lines.extend(file.repaired.iter().map(|out| format!("  good records written to {}", out.display())));
+        sections.push(lines.join("\n"));
+    }
+    sections.extend(verification.troubles.iter().map(|trouble| format!("cannot be read: {trouble}")));
+    if verification.files.is_empty() {
+        sections.push(format!("{}: no event files (names with `tfevents`) here or below", path.display()));
+    } else {
+        let n_files = verification.files.len();
+        let n_bad = verification.files.iter().filter(|file| file.has_faults()).count();
+        let n_records: u64 = verification.files.iter().map(|file| file.n_records).sum();
+        let bytes: u64 = verification.files.iter().map(|file| file.bytes).sum();
+        let sum = if n_bad == 0 { "all good".to_owned() } else { format!("{n_bad} damaged") };
+        let files = if n_files == 1 { "file" } else { "files" };
+        sections.push(format!(
+            "{n_files} {files}, {n_records} records, {}: {}",
+            size(bytes),
+            style.bold(&sum)
+        ));
+    }
+    sections.join("\n\n")
 }

@@ -22,7 +22,8 @@ use crate::units::Tag;
 use fields::Reader;
 
 /// The tag that the service reads where none is given.
-const DEFAULT_METRIC_TAG: &str = "training/hptuning/metric";
+/// The tag that is read where a configuration names none, as the service had it.
+pub const DEFAULT_METRIC_TAG: &str = "training/hptuning/metric";
 
 /// The key under which a described job carries what the service had no field for.
 pub const OUTPUT_KEY: &str = "hptuneOutput";

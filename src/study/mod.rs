@@ -13,7 +13,7 @@ mod trial;
 
 use crate::units::Tag;
 
-pub use config::{Config, Problem, Severity};
+pub use config::{Config, DEFAULT_METRIC_TAG, Problem, Severity};
 pub use curve::{Curve, Measurement};
 pub use output::{
     HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,

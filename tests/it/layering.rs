@@ -20,7 +20,7 @@ impl Source {
             "scalar" => 3,
             "series" => 4,
             "tail" => 5,
-            "report" | "export" => 6,
+            "report" | "export" | "plot" => 6,
             "study" | "suggest" | "stop" | "controller" => 7,
             "edge" => 8,
             "app" | "cli" | "main" | "lib" => 9,

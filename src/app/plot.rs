@@ -1,0 +1,217 @@
+//! `plot`: the chosen series as curves.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Failure;
+use super::choice::Choice;
+use super::gathered::{Faults, Files, Gathered, gather};
+use crate::limits::{MAX_CHARTS, MAX_CURVES};
+use crate::plot::{self, Curve, Look, Pixels};
+use crate::series::Point;
+use crate::units::{RunName, Tag};
+
+/// What goes along the x axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abscissa {
+    /// The step.
+    Step,
+    /// Seconds since the first point of the curve.
+    Relative,
+    /// The writer's clock, in seconds since 1970.
+    Wall,
+}
+
+impl Abscissa {
+    /// What stands at the axis.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Relative => "seconds",
+            Self::Wall => "seconds since 1970",
+        }
+    }
+}
+
+/// What a picture is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drawing {
+    /// Scalable vector graphics.
+    Svg,
+    /// A bitmap.
+    Png,
+    /// A page that answers to the pointer.
+    Html,
+}
+
+/// The curves of the chosen series.
+#[derive(Debug)]
+pub struct Curves {
+    curves: Vec<NamedCurve>,
+    other_tags: BTreeSet<Tag>,
+    has_no_files: bool,
+    names_tags: bool,
+    faults: Faults,
+}
+
+#[derive(Debug)]
+struct NamedCurve {
+    tag: Tag,
+    run: RunName,
+    /// The attempt, where each has a curve of its own.
+    attempt: Option<u32>,
+    points: Vec<(f64, f64)>,
+}
+
+/// Curves that are drawn together.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    /// What stands above it.
+    pub title: String,
+    /// The curves.
+    pub curves: Vec<Curve>,
+}
+
+impl Curves {
+    /// Reads the curves of the chosen series at or below `path`; with `attempts`, one for each attempt.
+    ///
+    /// # Errors
+    /// `path` is missing or cannot be looked at.
+    pub fn read(path: &Path, choice: &Choice, x: Abscissa, attempts: bool) -> Result<Self, Failure> {
+        let files = Files::find(path, choice)?;
+        let Gathered { series, others, faults } = gather(&files, choice);
+        let mut curves = Vec::new();
+        for ((tag, run), history) in series {
+            let mut add = |attempt, points: &[Point]| {
+                let points = along(points, x);
+                curves.push(NamedCurve { tag: tag.clone(), run: run.clone(), attempt, points });
+            };
+            if attempts && history.attempts().n() > 1 {
+                let all: Vec<(Point, u32)> = history.all().collect();
+                for attempt in 1..=history.attempts().n() {
+                    let of_it = all.iter().filter(|(_, a)| *a == attempt).map(|(point, _)| *point);
+                    let points: Vec<Point> = of_it.collect();
+                    if !points.is_empty() {
+                        add(Some(attempt), &points);
+                    }
+                }
+            } else {
+                add(None, &history.latest().iter().map(|(point, _)| *point).collect::<Vec<_>>());
+            }
+        }
+        let has_no_files = files.listed.is_empty();
+        Ok(Self { curves, other_tags: others, has_no_files, names_tags: choice.names_tags(), faults })
+    }
+
+    /// Whether there is no curve.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.curves.is_empty()
+    }
+
+    /// Whether no event file was found at all.
+    #[must_use]
+    pub fn has_no_files(&self) -> bool {
+        self.has_no_files
+    }
+
+    /// The tags that hold numbers and were not chosen.
+    pub fn other_tags(&self) -> impl Iterator<Item = &Tag> {
+        self.other_tags.iter()
+    }
+
+    /// What was wrong with the files.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The curves in one chart, or in one chart a tag, no more than are told apart.
+    #[must_use]
+    pub fn charts(&self, together: bool) -> Vec<Chart> {
+        if together {
+            return vec![chart(&self.curves.iter().collect::<Vec<_>>())];
+        }
+        let of_tags = self.curves.chunk_by(|a, b| a.tag == b.tag).take(MAX_CHARTS);
+        of_tags.map(|curves| chart(&curves.iter().collect::<Vec<_>>())).collect()
+    }
+
+    /// What was left out.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let tags = self.curves.chunk_by(|a, b| a.tag == b.tag);
+        let n_tags = tags.clone().count();
+        let n_most =
+            if self.names_tags { self.curves.len() } else { tags.map(<[_]>::len).max().unwrap_or(0) };
+        if !self.names_tags && n_tags > MAX_CHARTS {
+            notes.push(format!("{} of {n_tags} tags are drawn; choose with --tag", MAX_CHARTS));
+        }
+        if n_most > MAX_CURVES {
+            notes.push(format!(
+                "{MAX_CURVES} of {n_most} curves are drawn in a chart; choose with --tag and --run"
+            ));
+        }
+        notes
+    }
+
+    /// All curves as one picture.
+    ///
+    /// # Errors
+    /// Several tags of which none was named; a size that cannot be drawn.
+    pub fn draw(&self, drawing: Drawing, look: Look, size: Pixels) -> Result<Vec<u8>, Failure> {
+        let tags: BTreeSet<&Tag> = self.curves.iter().map(|curve| &curve.tag).collect();
+        if !self.names_tags && tags.len() > 1 {
+            let mut named: Vec<String> = tags.iter().take(8).map(|tag| format!("`{tag}`")).collect();
+            if tags.len() > named.len() {
+                named.push(format!("{} more", tags.len() - named.len()));
+            }
+            return Err(Failure::usage("a picture holds one chart, and there are several tags")
+                .with_hint(format!("choose with --tag among {}", named.join(", "))));
+        }
+        let chart = chart(&self.curves.iter().collect::<Vec<_>>());
+        let look = Look { title: chart.title, ..look };
+        let failed = |e: plot::PlotError| Failure::usage(e.to_string());
+        match drawing {
+            Drawing::Svg => plot::svg(&chart.curves, &look, size).map(String::into_bytes).map_err(failed),
+            Drawing::Png => plot::png(&chart.curves, &look, size).map_err(failed),
+            Drawing::Html => Ok(plot::html(&chart.curves, &look).into_bytes()),
+        }
+    }
+}
+
+/// A chart of some curves. What all have in common stands above it, the rest in their names.
+fn chart(curves: &[&NamedCurve]) -> Chart {
+    let is_one_tag = curves.windows(2).all(|pair| matches!(pair, [a, b] if a.tag == b.tag));
+    let is_one_run = curves.windows(2).all(|pair| matches!(pair, [a, b] if a.run == b.run));
+    let name = |curve: &NamedCurve| {
+        let mut name = match (is_one_tag, is_one_run) {
+            (true, _) => curve.run.to_string(),
+            (false, true) => curve.tag.to_string(),
+            (false, false) => format!("{} · {}", curve.run, curve.tag),
+        };
+        if let Some(attempt) = curve.attempt {
+            name.push_str(&format!(" (attempt {attempt})"));
+        }
+        name
+    };
+    let title = curves.first().map(|first| match (is_one_tag, is_one_run) {
+        (true, _) => first.tag.to_string(),
+        (false, true) => first.run.to_string(),
+        (false, false) => String::new(),
+    });
+    let drawn = curves.iter().take(MAX_CURVES);
+    let curves = drawn.map(|curve| Curve { name: name(curve), points: curve.points.clone() }).collect();
+    Chart { title: title.unwrap_or_default(), curves }
+}
+
+fn along(points: &[Point], x: Abscissa) -> Vec<(f64, f64)> {
+    let first = points.first().map_or(0.0, |point| point.wall_time.0);
+    let at = |point: &Point| match x {
+        Abscissa::Step => point.step.0 as f64,
+        Abscissa::Relative => point.wall_time.0 - first,
+        Abscissa::Wall => point.wall_time.0,
+    };
+    points.iter().map(|point| (at(point), point.value.widen())).collect()
+}

@@ -1,0 +1,298 @@
+//! The verbs that read event files.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::args::{Chosen, Doctor, Export, Plot, TableFormat, Verify, XAxis};
+use super::printer::Printer;
+use super::tables;
+use crate::app::choice::Choice;
+use crate::app::export::{Exported, Request, Source};
+use crate::app::gathered::Faults;
+use crate::app::plot::{self, Abscissa, Drawing};
+use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, verify as app_verify};
+use crate::export::{ExportError, Format};
+use crate::limits::EXPORT_BUFFER_BYTES;
+use crate::plot::{Cells, Ink, Look, Pixels, Scale};
+use crate::scalar::{RunSelector, near_misses};
+use crate::units::Tag;
+
+/// How many tags are named where none was matched.
+const MAX_TAGS_NAMED: usize = 8;
+
+pub(super) fn inspect(paths: &[PathBuf], json: bool, printer: Printer) -> Result<u8, Failure> {
+    let mut code = 0;
+    let mut documents = Vec::new();
+    for path in paths {
+        let inspection = match app_inspect::inspect(path) {
+            Ok(inspection) => inspection,
+            Err(failure) => {
+                printer.error(&failure.to_string());
+                code = failure.exit_code();
+                continue;
+            }
+        };
+        if inspection.has_faults() {
+            code = code.max(1);
+        }
+        if json {
+            let document = app_inspect::InspectionJson::new(path, &inspection);
+            documents.push(serde_json::to_value(document).unwrap_or_default());
+        } else {
+            printer.data(&tables::inspection(path, &inspection, printer.style()))?;
+        }
+    }
+    match (json, documents.pop()) {
+        (true, Some(only)) if paths.len() == 1 => printer.data(&format!("{only:#}"))?,
+        (true, Some(last)) => {
+            documents.push(last);
+            printer.data(&format!("{:#}", serde_json::Value::from(documents)))?;
+        }
+        (true | false, _) => {}
+    }
+    Ok(code)
+}
+
+pub(super) fn doctor(args: &Doctor, printer: Printer) -> Result<u8, Failure> {
+    let selector = match &args.run {
+        Some(glob) => RunSelector::glob(glob).map_err(|e| Failure::usage(format!("--run: {e}")))?,
+        None => RunSelector::default(),
+    };
+    let diagnosis = app_doctor::diagnose(&args.path, &Tag::from(&*args.tag), &selector)?;
+    if args.json {
+        let json = serde_json::to_value(&diagnosis).unwrap_or_default();
+        printer.data(&format!("{json:#}"))?;
+    } else {
+        printer.data(&tables::diagnosis(&diagnosis, printer.style()))?;
+    }
+    Ok(u8::from(!diagnosis.found))
+}
+
+pub(super) fn verify(args: &Verify, printer: Printer) -> Result<u8, Failure> {
+    let verification = app_verify::verify(&args.path, args.repair.as_deref())?;
+    if args.json {
+        let json = serde_json::to_value(app_verify::VerificationJson::new(&args.path, &verification));
+        printer.data(&format!("{:#}", json.unwrap_or_default()))?;
+    } else {
+        printer.data(&tables::verification(&args.path, &verification, printer.style()))?;
+    }
+    Ok(if verification.has_troubles() { 3 } else { u8::from(verification.has_faults()) })
+}
+
+pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
+    let format = match args.format {
+        Some(TableFormat::Csv) => Format::Csv,
+        Some(TableFormat::Jsonl) => Format::JsonLines,
+        Some(TableFormat::Parquet) => Format::Parquet,
+        None => args.output.as_deref().map_or(Ok(Format::Csv), format_of)?,
+    };
+    if format == Format::Parquet && args.output.is_none() && printer.is_terminal() {
+        return Err(
+            Failure::usage("Parquet is not for a terminal").with_hint("name a file: -o points.parquet")
+        );
+    }
+    let choice = choice(&args.chosen)?;
+    let request = Request { choice: choice.clone(), format, is_wide: args.wide, is_latest: args.latest };
+    let source = Source::open(&args.chosen.path, request)?;
+    if source.is_empty() {
+        let tags: Vec<&Tag> = source.other_tags().collect();
+        return nothing_chosen(&args.chosen.path, &choice, source.has_no_files(), &tags, printer);
+    }
+    let exported = match &args.output {
+        Some(path) => export_to_file(source, path)?,
+        None => match export_to(source, printer.out()) {
+            Ok(exported) => exported,
+            // A reader that went away has all that it wants.
+            Err(ExportError::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
+            Err(e) => return Err(failed("stdout", &e)),
+        },
+    };
+    if let Some(path) = &args.output {
+        printer.talk(&format!("{} points written to {}", exported.n_points, path.display()));
+    }
+    Ok(tell(&exported.faults, &args.chosen.path, printer))
+}
+
+/// Writes to a new file beside `path`, which takes its place when all is written.
+fn export_to_file(source: Source, path: &Path) -> Result<Exported, Failure> {
+    let shown = path.display().to_string();
+    let part = beside(path)?;
+    let outside = |e: io::Error| Failure::outside(format!("{shown}: {e}"));
+    let exported = File::create(&part).map_err(ExportError::from).and_then(|file| export_to(source, file));
+    let exported = match exported {
+        Ok(exported) => exported,
+        Err(e) => {
+            // It holds a part only; nobody is to take it for the whole.
+            let _ = std::fs::remove_file(&part);
+            return Err(failed(&shown, &e));
+        }
+    };
+    std::fs::rename(&part, path).map_err(outside)?;
+    Ok(exported)
+}
+
+fn export_to(source: Source, out: impl Write + Send) -> Result<Exported, ExportError> {
+    let (exported, mut out) = source.write(BufWriter::with_capacity(EXPORT_BUFFER_BYTES, out))?;
+    out.flush()?;
+    Ok(exported)
+}
+
+/// The name of a file beside `path` for what is not finished.
+fn beside(path: &Path) -> Result<PathBuf, Failure> {
+    let Some(name) = path.file_name() else {
+        return Err(Failure::usage(format!("{}: want the name of a file", path.display())));
+    };
+    if path.is_dir() {
+        return Err(Failure::usage(format!("{}: is a directory, want the name of a file", path.display())));
+    }
+    let mut part = name.to_owned();
+    part.push(".part");
+    Ok(path.with_file_name(part))
+}
+
+fn failed(what: &str, error: &ExportError) -> Failure {
+    match error {
+        ExportError::Io(e) => Failure::outside(format!("{what}: {e}")),
+        ExportError::Inexact { column, value } => {
+            Failure::usage(format!("column `{column}` has {value}, which a 64-bit float cannot hold"))
+                .with_hint("CSV and JSON lines can, and so can Parquet without --wide")
+        }
+        ExportError::UnknownTag { .. } | ExportError::Misfit { .. } => {
+            Failure::outside(format!("{what}: {error}"))
+        }
+    }
+}
+
+fn format_of(path: &Path) -> Result<Format, Failure> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("csv") => Ok(Format::Csv),
+        Some("jsonl" | "ndjson") => Ok(Format::JsonLines),
+        Some("parquet" | "pq") => Ok(Format::Parquet),
+        _ => Err(Failure::usage(format!(
+            "{}: want a name that ends in .csv, .jsonl or .parquet",
+            path.display()
+        ))
+        .with_hint("or say how to write it with --format")),
+    }
+}
+
+pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
+    let choice = choice(&args.chosen)?;
+    let abscissa = match args.x {
+        XAxis::Step => Abscissa::Step,
+        XAxis::Relative => Abscissa::Relative,
+        XAxis::Wall => Abscissa::Wall,
+    };
+    let curves = plot::Curves::read(&args.chosen.path, &choice, abscissa, args.attempts)?;
+    if curves.is_empty() {
+        let tags: Vec<&Tag> = curves.other_tags().collect();
+        return nothing_chosen(&args.chosen.path, &choice, curves.has_no_files(), &tags, printer);
+    }
+    let look = Look {
+        y_scale: if args.log_y { Scale::Log } else { Scale::Linear },
+        smoothing: args.smoothing,
+        x_label: abscissa.label().to_owned(),
+        ..Look::default()
+    };
+    match &args.output {
+        Some(path) => draw_to_file(args, &curves, look, path)?,
+        None => {
+            let default = Cells::default();
+            let given = |n: Option<u32>, default: usize| n.map_or(default, |n| n as usize);
+            let size = Cells {
+                width: given(args.width, printer.columns().unwrap_or(default.width)),
+                height: given(args.height, default.height),
+            };
+            let ink = if printer.is_coloured() { Ink::Colour } else { Ink::Plain };
+            let charts = curves.charts(choice.names_tags());
+            let drawn: Vec<String> = charts
+                .iter()
+                .map(|chart| {
+                    let look = Look { title: chart.title.clone(), ..look.clone() };
+                    crate::plot::text(&chart.curves, &look, size, ink)
+                })
+                .collect();
+            printer.data(drawn.join("\n\n").trim_end())?;
+        }
+    }
+    for note in curves.notes() {
+        printer.talk(&format!("note: {note}"));
+    }
+    Ok(tell(curves.faults(), &args.chosen.path, printer))
+}
+
+fn draw_to_file(args: &Plot, curves: &plot::Curves, look: Look, path: &Path) -> Result<(), Failure> {
+    let drawing = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("svg") => Drawing::Svg,
+        Some("png") => Drawing::Png,
+        Some("html" | "htm") => Drawing::Html,
+        _ => {
+            return Err(Failure::usage(format!(
+                "{}: want a name that ends in .svg, .png or .html",
+                path.display()
+            )));
+        }
+    };
+    let default = Pixels::default();
+    let size =
+        Pixels { width: args.width.unwrap_or(default.width), height: args.height.unwrap_or(default.height) };
+    let bytes = curves.draw(drawing, look, size)?;
+    let part = beside(path)?;
+    std::fs::write(&part, bytes)
+        .and_then(|()| std::fs::rename(&part, path))
+        .map_err(|e| Failure::outside(format!("{}: {e}", path.display())))
+}
+
+fn choice(chosen: &Chosen) -> Result<Choice, Failure> {
+    Choice::new(&chosen.tags, &chosen.runs)
+}
+
+/// Says that nothing was chosen, and what there would be.
+fn nothing_chosen(
+    path: &Path,
+    choice: &Choice,
+    has_no_files: bool,
+    tags: &[&Tag],
+    printer: Printer,
+) -> Result<u8, Failure> {
+    let shown = path.display();
+    let message = if has_no_files {
+        format!("{shown}: no event files (names with `tfevents`) of such runs here or below")
+    } else if tags.is_empty() {
+        format!("{shown}: no tag holds numbers")
+    } else {
+        format!("{shown}: no tag that holds numbers matches --tag")
+    };
+    printer.error(&message);
+    if !tags.is_empty() {
+        let near = choice.first_tag().map(|tag| near_misses(tag, tags.iter().copied())).unwrap_or_default();
+        let named = if near.is_empty() { tags.to_vec() } else { near };
+        let mut listed: Vec<String> = named
+            .iter()
+            .take(MAX_TAGS_NAMED)
+            .map(|tag| format!("`{}`", super::text::printable(tag.as_str())))
+            .collect();
+        if named.len() > MAX_TAGS_NAMED {
+            listed.push(format!("{} more", named.len() - MAX_TAGS_NAMED));
+        }
+        printer.talk(&format!("  hint: there are {}", listed.join(", ")));
+    }
+    Ok(1)
+}
+
+/// Tells what was wrong with the files; the answer is the exit code for it.
+fn tell(faults: &Faults, path: &Path, printer: Printer) -> u8 {
+    if faults.n_damages > 0 {
+        let places = if faults.n_damages == 1 { "place" } else { "places" };
+        printer.talk(&format!(
+            "warning: the files are damaged in {} {places}; what is intact was read (hptune verify {})",
+            faults.n_damages,
+            path.display()
+        ));
+    }
+    for trouble in &faults.troubles {
+        printer.talk(&format!("warning: cannot be read: {trouble}"));
+    }
+    u8::from(faults.any())
+}

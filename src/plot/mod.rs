@@ -1,0 +1,124 @@
+//! Curves as pictures: in a terminal, as SVG and PNG, and as a web page that answers to the pointer.
+//!
+//! Layer 6: imports `limits` and does no IO. Curves go in, text or bytes come out; the same curves
+//! always give the same bytes. No input makes it panic: what cannot be drawn is left out and counted
+//! below the chart.
+//!
+//! ```text
+//! curves → scene (sorted, smoothed, ranges) → reduce (min and max a column) → text | svg | png
+//!                                         └──→ reduce (to a cap) ───────────→ html
+//! ```
+
+mod glyphs;
+mod label;
+mod page;
+mod picture;
+mod raster;
+mod reduce;
+mod scale;
+mod scene;
+mod smooth;
+mod text;
+
+pub use page::html;
+pub use picture::{png, svg};
+pub use smooth::smooth;
+pub use text::text;
+
+/// One curve.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Curve {
+    /// What the legend calls it. Control characters are shown escaped.
+    pub name: String,
+    /// Points `(x, y)` by rising x. A y that is NaN or infinite is a gap; a point whose x is not
+    /// finite is left out. Points that do not rise are sorted, equal x in the order given.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// How the y axis is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scale {
+    /// Equal differences are equally far apart.
+    #[default]
+    Linear,
+    /// Equal ratios are equally far apart. Values that are not positive are gaps.
+    Log,
+}
+
+/// What a chart says around its curves, and how it shows them. Empty texts take no room.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Look {
+    /// The line above the chart.
+    pub title: String,
+    /// What x counts, such as `step`.
+    pub x_label: String,
+    /// What y measures, such as `loss`.
+    pub y_label: String,
+    /// The scale of the y axis.
+    pub y_scale: Scale,
+    /// The weight of the past in [`smooth`], from 0 (none) to below 1, as TensorBoard's slider. The
+    /// terminal shows the smoothed curve alone, the others the raw one faint behind it.
+    pub smoothing: f64,
+}
+
+/// The size of a chart in a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cells {
+    /// The columns of the whole chart; no line is wider. Taken into 20 to 1000.
+    pub width: usize,
+    /// The rows of the drawing; title, axis, legend and notes come on top. Taken into 3 to 500.
+    pub height: usize,
+}
+
+/// 80 columns, 16 rows.
+impl Default for Cells {
+    fn default() -> Self {
+        Self { width: 80, height: 16 }
+    }
+}
+
+/// What tells the curves of a chart in a terminal apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ink {
+    /// Characters: several curves are drawn each with its own.
+    #[default]
+    Plain,
+    /// ANSI colours.
+    Colour,
+}
+
+/// The size of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pixels {
+    /// From left to right.
+    pub width: u32,
+    /// From top to bottom.
+    pub height: u32,
+}
+
+/// 1000 by 600.
+impl Default for Pixels {
+    fn default() -> Self {
+        Self { width: 1000, height: 600 }
+    }
+}
+
+/// Why a picture could not be made. Another size may help with the first, nothing with the second.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// The size leaves no room for a chart or needs more memory than it is worth.
+    #[error("got a picture of {width}x{height} pixels, want at least {min_width}x{min_height} and at most {max} pixels in all",
+        min_width = picture::MIN_SIZE.width, min_height = picture::MIN_SIZE.height, max = crate::limits::MAX_PICTURE_PIXELS)]
+    Size {
+        /// As it was asked for.
+        width: u32,
+        /// As it was asked for.
+        height: u32,
+    },
+    /// A drawing library refused.
+    #[error("cannot draw the picture: {0}")]
+    Draw(String),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Curves as a web page of one file that answers to the pointer.
+//!
+//! Imports the scene's helpers and the reduction and does no IO. What a viewer sees and does is in
+//! `page.html`; here the data are written into it.
+
+use serde::{Serialize, Serializer};
+
+use super::label::printable;
+use super::reduce::{Point, reduce};
+use super::scale::Axis;
+use super::scene::sorted;
+use super::{Curve, Look, Scale};
+use crate::limits::{MAX_PAGE_POINTS, MAX_PAGE_POINTS_A_CURVE};
+
+const TEMPLATE: &str = include_str!("page.html");
+
+/// A chart as one HTML file without any reference outside: crosshair, zoom, curves that are switched
+/// on and off, smoothing and a logarithmic axis, in light and dark. Curves longer than
+/// [`MAX_PAGE_POINTS_A_CURVE`] (fewer where there are many curves) are reduced to their lowest and
+/// highest values, and the page says so.
+#[must_use]
+pub fn html(curves: &[Curve], look: &Look) -> String {
+    let cap = MAX_PAGE_POINTS_A_CURVE.min(MAX_PAGE_POINTS / curves.len().max(1)).max(16);
+    let data = Data {
+        title: printable(&look.title),
+        x_label: printable(&look.x_label),
+        y_label: printable(&look.y_label),
+        log: look.y_scale == Scale::Log,
+        smoothing: if look.smoothing > 0.0 { look.smoothing.min(0.999) } else { 0.0 },
+        curves: curves.iter().map(|curve| embedded(curve, cap)).collect(),
+    };
+    let json = serde_json::to_string(&data).expect("plain data serialize");
+    let heading = if data.title.is_empty() { "curves" } else { &data.title };
+    let (before, rest) = TEMPLATE.split_once("{{title}}").expect("the template has a title");
+    let (between, after) = rest.split_once("{{data}}").expect("the template has data");
+    [before, &escaped(heading), between, &inert(&json), after].concat()
+}
+
+#[derive(Serialize)]
+struct Data {
+    title: String,
+    x_label: String,
+    y_label: String,
+    log: bool,
+    smoothing: f64,
+    curves: Vec<Embedded>,
+}
+
+#[derive(Serialize)]
+struct Embedded {
+    name: String,
+    /// How many points there were before the reduction.
+    n: usize,
+    n_not_finite: usize,
+    n_not_positive: usize,
+    n_no_place: usize,
+    /// The y of the last point.
+    last: Option<Short>,
+    x: Vec<Short>,
+    /// `null` is a gap.
+    y: Vec<Short>,
+}
+
+/// A number in few characters: whole ones without `.0`, what is not finite as `null`.
+struct Short(f64);
+
+impl Serialize for Short {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if self.0.fract() == 0.0 && self.0.abs() < EXACT {
+            serializer.serialize_i64(self.0 as i64)
+        } else {
+            serializer.serialize_f64(self.0)
+        }
+    }
+}
+
+fn embedded(curve: &Curve, cap: usize) -> Embedded {
+    let points = sorted(&curve.points);
+    let n = points.len();
+    let count = |is_meant: fn(f64) -> bool| points.iter().filter(|(_, y)| is_meant(*y)).count();
+    let (n_not_finite, n_not_positive) = (count(|y| !y.is_finite()), count(|y| y.is_finite() && y <= 0.0));
+    let last = points.last().map(|(_, y)| Short(*y));
+    let kept = if n <= cap { points } else { reduced(&points, cap) };
+    Embedded {
+        name: printable(&curve.name),
+        n,
+        n_not_finite,
+        n_not_positive,
+        n_no_place: curve.points.len() - n,
+        last,
+        x: kept.iter().map(|(x, _)| Short(*x)).collect(),
+        y: kept.iter().map(|(_, y)| Short(*y)).collect(),
+    }
+}
+
+/// At most `cap` points, a gap between every two runs.
+fn reduced(points: &[Point], cap: usize) -> Vec<Point> {
+    let x = Axis::linear(points.iter().map(|(x, _)| *x));
+    let mut n_columns = cap / 4;
+    loop {
+        let runs = reduce(points, &x, n_columns.max(1));
+        if runs.iter().map(|run| run.len() + 1).sum::<usize>() <= cap + 1 || n_columns <= 1 {
+            let gap = |run: &Vec<Point>| run.first().map(|(x, _)| (*x, f64::NAN));
+            let mut out: Vec<Point> =
+                runs.iter().flat_map(|run| gap(run).into_iter().chain(run.iter().copied())).collect();
+            // Nothing comes before the first run.
+            if !out.is_empty() {
+                out.remove(0);
+            }
+            return out;
+        }
+        n_columns = n_columns * 3 / 4;
+    }
+}
+
+/// Text as it stands in HTML.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// JSON that can stand in a script element: nothing in it ends the element or a line. The characters
+/// occur within strings only.
+fn inert(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out += &format!("\\u{:04x}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out
+}
