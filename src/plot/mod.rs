@@ -56,7 +56,7 @@ pub struct Look {
     pub y_label: String,
     /// The scale of the y axis.
     pub y_scale: Scale,
-    /// The weight of the past in [`smooth`], from 0 (none) to below 1, as TensorBoard's slider. The
+    /// The weight of the past in [`smooth()`], from 0 (none) to below 1, as TensorBoard's slider. The
     /// terminal shows the smoothed curve alone, the others the raw one faint behind it.
     pub smoothing: f64,
 }

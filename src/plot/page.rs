@@ -1,7 +1,7 @@
 //! Curves as a web page of one file that answers to the pointer.
 //!
 //! Imports the scene's helpers and the reduction and does no IO. What a viewer sees and does is in
-//! `page.html`; here the data are written into it.
+//! `page.html`, `page.css` and `page.js`; here they and the data become one file.
 
 use serde::{Serialize, Serializer};
 
@@ -31,9 +31,19 @@ pub fn html(curves: &[Curve], look: &Look) -> String {
     };
     let json = serde_json::to_string(&data).expect("plain data serialize");
     let heading = if data.title.is_empty() { "curves" } else { &data.title };
-    let (before, rest) = TEMPLATE.split_once("{{title}}").expect("the template has a title");
-    let (between, after) = rest.split_once("{{data}}").expect("the template has data");
-    [before, &escaped(heading), between, &inert(&json), after].concat()
+    let parts = [
+        ("{{title}}", escaped(heading)),
+        ("{{style}}", include_str!("page.css").to_owned()),
+        ("{{data}}", inert(&json)),
+        ("{{script}}", include_str!("page.js").to_owned()),
+    ];
+    let (mut page, mut rest) = (String::new(), TEMPLATE);
+    for (place, part) in parts {
+        let (before, after) = rest.split_once(place).expect("the template has each place, in this order");
+        page.extend([before, &part]);
+        rest = after;
+    }
+    page + rest
 }
 
 #[derive(Serialize)]

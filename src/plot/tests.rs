@@ -292,7 +292,7 @@ proptest! {
             prop_assert!(!line.chars().any(char::is_control), "{line:?}");
         }
         let coloured = text(&curves, &look, Cells { width, height }, Ink::Colour);
-        prop_assert!(coloured.matches('\x1b').count() % 2 == 0);
+        prop_assert!(coloured.matches('\x1b').count().is_multiple_of(2));
     }
 
     #[test]
