@@ -334,7 +334,11 @@ impl Case<'_> {
         let text = self.tag.as_str();
         let mut found = self.inspection.runs.iter().filter_map(|(name, run)| {
             let rest = text.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('/'));
-            let tag = rest.or_else(|| text.strip_suffix(name.as_str())?.strip_suffix('/'))?;
+            let rest = rest.or_else(|| text.strip_suffix(name.as_str())?.strip_suffix('/'));
+            // tensorboardX's add_scalars puts `losses` into run `losses/train`.
+            let is_run = text == name.as_str();
+            let above = || run.tags.keys().find(|tag| is_run && text.starts_with(&format!("{tag}/")));
+            let tag = rest.or_else(|| above().map(Tag::as_str))?;
             run.tags.get(tag).filter(|summary| summary.kind == Kind::Scalar).map(|_| (name, tag))
         });
         let (run, tag) = found.next()?;

@@ -213,7 +213,7 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
                     crate::plot::text(&chart.curves, &look, size, ink)
                 })
                 .collect();
-            printer.data(drawn.join("\n\n").trim_end())?;
+            printer.data(drawn.join("\n").trim_end())?;
         }
     }
     for note in curves.notes() {

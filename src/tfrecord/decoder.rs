@@ -7,10 +7,10 @@
 //!       ┌────────┐  too long to hold  ┌──┴───┐
 //!   ──▶ │ Framed │ ─────────────────▶ │ Long │ ── Part, Part, …
 //!       └────────┘ ◀──── LongRecord ──└──────┘
-//!         │    ▲                         │
-//!  header │    │ a header that agrees;   │ data wrong and nothing
-//!  wrong  ▼    │ its record is checked   │ behind it where the
-//!      ┌───────────┐ before the damage   │ length says
+//!   header│    ▲                         │
+//!  or data│    │ a header that agrees;   │ data wrong
+//!   wrong ▼    │ its record is checked   │
+//!      ┌───────────┐ before the damage   │
 //!      │ Searching │ is told             │
 //!      └───────────┘ ◀───────────────────┘
 //! ```
@@ -303,11 +303,6 @@ impl Decoder {
         if matches!(self.state, State::Searching) {
             return self.search(window, more);
         }
-        let offset = self.offset;
-        let tell = |bytes: usize, kind| {
-            let damage = Damage { offset, bytes: bytes as u64, kind };
-            Step::Tell { damage, consume: bytes }
-        };
         let header = match read_header(window) {
             None if more == More::Possible => return Step::Take { bytes: HEADER_BYTES },
             None if window.is_empty() => return self.tell_pending().unwrap_or(Step::Done),
@@ -332,19 +327,10 @@ impl Decoder {
                 None => Step::Record { length },
             };
         }
-        if self.pending.is_some() {
-            // The header found by a search was chance: the search goes on inside.
-            return Step::Search { kind: DamageKind::Length, checked: framed };
-        }
-        // Only where the next header stands in its place is the length to be believed; otherwise
-        // bytes are missing or added, and whole records may lie inside this one.
-        let rest = window.get(framed..).unwrap_or(&[]);
-        match (read_header(rest), more) {
-            (Some(Header::Length(_)), _) => tell(framed, DamageKind::Data),
-            (None, More::Never) if rest.is_empty() => tell(framed, DamageKind::Data),
-            (None, More::Possible) => Step::Take { bytes: framed + HEADER_BYTES },
-            (Some(Header::Wrong) | None, _) => Step::Search { kind: DamageKind::Data, checked: 0 },
-        }
+        // Whole records may lie inside, even where the next header stands in its place: bytes may be
+        // missing, and those of the records behind fill the gap.
+        let checked = if self.pending.is_some() { framed } else { 0 };
+        Step::Search { kind: DamageKind::Data, checked }
     }
 
     /// The pending damage, which ends where the decoder stands.
@@ -406,10 +392,16 @@ impl Decoder {
             self.consume(bytes, input);
             return Passed::On;
         }
-        // The checksum, and the header behind it, which tells whether the length is to be believed.
         let window = self.carry.get(self.carry_start..).unwrap_or(&[]);
-        let Some((footer, rest)) = window.split_first_chunk::<FOOTER_BYTES>() else {
-            return self.pass_on_to(FOOTER_BYTES, input, more, from);
+        let Some(footer) = window.first_chunk::<FOOTER_BYTES>() else {
+            if !input.is_empty() {
+                self.take(FOOTER_BYTES, input);
+                return Passed::On;
+            }
+            return match more {
+                More::Possible => Passed::Told(Decoded::NeedMore),
+                More::Never => self.search_inside(from, DamageKind::Torn, input),
+            };
         };
         if u32::from_le_bytes(*footer) == crc::mask(crc) {
             if let Some((start, kind)) = self.pending.take() {
@@ -423,32 +415,8 @@ impl Decoder {
         }
         if self.pending.is_some() {
             self.checked_in_vain += length;
-            return self.search_inside(from, DamageKind::Length, input);
-        }
-        match (read_header(rest), more) {
-            (None, More::Possible) => return self.pass_on_to(FOOTER_BYTES + HEADER_BYTES, input, more, from),
-            (None, More::Never) if !rest.is_empty() => {}
-            (Some(Header::Wrong), _) => {}
-            (Some(Header::Length(_)) | None, _) => {
-                self.state = State::Framed;
-                self.consume(FOOTER_BYTES, input);
-                let damage = Damage { offset: from, bytes: self.offset - from, kind: DamageKind::Data };
-                return Passed::Told(Decoded::Damage(damage));
-            }
         }
         self.search_inside(from, DamageKind::Data, input)
-    }
-
-    /// Takes input until the carry holds `bytes`.
-    fn pass_on_to<'s>(&mut self, bytes: usize, input: &mut &[u8], more: More, from: u64) -> Passed<'s> {
-        if !input.is_empty() {
-            self.take(bytes, input);
-            return Passed::On;
-        }
-        match more {
-            More::Possible => Passed::Told(Decoded::NeedMore),
-            More::Never => self.search_inside(from, DamageKind::Torn, input),
-        }
     }
 
     /// The long record at `from` is none: looks for records inside it, from its second byte on.

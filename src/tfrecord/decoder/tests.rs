@@ -160,6 +160,17 @@ fn missing_and_added_bytes_cost_the_records_they_touch() {
 }
 
 #[test]
+fn records_that_fill_the_gap_of_missing_bytes_are_found() {
+    let long = [b'q'; 49];
+    let mut bytes = file(&[&long, b"", b"", b"four"]);
+    // As many as the two records behind have: the header of the last stands where the length says.
+    bytes.drain(25..25 + 32);
+    let got = decode(&bytes);
+    assert_eq!(records(&got), [b"".as_slice(), b"", b"four"]);
+    assert_eq!(damages(&got), [(0, 33, DamageKind::Data)]);
+}
+
+#[test]
 fn zeros_at_the_end_are_pending_until_the_end() {
     let mut bytes = file(&[b"one"]);
     bytes.extend_from_slice(&[0; 4096]);
