@@ -1,36 +1,153 @@
+//! How near reading event files comes to its limit: a plain pass over the same bytes, read in 1 MiB pieces
+//! and run through CRC32C, in the same process.
+//!
+//! `cargo bench` makes its data, times each way of reading in turn with the limit, and prints the ratios;
+//! criterion shows the spread of each. `README.md` beside this file has the figures.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod data;
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use hptune::edge::files::Root;
+use hptune::edge::{read, walk};
+use hptune::limits::READ_CHUNK_BYTES;
+use hptune::scalar::Content;
+use hptune::series::{Point, Recording};
+use hptune::tail::{self, Found, Ingested};
+
 fn main() {
-    use std::os::unix::fs::FileExt;
-    use std::time::Instant;
-    let path = std::env::args().nth(1).unwrap();
-    let what = std::env::args().nth(2).unwrap();
-    let file = std::fs::File::open(&path).unwrap();
-    let mut small = vec![0; 256 << 10];
-    for _ in 0..20 {
-        let start = Instant::now();
-        let mut n2 = 0u64;
-        if what == "record" {
-            let mut r = hptune::series::Recording::default();
-            hptune::tail::read_at(&mut small, |at, b| file.read_at(b, at), &mut |_, said| {
-                if let hptune::tail::Ingested::Value {
-                    step,
-                    wall_time,
-                    tag,
-                    content: hptune::scalar::Content::Scalar(value),
-                    ..
-                } = said
-                {
-                    r.add(tag, hptune::series::Point { step, wall_time, value });
-                }
-            })
-            .unwrap();
-        } else {
-            hptune::tail::read_at(&mut small, |at, b| file.read_at(b, at), &mut |_, said| {
-                if let hptune::tail::Ingested::Value { .. } = said {
-                    n2 += 1;
-                }
-            })
-            .unwrap();
+    let directory = data::make();
+    let mut criterion = Criterion::default().sample_size(20).configure_from_args();
+    let scalars = directory.join("scalars/events.out.tfevents.1700000000.host");
+    against_limit(&mut criterion, "2,000,000 scalars, every point kept", &scalars, "6, aim 4", keep_points);
+    let tensors = directory.join("tensors/events.out.tfevents.1700000000.host");
+    against_limit(&mut criterion, "1,000,000 TF2 tensors, every point kept", &tensors, "none", keep_points);
+    let mixed = directory.join("mixed/events.out.tfevents.1700000000.host");
+    against_limit(&mut criterion, "1 GiB with images, every point kept", &mixed, "1.15", keep_points);
+    many(&mut criterion, &directory.join("many"));
+    criterion.final_summary();
+}
+
+/// Reads a file in 1 MiB pieces and runs it through CRC32C.
+fn plain_pass(path: &Path) -> u32 {
+    let file = File::open(path).expect("the data was made");
+    let mut buffer = vec![0; 1 << 20];
+    let (mut at, mut crc) = (0, 0);
+    loop {
+        let n = file.read_at(&mut buffer, at).expect("it is readable");
+        if n == 0 {
+            return crc;
         }
-        println!("{n2} {:?}", start.elapsed());
+        crc = crc32c::crc32c_append(crc, buffer.get(..n).unwrap_or(&[]));
+        at += n as u64;
     }
+}
+
+/// Reads a file and keeps every point of every tag; says how many.
+fn keep_points(path: &Path) -> usize {
+    let file = File::open(path).expect("the data was made");
+    let mut recording = Recording::default();
+    let mut buffer = vec![0; READ_CHUNK_BYTES];
+    let fill = |at: u64, buffer: &mut [u8]| file.read_at(buffer, at);
+    tail::read_at(&mut buffer, fill, &mut |_, said| {
+        if let Ingested::Value { step, wall_time, tag, content: Content::Scalar(value), .. } = said {
+            recording.add(tag, Point { step, wall_time, value });
+        }
+    })
+    .expect("it is readable");
+    recording.iter().map(|(_, points)| points.len()).sum()
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let start = Instant::now();
+    std::hint::black_box(work());
+    start.elapsed()
+}
+
+/// Times two ways in turn, so that both meet the same noise; prints the median of the pairs' ratios.
+fn pairs(
+    criterion: &mut Criterion,
+    name: &str,
+    ours: impl Fn() -> Duration,
+    other: impl Fn() -> Duration,
+) -> f64 {
+    let ratios = RefCell::new(Vec::new());
+    other();
+    criterion.bench_function(name, |bencher| {
+        bencher.iter_custom(|n| {
+            let mut total = Duration::ZERO;
+            for _ in 0..n {
+                let (ours, other) = (ours(), other());
+                ratios.borrow_mut().push(ours.as_secs_f64() / other.as_secs_f64());
+                total += ours;
+            }
+            total
+        });
+    });
+    let mut ratios = ratios.into_inner();
+    ratios.sort_by(f64::total_cmp);
+    let at = |share: f64| ratios.get((ratios.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
+    println!(
+        "    ratio: median {:.2}, quartiles {:.2} to {:.2}, {} pairs",
+        at(0.5),
+        at(0.25),
+        at(0.75),
+        ratios.len()
+    );
+    at(0.5)
+}
+
+fn against_limit(criterion: &mut Criterion, name: &str, path: &Path, target: &str, ours: fn(&Path) -> usize) {
+    let ratio = pairs(criterion, name, || timed(|| ours(path)), || timed(|| plain_pass(path)));
+    println!("==> {name}: {ratio:.2} x the limit (target: {target})\n");
+}
+
+/// Lists and reads 2,000 runs of 500 records.
+fn read_many(directory: &Path, n_threads: usize) -> usize {
+    let root = Root::directory(directory);
+    let (files, _) = walk::list(&root, n_threads);
+    let mut n = 0;
+    let keep = |recording: &mut Recording, found: Found<'_>| {
+        if let Found::Event { ingested: Ingested::Value { step, wall_time, tag, content, .. }, .. } = found
+            && let Content::Scalar(value) = content
+        {
+            recording.add(tag, Point { step, wall_time, value });
+        }
+    };
+    read::read_files(&root, &files, n_threads, Recording::default, keep, |recording| {
+        n += recording.iter().map(|(_, points)| points.len()).sum::<usize>();
+    });
+    assert_eq!(n, data::N_RUNS * data::N_RUN_RECORDS);
+    n
+}
+
+fn many(criterion: &mut Criterion, directory: &Path) {
+    let name = "2,000 runs of 500 records";
+    let ratio = pairs(
+        criterion,
+        &format!("{name}, 1 thread over 2"),
+        || timed(|| read_many(directory, 1)),
+        || timed(|| read_many(directory, 2)),
+    );
+    println!("==> {name}: {ratio:.2} x faster with 2 threads than with 1 (target: 1.8)\n");
+    // The same records in one file have the same bytes, less a file's cost.
+    let one = directory.with_file_name("one/events.out.tfevents.1700000000.host");
+    let n_pairs = 15;
+    let mut costs: Vec<f64> = (0..n_pairs)
+        .map(|_| {
+            let files = timed(|| read_many(directory, 1)).as_secs_f64();
+            let bytes = timed(|| keep_points(&one)).as_secs_f64();
+            (files - bytes) / data::N_RUNS as f64 * 1e6
+        })
+        .collect();
+    costs.sort_by(f64::total_cmp);
+    let cost = costs.get(n_pairs / 2).copied().unwrap_or(f64::NAN);
+    println!("==> {name}: {cost:.1} us a file beyond its bytes, listing included (target: 25)\n");
 }

@@ -118,9 +118,12 @@ mod tests {
         bytes
     }
 
+    /// A way of reading: it hands on what the file says.
+    type Way<'a> = dyn Fn(&mut dyn FnMut(String)) + 'a;
+
     /// What each way of reading gives: the steps of the values, and the damages.
     fn ways(bytes: &[u8], chunk: usize) -> [Vec<String>; 3] {
-        let ways: [&dyn Fn(&mut dyn FnMut(String)); 3] = [
+        let ways: [&Way<'_>; 3] = [
             &|say| read_bytes(bytes, &mut |_, said| say(format!("{said:?}"))),
             &|say| {
                 let fill = |at: u64, buffer: &mut [u8]| {

@@ -6,6 +6,7 @@ mod golden;
 mod inputs;
 mod inspect;
 mod layering;
+mod reading;
 mod run;
 mod simulation;
 mod support;

@@ -194,7 +194,7 @@ fn a_hopeless_trial_is_stopped_with_its_reason() {
     place.write("good.tfevents", event_file(&[0.8, 0.9]));
     // The first two are good. The third is bad, and would go on for ever.
     let script = "if [ $CLOUD_ML_TRIAL_ID -le 2 ]; then cp good.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; \
-                  else cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; echo $$ > pid; sleep 1000; fi";
+                  else echo $$ > pid; cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; sleep 1000; fi";
     let text = config(3, "enableTrialEarlyStopping: true", "earlyStopping: {rule: median, minTrials: 2}");
     let ran = run(&place, &text, &[0.1, 0.2], script);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
