@@ -47,5 +47,5 @@ fuzz_target!(|data: &[u8]| {
             }
         }
     });
-    assert_eq!(recording.tags().map(|(_, points)| points.iter().count()).sum::<usize>(), n);
+    assert_eq!(recording.iter().map(|(_, points)| points.iter().count()).sum::<usize>(), n);
 });
