@@ -30,7 +30,7 @@
 //! | 6 | [`export`] | tables of points for other programs: CSV, JSON lines, Parquet |
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`] | specification, search space, trials, result; one algorithm or rule a file; the controller |
-//! | 8 | [`edge`] | files, following, process groups, the SQLite store, the clock |
+//! | 8 | [`edge`] | files, walking and reading them on several threads, following, process groups, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!
 //! What must stay absent is checked by tests that scan the sources: no IO below layer 8, no protobuf
@@ -40,8 +40,12 @@
 //! # What holds it together
 //!
 //! - **The decoder** ([`tfrecord::Decoder`]) gives the same records for any chunking of the bytes. A
-//!   damaged stretch costs the records it touches: behind it the decoder searches for the next place
-//!   where a length and its checksum agree, and checks the record there before it believes it.
+//!   damaged stretch costs the records it touches: behind its first byte the decoder searches for the
+//!   next place where a length and its checksum agree, and checks the record there before it believes
+//!   it. A record that is too long to be held comes in parts; what a long false length swallowed is
+//!   asked for again.
+//! - **The scan** ([`scalar::scan`], [`scalar::PartScan`]) goes over the wire format without decoding
+//!   what is no value; the full decode is its oracle.
 //! - **The tail** ([`tail::Tail`]) treats every event file on its own for as long as the trial lives.
 //!   Listings are the truth; notifications only make the next listing come sooner.
 //! - **The objective** ([`series::Objective`]) is read from one run directory. A restarted trainer's
@@ -54,24 +58,30 @@
 //!
 //! # Reading event files
 //!
+//! From the bytes up, each step can be used alone: [`tfrecord::Decoder`] gives records,
+//! [`event::Event::decode`] events, [`scalar::for_each`] the values of one, and [`scalar::scan`] the same
+//! without decoding what is no value. [`tail::Ingest`] does it all incrementally, and so do
+//! [`tail::read_bytes`] for a file in memory, [`tail::read`] for an `impl Read` and [`tail::read_at`] for
+//! whatever reads at an offset. [`series::Recording`] keeps every point in little memory,
+//! [`series::History`] tells the attempts of a restarted trainer apart, [`series::Series`] has what the
+//! latest one leaves standing.
+//!
 //! ```
 //! use hptune::scalar::Content;
-//! use hptune::tail::{Ingest, Ingested};
+//! use hptune::tail::{self, Ingested};
 //!
 //! # let mut bytes = Vec::new();
 //! # let event = hptune::event::encode_scalars(hptune::units::WallTime(1.0), hptune::units::Step(7), &[("loss", 0.25)]);
 //! # hptune::tfrecord::encode(&event, &mut bytes);
+//! # let file = &*bytes;
 //! let mut losses = Vec::new();
-//! let mut ingest = Ingest::default();
-//! // The bytes of a file, in any pieces.
-//! for piece in bytes.chunks(10) {
-//!     ingest.feed(piece, &mut |_, said| {
-//!         if let Ingested::Value { step, tag: "loss", content: Content::Scalar(value), .. } = said {
-//!             losses.push((step.0, value.as_f64()));
-//!         }
-//!     });
-//! }
+//! tail::read(file, &mut |_, said| {
+//!     if let Ingested::Value { step, tag: "loss", content: Content::Scalar(value), .. } = said {
+//!         losses.push((step.0, value.as_f64()));
+//!     }
+//! })?;
 //! assert_eq!(losses, [(7, 0.25)]);
+//! # Ok::<(), std::io::Error>(())
 //! ```
 
 pub mod app;

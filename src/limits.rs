@@ -39,9 +39,9 @@ pub const MAX_RECORD_BYTES: u64 = i32::MAX as u64;
 /// the record that needed it.
 pub const CARRY_KEPT_BYTES: usize = 64 << 10;
 
-/// How much of a file is read at once, in bytes: small enough for a core's cache, large enough that
-/// the system call costs nothing beside the checksums.
-pub const READ_CHUNK_BYTES: usize = 256 << 10;
+/// How much of a file is read at once, in bytes: the system call, and what straddles two pieces, cost
+/// nothing beside the checksums.
+pub const READ_CHUNK_BYTES: usize = 1 << 20;
 
 /// The part of a file behind damage that is read again when the file changes, in bytes: on network
 /// file systems a hole of zeros at the end is often filled in later.

@@ -40,22 +40,24 @@ impl Points {
             self.make_room();
         }
         let block = &mut self.open;
-        let wall_time = point.wall_time.0.to_le_bytes();
+        let rise = u8::try_from(rise).ok().filter(|rise| *rise < WHOLE_STEP);
+        // The most common of all points goes in one piece.
+        if let (Some(rise), MetricValue::F32(value)) = (rise, point.value) {
+            let ([a, b, c, d, e, f, g, h], [i, j, k, l]) =
+                (point.wall_time.0.to_le_bytes(), value.to_le_bytes());
+            return block.extend_from_slice(&[rise, a, b, c, d, e, f, g, h, i, j, k, l]);
+        }
         let kind = match point.value {
             MetricValue::F32(_) => 0,
             MetricValue::F64(_) => 1,
             MetricValue::I64(_) => 2,
             MetricValue::U64(_) => 3,
         };
-        if let Ok(rise) = u8::try_from(rise)
-            && rise < WHOLE_STEP
-        {
-            block.push(kind << 6 | rise);
-        } else {
-            block.push(kind << 6 | WHOLE_STEP);
+        block.push(kind << 6 | rise.unwrap_or(WHOLE_STEP));
+        if rise.is_none() {
             block.extend_from_slice(&point.step.0.to_le_bytes());
         }
-        block.extend_from_slice(&wall_time);
+        block.extend_from_slice(&point.wall_time.0.to_le_bytes());
         match point.value {
             MetricValue::F32(v) => block.extend_from_slice(&v.to_le_bytes()),
             MetricValue::F64(v) => block.extend_from_slice(&v.to_le_bytes()),
