@@ -21,11 +21,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: losses LOGDIR TAG".into());
     };
     let mut history = History::default();
-    let mut writer = 0;
     let mut paths: Vec<_> =
         std::fs::read_dir(Path::new(&directory))?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
     paths.sort();
-    for path in paths.iter().filter(|path| tail::is_followed(&path.to_string_lossy()) && path.is_file()) {
+    paths.retain(|path| tail::is_followed(&path.to_string_lossy()) && path.is_file());
+    for (writer, path) in (0..).zip(&paths) {
         let (mut points, mut sessions) = (Points::default(), Vec::new());
         let mut began = WallTime::default();
         tail::read(File::open(path)?, &mut |started, said| {
@@ -41,7 +41,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         })?;
         history.offer(WriterId(writer), began, &sessions, &points);
-        writer += 1;
     }
     for (point, attempt) in history.all() {
         println!("attempt {attempt}, step {}: {}", point.step, point.value);
