@@ -10,7 +10,7 @@ use super::gathered::{Faults, Files, Gathered, gather};
 use crate::edge::read;
 use crate::export::{ExportError, Format, HparamColumns, Hparams, Point, PointTable, Shape};
 use crate::limits::{MAX_SESSIONS, READ_CHUNK_BYTES};
-use crate::scalar::{Content, HPARAMS_TAG, OWN_DIRECTORY};
+use crate::scalar::{Content, HPARAMS_TAG};
 use crate::series::{Attempts, ByTag, Stretch, WriterId};
 use crate::tail::{Found, Ingested, run_of};
 use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
@@ -245,9 +245,7 @@ impl<W: Write + Send> Writing<'_, W> {
 
     fn begin_run(&mut self, run: &RunName) {
         let none = Hparams::new();
-        // The cloudml-hypertune file lies in a directory of its own.
-        let name = if run.as_str().ends_with(OWN_DIRECTORY) { &RunName::from(OWN_DIRECTORY) } else { run };
-        let begun = self.table.begin_run(name, self.hparams.get(run).unwrap_or(&none));
+        let begun = self.table.begin_run(run, self.hparams.get(run).unwrap_or(&none));
         self.keep(begun);
     }
 

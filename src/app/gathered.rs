@@ -8,7 +8,7 @@ use super::choice::Choice;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
 use crate::limits::MAX_SESSIONS;
-use crate::scalar::{Content, OWN_DIRECTORY};
+use crate::scalar::Content;
 use crate::series::{ByTag, History, Point, Points, WriterId};
 use crate::tail::{Found, Ingested, Listed, run_of};
 use crate::tfrecord::DamageKind;
@@ -130,7 +130,6 @@ impl FilePoints {
             }
             Found::Hypertune { writer, entry } => {
                 self.writer = Some(writer);
-                self.run = Some(RunName::from(OWN_DIRECTORY));
                 let point = Point { step: entry.step, wall_time: entry.wall_time, value: entry.value };
                 self.add(choice, &entry.tag, point);
             }

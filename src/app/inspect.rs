@@ -9,7 +9,7 @@ use super::Failure;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_SESSIONS, MAX_TAGS, MAX_WRITERS_LISTED};
-use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata, OWN_DIRECTORY};
+use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata};
 use crate::series::{ByTag, TagSummary, WriterId};
 use crate::tail::{Found, Ingested};
 use crate::tfrecord::{Damage, DamageKind};
@@ -151,7 +151,6 @@ impl FileSummary {
             }
             Found::Hypertune { writer, entry } => {
                 self.writer = Some(writer);
-                self.run = Some(RunName::from(OWN_DIRECTORY));
                 let content = Content::Scalar(entry.value);
                 self.add(&entry.tag, entry.step, entry.wall_time, &content, Metadata::default());
             }

@@ -258,7 +258,7 @@ fn nothing_chosen(
 ) -> Result<u8, Failure> {
     let shown = path.display();
     let message = if has_no_files {
-        format!("{shown}: no event files (names with `tfevents`) of such runs here or below")
+        format!("{shown}: no event files (names with `tfevents`) here or below, or none that --run allows")
     } else if tags.is_empty() {
         format!("{shown}: no tag holds numbers")
     } else {

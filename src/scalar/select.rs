@@ -108,18 +108,6 @@ impl NearMiss {
         }
     }
 
-    /// A word for it, stable for JSON output.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Case => "case",
-            Self::Counter => "counter",
-            Self::Scope => "scope",
-            Self::Characters => "characters",
-            Self::Spelling => "spelling",
-        }
-    }
-
     /// What it means, for people.
     #[must_use]
     pub fn explanation(self) -> &'static str {
