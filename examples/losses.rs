@@ -4,7 +4,7 @@
 //! cargo run --example losses -- LOGDIR loss
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it is what the example does")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is what the example does")]
 
 use std::error::Error;
 use std::fs::File;
@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 {
                     points.push(Point { step, wall_time, value });
                 }
-                _ => {}
+                Ingested::Damage(damage) => eprintln!("{}: {damage}", path.display()),
+                Ingested::Value { .. } | Ingested::Opened { .. } | Ingested::Graph => {}
             }
         })?;
         history.offer(WriterId(writer), began, &sessions, &points);

@@ -205,12 +205,21 @@ impl<W: Write + Send> Writing<'_, W> {
                             self.point(tag, step, wall_time, value, state.attempt);
                         }
                     }
-                    _ => {}
+                    Ingested::SessionStart(_)
+                    | Ingested::Value { .. }
+                    | Ingested::Opened { .. }
+                    | Ingested::Graph
+                    | Ingested::Damage(_) => {}
                 },
-                Found::Hypertune { entry, .. } if choice.has_tag(&entry.tag) => {
-                    self.point(&entry.tag, entry.step, entry.wall_time, entry.value, 1);
+                Found::Hypertune { entry, .. } => {
+                    if choice.has_tag(&entry.tag) {
+                        self.point(&entry.tag, entry.step, entry.wall_time, entry.value, 1);
+                    }
                 }
-                _ => {}
+                Found::File { .. }
+                | Found::Unreadable { .. }
+                | Found::Rewritten { .. }
+                | Found::TooManyFiles { .. } => {}
             });
             for (tag, state) in tags.into_entries() {
                 if let (Some(TagInFile { stretch: Some(stretch), .. }), Some(known)) =

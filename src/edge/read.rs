@@ -6,7 +6,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::files::{Root, is_passing};
@@ -45,46 +45,46 @@ pub fn read_files<T: Send>(
 }
 
 /// Does `work` for each number below `n` on up to `n_threads` threads, each with a buffer of its own, and
-/// hands what it gives to `done`, in order.
+/// hands what it gives to `done`, in order. The calling thread is one of them, so that no thread waits
+/// for another: waking one costs as much as reading a small file.
 pub fn in_order<T: Send>(
     n: usize,
     n_threads: usize,
     work: impl Fn(&mut Vec<u8>, usize) -> T + Sync,
     mut done: impl FnMut(T),
 ) {
-    let n_threads = n_threads.min(n);
-    if n_threads <= 1 {
-        let mut buffer = Vec::new();
-        (0..n).for_each(|i| done(work(&mut buffer, i)));
-        return;
-    }
     let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::sync_channel(2 * n_threads);
+    let results = Mutex::new(BTreeMap::new());
+    let lock = || results.lock().unwrap_or_else(PoisonError::into_inner);
+    // False where nothing is left to do.
+    let step = |buffer: &mut Vec<u8>| {
+        let i = next.fetch_add(1, Ordering::Relaxed);
+        if i < n {
+            let result = work(buffer, i);
+            lock().insert(i, result);
+        }
+        i < n
+    };
+    let mut n_done = 0;
+    let mut hand_over = || {
+        while let Some(result) = { lock().remove(&n_done) } {
+            done(result);
+            n_done += 1;
+        }
+    };
     thread::scope(|scope| {
-        for _ in 0..n_threads {
-            let (sender, next, work) = (sender.clone(), &next, &work);
-            scope.spawn(move || {
+        for _ in 1..n_threads.min(n) {
+            scope.spawn(|| {
                 let mut buffer = Vec::new();
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    // Nobody takes it where the receiver panicked, which the scope passes on.
-                    if i >= n || sender.send((i, work(&mut buffer, i))).is_err() {
-                        return;
-                    }
-                }
+                while step(&mut buffer) {}
             });
         }
-        drop(sender);
-        let mut early = BTreeMap::new();
-        let mut expected = 0;
-        for (i, result) in receiver {
-            early.insert(i, result);
-            while let Some(result) = early.remove(&expected) {
-                done(result);
-                expected += 1;
-            }
+        let mut buffer = Vec::new();
+        while step(&mut buffer) {
+            hand_over();
         }
     });
+    hand_over();
 }
 
 /// Reads one file.

@@ -11,7 +11,7 @@ use hptune::tfrecord::{Decoded, Decoder};
 use hptune::units::MetricValue;
 use serde_json::Value as Json;
 
-use crate::support::golden_dir;
+use crate::support::{WRITERS, golden_dir};
 
 fn golden(writer: &str) -> (PathBuf, Json) {
     let directory = golden_dir().join(writer);
@@ -187,15 +187,7 @@ fn every_golden_directory_has_its_test() {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    let tested = [
-        "estimator_v1",
-        "tensorboard_package",
-        "tensorboardx",
-        "tf1_filewriter",
-        "tf1_merged_summary",
-        "tf2_summary",
-    ];
-    assert_eq!(names, tested);
+    assert_eq!(names, WRITERS);
 }
 
 /// The public path from bytes to scalars, as the crate's documentation shows it.

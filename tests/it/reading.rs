@@ -9,16 +9,7 @@ use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
 use serde_json::Value as Json;
 
-use crate::support::{Place, Ran, event_file, event_file_at, golden_dir};
-
-const WRITERS: [&str; 6] = [
-    "estimator_v1",
-    "tensorboard_package",
-    "tensorboardx",
-    "tf1_filewriter",
-    "tf1_merged_summary",
-    "tf2_summary",
-];
+use crate::support::{Place, Ran, WRITERS, event_file, event_file_at, golden_dir};
 
 fn logs(writer: &str) -> String {
     golden_dir().join(writer).join("logs").to_str().expect("UTF-8").to_owned()

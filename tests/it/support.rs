@@ -11,6 +11,16 @@ use serde_json::Value as Json;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
 
+/// The writers that have a golden directory.
+pub(crate) const WRITERS: [&str; 6] = [
+    "estimator_v1",
+    "tensorboard_package",
+    "tensorboardx",
+    "tf1_filewriter",
+    "tf1_merged_summary",
+    "tf2_summary",
+];
+
 pub(crate) fn golden_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden")
 }
