@@ -10,5 +10,6 @@ pub mod process;
 mod process_table;
 pub mod read;
 pub mod signals;
+pub mod sink;
 pub mod store;
 pub mod walk;
