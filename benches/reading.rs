@@ -27,8 +27,8 @@ fn main() {
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
     let scalars = directory.join("scalars/events.out.tfevents.1700000000.host");
     against_limit(&mut criterion, "2,000,000 scalars, every point kept", &scalars, "6, aim 4", keep_points);
-    let tensors = directory.join("tensors/events.out.tfevents.1700000000.host");
-    against_limit(&mut criterion, "1,000,000 TF2 tensors, every point kept", &tensors, "none", keep_points);
+    let tf2 = directory.join("tf2/events.out.tfevents.1700000000.host");
+    against_limit(&mut criterion, "1,000,000 TF2 scalars, every point kept", &tf2, "none", keep_points);
     let mixed = directory.join("mixed/events.out.tfevents.1700000000.host");
     against_limit(&mut criterion, "1 GiB with images, every point kept", &mixed, "1.15", keep_points);
     many(&mut criterion, &directory.join("many"));

@@ -20,7 +20,7 @@ pub(crate) fn make() -> PathBuf {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let directory = target.join("bench-data");
     once(&directory.join("scalars"), |out| scalars(out, 2_000_000));
-    once(&directory.join("tensors"), |out| tensors(out, 1_000_000));
+    once(&directory.join("tf2"), |out| tf2_scalars(out, 1_000_000));
     once(&directory.join("mixed"), |out| mixed(out, 1 << 30));
     once(&directory.join("one"), |out| scalars(out, (N_RUNS * N_RUN_RECORDS) as i64));
     let many = directory.join("many");
@@ -83,11 +83,13 @@ fn value_event(step: i64, tag: &str, rest: &[u8]) -> Vec<u8> {
     event
 }
 
-fn tensors(out: &mut impl Write, n: i64) {
+/// Scalars as TensorFlow 2 writes them: a tensor, and with each value what it is.
+fn tf2_scalars(out: &mut impl Write, n: i64) {
+    let metadata = field(9, &field(1, &field(1, b"scalars")));
     for step in 0..n {
         let value = E.powf(-(step as f64) / n as f64) as f32;
         let tensor = [vec![8, 1, 18, 0], field(4, &value.to_le_bytes())].concat();
-        put(out, &value_event(step, "metric1", &field(8, &tensor)));
+        put(out, &value_event(step, "metric1", &[field(8, &tensor), metadata.clone()].concat()));
     }
 }
 

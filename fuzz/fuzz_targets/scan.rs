@@ -13,7 +13,7 @@ fn plain(value: Value<'_>) -> (String, String, String) {
         Content::Scalar(v) => format!("{v:?} {:x}", v.widen().to_bits()),
         Content::Other(kind) => kind.name().to_owned(),
     };
-    (value.tag.to_owned(), content, value.metadata.plugin())
+    (value.tag.to_owned(), content, value.metadata.plugin().to_owned())
 }
 
 fn oracle(data: &[u8]) -> Option<Said> {
@@ -34,13 +34,10 @@ fuzz_target!(|data: &[u8]| {
         };
         assert_eq!(Some((scanned.wall_time.0.to_bits(), scanned.step.0, values, is_graph)), oracle(data));
     }
-    if let Some(simple) = scalar::scan_simple_value(data) {
-        let got = std::str::from_utf8(simple.tag).ok().map(|tag| {
-            let content = Content::Scalar(hptune::units::MetricValue::F32(simple.value));
-            let values = vec![plain(Value { tag, content, metadata: scalar::Metadata::default() })];
-            (simple.wall_time.0.to_bits(), simple.step.0, values, false)
-        });
-        assert_eq!(got, oracle(data));
+    if let Some(single) = scalar::scan_single_float(data) {
+        let content = Content::Scalar(hptune::units::MetricValue::F32(single.value));
+        let values = vec![plain(Value { tag: single.tag, content, metadata: single.metadata })];
+        assert_eq!(Some((single.wall_time.0.to_bits(), single.step.0, values, false)), oracle(data));
     }
     let in_parts = |size: usize| {
         let mut scan = PartScan::new(data.len() as u64);

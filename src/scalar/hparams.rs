@@ -32,11 +32,10 @@ impl Metadata<'_> {
     /// [`HPARAMS_TAG`]. One without a value is left out.
     #[must_use]
     pub fn hparams(self) -> Option<BTreeMap<String, HparamValue>> {
-        let plugin = self.plugin_data();
-        if plugin.plugin_name != PLUGIN {
+        if self.plugin() != PLUGIN {
             return None;
         }
-        let Data::SessionStartInfo(info) = HParamsPluginData::decode(&*plugin.content).ok()?.data?;
+        let Data::SessionStartInfo(info) = HParamsPluginData::decode(&*self.plugin_content()).ok()?.data?;
         let known = info.hparams.into_iter().filter_map(|(name, value)| {
             let value = match value.kind? {
                 Kind::BoolValue(v) => HparamValue::Bool(v),
@@ -93,7 +92,8 @@ mod tests {
 
     #[test]
     fn other_plugins_have_none() {
-        assert_eq!(Metadata(&[]).hparams(), None);
-        assert_eq!(Metadata(&[0xff]).hparams(), None);
+        let scalars = Metadata::scan(b"\x0a\x09\x0a\x07scalars").expect("it is metadata");
+        assert_eq!((scalars.plugin(), scalars.hparams()), ("scalars", None));
+        assert_eq!(Metadata::default().hparams(), None);
     }
 }

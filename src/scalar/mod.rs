@@ -3,7 +3,7 @@
 //! Layer 3: may import layers 0 to 2. Pure.
 
 mod hparams;
-mod names;
+mod metadata;
 mod parts;
 mod scan;
 mod select;
@@ -12,16 +12,14 @@ mod wire;
 
 use std::fmt;
 
-use prost::Message;
-
+use crate::proto::TensorProto;
 use crate::proto::summary::{self, value};
-use crate::proto::{SummaryMetadata, TensorProto, summary_metadata};
 use crate::units::MetricValue;
 
 pub use hparams::{HPARAMS_TAG, HparamValue, encode_hparams};
-pub use names::NameCache;
+pub use metadata::Metadata;
 pub use parts::{PartEvent, PartFault, PartScan};
-pub use scan::{Scanned, ScannedWhat, SimpleValue, scan, scan_simple_value};
+pub use scan::{Scanned, ScannedWhat, SingleFloat, scan, scan_single_float};
 pub use select::{NearMiss, OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
 
 /// One value of an event.
@@ -33,34 +31,6 @@ pub struct Value<'a> {
     pub content: Content,
     /// What the writer says of the tag.
     pub metadata: Metadata<'a>,
-}
-
-/// What a writer says of a tag beside its value: an encoded `SummaryMetadata`, empty where there is
-/// none. Most writers give it with a tag's first value of a file only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Metadata<'a>(&'a [u8]);
-
-impl<'a> Metadata<'a> {
-    /// Bytes that are a `SummaryMetadata`; `None` where they are not.
-    fn checked(bytes: &'a [u8]) -> Option<Self> {
-        SummaryMetadata::decode(bytes).is_ok().then_some(Self(bytes))
-    }
-
-    /// Whether the writer says nothing.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The name of the plugin that the tag is meant for, such as `scalars`; empty where none is named.
-    #[must_use]
-    pub fn plugin(self) -> String {
-        self.plugin_data().plugin_name
-    }
-
-    fn plugin_data(self) -> summary_metadata::PluginData {
-        SummaryMetadata::decode(self.0).ok().and_then(|m| m.plugin_data).unwrap_or_default()
-    }
 }
 
 /// What stands under a tag at one step.
@@ -140,15 +110,15 @@ impl fmt::Display for Kind {
 /// value, or altogether.
 #[must_use]
 pub fn content(value: &summary::Value) -> Content {
-    let metadata = value.metadata.as_ref().map(Message::encode_to_vec).unwrap_or_default();
-    content_with(value, Metadata(&metadata))
+    let metadata = metadata::reencoded(value.metadata.as_ref());
+    content_with(value, Metadata::scan(&metadata).unwrap_or_default())
 }
 
 /// The values of a fully decoded event, one after the other.
 pub fn for_each(values: &[summary::Value], sink: &mut dyn FnMut(Value<'_>)) {
     for value in values {
-        let metadata = value.metadata.as_ref().map(Message::encode_to_vec).unwrap_or_default();
-        let metadata = Metadata(&metadata);
+        let metadata = metadata::reencoded(value.metadata.as_ref());
+        let metadata = Metadata::scan(&metadata).unwrap_or_default();
         sink(Value { tag: &value.tag, content: content_with(value, metadata), metadata });
     }
 }
@@ -162,23 +132,18 @@ fn content_with(value: &summary::Value, metadata: Metadata<'_>) -> Content {
         }
         Some(value::Value::Image(_)) => Content::Other(Kind::Image),
         Some(value::Value::Audio(_)) => Content::Other(Kind::Audio),
-        None => Content::Other(named(metadata).unwrap_or(Kind::Unknown)),
+        None => Content::Other(metadata.kind().unwrap_or(Kind::Unknown)),
     }
 }
 
 /// Reads what a tensor holds, with the metadata beside it.
 fn tensor_content(metadata: Metadata<'_>, tensor: &TensorProto) -> Content {
-    match (named(metadata), tensor::scalar(tensor)) {
+    match (metadata.kind(), tensor::scalar(tensor)) {
         (None, Some(v)) => Content::Scalar(v),
         (Some(kind), _) => Content::Other(kind),
         (None, None) if tensor::is_text(tensor) => Content::Other(Kind::Text),
         (None, None) => Content::Other(Kind::Tensor),
     }
-}
-
-/// The kind that the plugin of some metadata stands for.
-fn named(metadata: Metadata<'_>) -> Option<Kind> {
-    if metadata.is_empty() { None } else { Kind::of_plugin(&metadata.plugin()) }
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 
 use prost::Message;
 
-use super::{Content, Kind, Metadata, Value, named, tensor_content};
+use super::metadata::{self, Metadata};
+use super::{Content, Kind, Value, tensor_content};
 use crate::limits::{MAX_FIELD_HELD_BYTES, MAX_VALUES_HELD_BYTES};
-use crate::proto::{DataType, TensorProto};
+use crate::proto::{DataType, SummaryMetadata, TensorProto};
 use crate::units::{MetricValue, Step, WallTime};
 
 /// Scans one event that comes in pieces.
@@ -88,7 +89,7 @@ impl PartEvent {
         self.values.iter().map(|(tag, content, metadata)| Value {
             tag,
             content: content.clone(),
-            metadata: Metadata(metadata),
+            metadata: Metadata::scan(metadata).unwrap_or_default(),
         })
     }
 }
@@ -232,12 +233,9 @@ impl PartScan {
             8 => TensorProto::decode(&*held)
                 .map(|tensor| self.value.content = Some(OpenContent::Tensor(tensor.into())))
                 .is_ok(),
-            _ => {
-                Metadata::checked(&held).is_some() && {
-                    self.value.metadata = held;
-                    true
-                }
-            }
+            _ => SummaryMetadata::decode(&*held)
+                .map(|known| self.value.metadata = metadata::reencoded(Some(&known)))
+                .is_ok(),
         };
         if !is_known {
             self.fail(PartFault::NotAnEvent);
@@ -265,15 +263,15 @@ impl PartScan {
 
     fn close_value(&mut self) {
         let OpenValue { tag, metadata, content } = std::mem::take(&mut self.value);
-        let names = Metadata(&metadata);
+        let names = Metadata::scan(&metadata).unwrap_or_default();
         let content = match content {
             Some(OpenContent::Known(content)) => content,
             Some(OpenContent::Tensor(tensor)) => tensor_content(names, &tensor),
             Some(OpenContent::LongTensor { is_text }) => {
                 let kind = if is_text { Kind::Text } else { Kind::Tensor };
-                Content::Other(named(names).unwrap_or(kind))
+                Content::Other(names.kind().unwrap_or(kind))
             }
-            None => Content::Other(named(names).unwrap_or(Kind::Unknown)),
+            None => Content::Other(names.kind().unwrap_or(Kind::Unknown)),
         };
         self.values_bytes += size_of::<(String, Content, Vec<u8>)>() + tag.len() + metadata.len();
         if self.values_bytes > MAX_VALUES_HELD_BYTES {
@@ -351,7 +349,7 @@ mod tests {
         let mut values = Vec::new();
         if let What::Summary(summary) = &event.what {
             scalar::for_each(summary, &mut |value| {
-                values.push((value.tag.to_owned(), value.content, value.metadata.0.to_vec()));
+                values.push((value.tag.to_owned(), value.content, value.metadata.encoded.to_vec()));
             });
         }
         let is_graph = event.what == What::Graph;

@@ -32,23 +32,28 @@ pub enum ScannedWhat<'a> {
     Graph,
 }
 
-/// An event with one `simple_value`, in the order of fields that every writer uses.
+/// An event with one float32, in the form in which nearly every writer writes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SimpleValue<'a> {
+pub struct SingleFloat<'a> {
     /// The writer's clock.
     pub wall_time: WallTime,
     /// The step.
     pub step: Step,
-    /// The tag's bytes, which are not checked to be UTF-8.
-    pub tag: &'a [u8],
+    /// The tag.
+    pub tag: &'a str,
     /// The value.
     pub value: f32,
+    /// What the writer says of the tag.
+    pub metadata: Metadata<'a>,
 }
 
 /// Scans the data of a record for the most common of all events; `None` where [`scan`] is to be asked.
+///
+/// It takes a `simple_value`, and the tensor that TensorFlow 2 and its like write in its place: a
+/// float32 without dimensions, with metadata that name the plugin `scalars` or without any.
 #[inline]
 #[must_use]
-pub fn scan_simple_value(data: &[u8]) -> Option<SimpleValue<'_>> {
+pub fn scan_single_float(data: &[u8]) -> Option<SingleFloat<'_>> {
     // wall_time, step if it is not 0, summary.
     let (&[0x09], rest) = data.split_first_chunk()? else { return None };
     let (wall_time, rest) = rest.split_first_chunk()?;
@@ -59,17 +64,30 @@ pub fn scan_simple_value(data: &[u8]) -> Option<SimpleValue<'_>> {
     } else {
         0
     };
-    let rest = whole_message(fields.0, 0x2a)?;
-    let rest = whole_message(rest, 0x0a)?;
-    let [0x0a, n, rest @ ..] = rest else { return None };
+    let summary = whole_message(fields.0, 0x2a)?;
+    let value = whole_message(summary, 0x0a)?;
+    let [0x0a, n, value @ ..] = value else { return None };
     // A length of one byte: a tag of 128 bytes and more is rare.
-    let (tag, rest) = rest.split_at_checked(usize::from(*n)).filter(|_| *n < 0x80)?;
-    let [0x15, a, b, c, d] = rest else { return None };
-    Some(SimpleValue {
+    let (tag, value) = value.split_at_checked(usize::from(*n)).filter(|_| *n < 0x80)?;
+    let (value, metadata) = match value {
+        [0x15, a, b, c, d] => ([a, b, c, d], Metadata::default()),
+        // dtype, tensor_shape, then tensor_content or float_val.
+        [0x42, 10, 0x08, 1, 0x12, 0, 0x22 | 0x2a, 4, a, b, c, d, rest @ ..] => {
+            let metadata = if rest.is_empty() {
+                Metadata::default()
+            } else {
+                Metadata::of_scalars(whole_message(rest, 0x4a)?)?
+            };
+            ([a, b, c, d], metadata)
+        }
+        _ => return None,
+    };
+    Some(SingleFloat {
         wall_time: WallTime(f64::from_le_bytes(*wall_time)),
         step: Step(step.cast_signed()),
-        tag,
-        value: f32::from_le_bytes([*a, *b, *c, *d]),
+        tag: std::str::from_utf8(tag).ok()?,
+        value: f32::from_le_bytes(value.map(|byte| *byte)),
+        metadata,
     })
 }
 
@@ -131,7 +149,7 @@ fn scan_value(value: &[u8]) -> Option<Value<'_>> {
             Field::Bytes(6, _) => once(&mut content, Content::Other(Kind::Audio))?,
             Field::Bytes(7, _) => once(&mut node_name, ())?,
             Field::Bytes(8, bytes) => once(&mut tensor, bytes)?,
-            Field::Bytes(9, bytes) => once(&mut metadata, Metadata::checked(bytes)?)?,
+            Field::Bytes(9, bytes) => once(&mut metadata, Metadata::scan(bytes)?)?,
             _ => return None,
         }
     }
@@ -139,7 +157,7 @@ fn scan_value(value: &[u8]) -> Option<Value<'_>> {
     let content = match (content, tensor) {
         (Some(content), None) => content,
         (None, Some(bytes)) => match tensor::scan_float(bytes) {
-            Some(value) if metadata.is_empty() => Content::Scalar(MetricValue::F32(value)),
+            Some(value) if metadata.kind().is_none() => Content::Scalar(MetricValue::F32(value)),
             _ => tensor_content(metadata, &TensorProto::decode(bytes).ok()?),
         },
         _ => return None,
@@ -148,7 +166,7 @@ fn scan_value(value: &[u8]) -> Option<Value<'_>> {
 }
 
 /// Sets what is not set yet; a second time is out of the ordinary.
-fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+pub(super) fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
@@ -172,7 +190,7 @@ pub(super) mod tests {
         values: impl Iterator<Item = super::Value<'a>>,
         is_graph: bool,
     ) -> Plain {
-        let values = values.map(|v| (v.tag.to_owned(), v.content, v.metadata.plugin())).collect();
+        let values = values.map(|v| (v.tag.to_owned(), v.content, v.metadata.plugin().to_owned())).collect();
         (at.0.0.to_bits(), at.1.0, values, is_graph)
     }
 
@@ -184,7 +202,7 @@ pub(super) mod tests {
             What::Summary(values) => {
                 let mut all = Vec::new();
                 scalar::for_each(&values, &mut |v| {
-                    all.push((v.tag.to_owned(), v.content, v.metadata.plugin()))
+                    all.push((v.tag.to_owned(), v.content, v.metadata.plugin().to_owned()))
                 });
                 Some((at.0.0.to_bits(), at.1.0, all, false))
             }
@@ -203,13 +221,10 @@ pub(super) mod tests {
             };
             assert_eq!(Some(got), oracle(data));
         }
-        if let Some(SimpleValue { wall_time, step, tag, value }) = scan_simple_value(data) {
-            let content = Content::Scalar(MetricValue::F32(value));
-            let got = std::str::from_utf8(tag).ok().map(|tag| {
-                let value = super::Value { tag, content, metadata: Metadata::default() };
-                plain((wall_time, step), std::iter::once(value), false)
-            });
-            assert_eq!(got, oracle(data));
+        if let Some(SingleFloat { wall_time, step, tag, value, metadata }) = scan_single_float(data) {
+            let value = super::Value { tag, content: Content::Scalar(MetricValue::F32(value)), metadata };
+            let got = plain((wall_time, step), std::iter::once(value), false);
+            assert_eq!(Some(got), oracle(data));
         }
     }
 
@@ -270,10 +285,12 @@ pub(super) mod tests {
         };
         let what = ScannedWhat::Values(Some(value("a", 0.5)), vec![value("b", f32::NAN)]);
         assert_eq!(scan(&data), Some(Scanned { wall_time: WallTime(1.5), step: Step(-7), what }));
-        assert_eq!(scan_simple_value(&data), None);
+        assert_eq!(scan_single_float(&data), None);
         let one = event::encode_scalars(WallTime(1.5), Step(300), &[("a", 0.5)]);
-        let expected = SimpleValue { wall_time: WallTime(1.5), step: Step(300), tag: b"a", value: 0.5 };
-        assert_eq!(scan_simple_value(&one), Some(expected));
+        let metadata = Metadata::default();
+        let expected =
+            SingleFloat { wall_time: WallTime(1.5), step: Step(300), tag: "a", value: 0.5, metadata };
+        assert_eq!(scan_single_float(&one), Some(expected));
     }
 
     #[test]

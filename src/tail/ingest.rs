@@ -2,8 +2,7 @@
 
 use crate::event::{Event, What};
 use crate::scalar::{
-    self, Content, Metadata, NameCache, PartFault, PartScan, Scanned, ScannedWhat, SimpleValue, Value,
-    scan_simple_value,
+    self, Content, Metadata, PartFault, PartScan, Scanned, ScannedWhat, SingleFloat, Value, scan_single_float,
 };
 use crate::tfrecord::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES, Part};
 use crate::units::{MetricValue, Step, WallTime};
@@ -120,7 +119,6 @@ struct Taker {
     n_records: u64,
     /// The clock of the file's first event.
     started: Option<WallTime>,
-    names: NameCache,
     /// The scan of a long record whose parts are coming.
     parts: Option<Box<PartScan>>,
 }
@@ -134,12 +132,11 @@ impl Taker {
         sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized),
     ) {
         self.n_records += 1;
-        let simple = scan_simple_value(data).and_then(|simple| Some((simple, self.names.text(simple.tag)?)));
-        let Some((SimpleValue { wall_time, step, value, .. }, tag)) = simple else {
+        let Some(SingleFloat { wall_time, step, tag, value, metadata }) = scan_single_float(data) else {
             return self.take_other_record(offset, data, &mut |started, said| sink(started, said));
         };
         let started = *self.started.get_or_insert(wall_time);
-        let (content, metadata) = (Content::Scalar(MetricValue::F32(value)), Metadata::default());
+        let content = Content::Scalar(MetricValue::F32(value));
         sink(started, Ingested::Value { step, wall_time, tag, content, metadata });
     }
 
