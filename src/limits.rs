@@ -16,16 +16,13 @@ pub const FORWARD_HELD_BYTES: usize = 4 << 20;
 /// of one number with its metadata.
 pub const MAX_FIELD_HELD_BYTES: usize = 64 << 10;
 
-/// How many tags of a file are remembered as checked text; a look-up goes through them one by one.
-pub const MAX_NAMES_CACHED: usize = 64;
-
 /// What may be held of the values of one record that is gone through in parts, in bytes: they are not to
 /// be believed before its checksum is read. A summary with images has some hundred numbers beside them.
 pub const MAX_VALUES_HELD_BYTES: usize = 4 << 20;
 
-/// How many bytes of records behind headers that turned out to be false are checksummed in a file, at
-/// least ...
-pub const SEARCH_ALLOWANCE_BYTES: u64 = 64 << 20;
+/// How many bytes behind headers that turned out to be false are checksummed in a file, at least: behind
+/// any damage the longest record can still be checked ...
+pub const SEARCH_ALLOWANCE_BYTES: u64 = MAX_RECORD_BYTES;
 
 /// ... and beyond that for each byte of the file. Real damage stays far below; a file made of false
 /// headers must not cost the square of its size.

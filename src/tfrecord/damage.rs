@@ -24,8 +24,8 @@ pub enum DamageKind {
     Torn,
     /// The framing is intact but the data is no event.
     NotAnEvent,
-    /// An intact record that holds more values than may be held at once, passed over; see
-    /// [`crate::limits::MAX_VALUES_HELD_BYTES`].
+    /// An intact record that holds more than may be held at once, passed over; see
+    /// [`crate::limits::MAX_VALUES_HELD_BYTES`] and [`crate::limits::FORWARD_HELD_BYTES`].
     TooLong,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Damage {
             DamageKind::Data => "the data does not match its checksum",
             DamageKind::Torn => "the file ends inside a record: still being written, or cut off",
             DamageKind::NotAnEvent => "the record is no event",
-            DamageKind::TooLong => "the record holds more values than may be held at once",
+            DamageKind::TooLong => "the record holds more than may be held at once",
         };
         write!(f, "{what} (offset {}, {} bytes)", self.offset, self.bytes)
     }

@@ -20,7 +20,8 @@
 
 use super::{Damage, DamageKind, FOOTER_BYTES, HEADER_BYTES, crc};
 use crate::limits::{
-    CARRY_KEPT_BYTES, MAX_RECORD_BYTES, MAX_RECORD_HELD_BYTES, SEARCH_ALLOWANCE_BYTES, SEARCH_CHECKS_A_BYTE,
+    CARRY_KEPT_BYTES, MAX_RECORD_BYTES, MAX_RECORD_HELD_BYTES, READ_CHUNK_BYTES, SEARCH_ALLOWANCE_BYTES,
+    SEARCH_CHECKS_A_BYTE,
 };
 
 /// Decodes records from bytes that arrive in any pieces.
@@ -40,7 +41,7 @@ pub struct Decoder {
     /// Where damage began that is told once its end is known.
     pending: Option<(u64, DamageKind)>,
     max_held: usize,
-    /// Bytes of records that a search found and whose data then did not agree.
+    /// Bytes that were checksummed behind headers that turned out to be false.
     checked_in_vain: u64,
 }
 
@@ -117,7 +118,7 @@ enum Step {
     Long {
         length: u64,
     },
-    /// `checked` bytes were checksummed for nothing.
+    /// `checked` bytes were checksummed in vain.
     Search {
         kind: DamageKind,
         checked: usize,
@@ -184,9 +185,12 @@ impl Decoder {
     }
 
     /// Goes on at file offset `at`, because what lies before it cannot be given again: records that a
-    /// long false length swallowed are lost, and told as part of the damage.
+    /// long false length swallowed are lost, and told as part of the damage. So is an intact record
+    /// right behind damage that is too long to be held.
     pub fn skip_lost(&mut self, at: u64) {
         if self.next_offset() < at {
+            self.pending.get_or_insert((self.offset, DamageKind::TooLong));
+            self.state = State::Searching;
             self.clear_carry();
             self.offset = at;
         }
@@ -202,7 +206,7 @@ impl Decoder {
         if self.carry.is_empty()
             && matches!(self.state, State::Framed)
             && self.pending.is_none()
-            && let Some((data, rest)) = crc::split_intact(input, self.max_held)
+            && let Some((data, rest)) = crc::split_intact(input, self.longest_held())
         {
             let offset = self.offset;
             self.offset += (input.len() - rest.len()) as u64;
@@ -311,6 +315,9 @@ impl Decoder {
         };
         let length = match header {
             Header::Wrong => return Step::Search { kind: DamageKind::Length, checked: 0 },
+            Header::Length(length) if self.cost(length) > self.longest_checked() => {
+                return Step::Search { kind: DamageKind::Length, checked: 0 };
+            }
             Header::Length(length) if length > self.max_held as u64 => return Step::Long { length },
             Header::Length(length) => length as usize,
         };
@@ -329,8 +336,27 @@ impl Decoder {
         }
         // Whole records may lie inside, even where the next header stands in its place: bytes may be
         // missing, and those of the records behind fill the gap.
-        let checked = if self.pending.is_some() { framed } else { 0 };
-        Step::Search { kind: DamageKind::Data, checked }
+        Step::Search { kind: DamageKind::Data, checked: length }
+    }
+
+    /// How long a record may be that is still checked, in bytes: where false headers stand so close that
+    /// checking the records behind them comes to many times the file, headers of longer ones are taken
+    /// for false. No file makes a search quadratic.
+    #[inline]
+    fn longest_checked(&self) -> u64 {
+        let allowed = SEARCH_ALLOWANCE_BYTES.saturating_add(self.offset.saturating_mul(SEARCH_CHECKS_A_BYTE));
+        allowed.saturating_sub(self.checked_in_vain)
+    }
+
+    /// What it costs, as a number of bytes, to check a record that turns out to be none. Going back behind
+    /// a long one costs another read, however little was passed.
+    fn cost(&self, length: u64) -> u64 {
+        if length > self.max_held as u64 { length.max(READ_CHUNK_BYTES as u64) } else { length }
+    }
+
+    #[inline]
+    fn longest_held(&self) -> usize {
+        usize::try_from(self.longest_checked()).map_or(self.max_held, |longest| longest.min(self.max_held))
     }
 
     /// The pending damage, which ends where the decoder stands.
@@ -341,19 +367,11 @@ impl Decoder {
     }
 
     /// Looks for the next place where a length and its checksum agree.
-    ///
-    /// Where false headers stand so close that checking the records behind them comes to many times the
-    /// file, those with long records are passed over: no file makes a search quadratic.
     fn search(&self, window: &[u8], more: More) -> Step {
-        let found = window.windows(HEADER_BYTES).enumerate().find_map(|(at, bytes)| {
+        let found = window.windows(HEADER_BYTES).position(|bytes| {
             // The upper half of a real length is zero: most places fail here, without a checksum.
-            let is_likely = matches!(bytes, [_, _, _, _, 0, 0, 0, 0, ..]);
-            let Some(Header::Length(length)) = is_likely.then(|| read_header(bytes)).flatten() else {
-                return None;
-            };
-            let passed = self.offset + at as u64;
-            let allowed = SEARCH_ALLOWANCE_BYTES.saturating_add(passed.saturating_mul(SEARCH_CHECKS_A_BYTE));
-            (self.checked_in_vain + length <= allowed).then_some(at)
+            matches!(bytes, [_, _, _, _, 0, 0, 0, 0, ..])
+                && matches!(read_header(bytes), Some(Header::Length(_)))
         });
         match (found, more) {
             (Some(at), _) => Step::Found { at },
@@ -413,14 +431,12 @@ impl Decoder {
             self.consume(FOOTER_BYTES, input);
             return Passed::Told(Decoded::LongRecord { offset: from, length });
         }
-        if self.pending.is_some() {
-            self.checked_in_vain += length;
-        }
         self.search_inside(from, DamageKind::Data, input)
     }
 
     /// The long record at `from` is none: looks for records inside it, from its second byte on.
     fn search_inside<'s>(&mut self, from: u64, kind: DamageKind, input: &mut &[u8]) -> Passed<'s> {
+        self.checked_in_vain += (self.offset - from).max(READ_CHUNK_BYTES as u64);
         self.pending.get_or_insert((from, kind));
         self.go_back(from + 1, State::Searching, input);
         Passed::Told(Decoded::NeedMore)

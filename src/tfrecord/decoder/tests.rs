@@ -246,18 +246,80 @@ fn input_that_cannot_be_given_again_goes_on_behind_the_loss() {
 
 #[test]
 fn a_file_of_false_headers_does_not_cost_the_square_of_its_size() {
-    let length = 60_000_u64;
-    let mut header = length.to_le_bytes().to_vec();
-    header.extend(crc::masked(&length.to_le_bytes()).to_le_bytes());
-    let mut bytes = header.repeat(20_000);
-    bytes.extend(file(&[b"three"]));
+    // Lengths of records that are held, that end within the file, and that go beyond its end; with a good
+    // record behind each, or only at the end.
+    for (length, between) in [(60_000_u64, &b""[..]), (300_000, b""), (1 << 26, b""), (1 << 26, b"good")] {
+        let mut unit = length.to_le_bytes().to_vec();
+        unit.extend(crc::masked(&length.to_le_bytes()).to_le_bytes());
+        if !between.is_empty() {
+            encode(between, &mut unit);
+        }
+        let mut bytes = unit.repeat(40_000);
+        bytes.extend(file(&[b"three"]));
+        let mut decoder = Decoder::default();
+        let (mut n_records, mut last, mut n_fed) = (0, Vec::new(), 0);
+        let mut take = |decoded: Decoded<'_>| {
+            if let Decoded::Record(record) = decoded {
+                (n_records, last) = (n_records + 1, record.data.to_vec());
+            }
+            decoded != Decoded::NeedMore
+        };
+        loop {
+            let next = usize::try_from(decoder.next_offset()).expect("it fits");
+            let mut input = &bytes[next..];
+            n_fed += input.len() as u64;
+            while take(decoder.poll(&mut input)) {}
+            if decoder.next_offset() == bytes.len() as u64 {
+                while take(decoder.poll_end()) {}
+                if decoder.next_offset() == bytes.len() as u64 {
+                    break;
+                }
+            }
+        }
+        let n = bytes.len() as u64;
+        let most = SEARCH_ALLOWANCE_BYTES + SEARCH_CHECKS_A_BYTE * n + READ_CHUNK_BYTES as u64;
+        assert!(decoder.checked_in_vain <= most && n_fed <= most, "{length}: {n_fed} of {most}");
+        assert_eq!((n_records, &*last), (if between.is_empty() { 1 } else { 40_001 }, &b"three"[..]));
+    }
+}
+
+#[test]
+fn a_long_record_right_behind_damage_is_found() {
+    let long = vec![7; 100 << 20];
+    let mut bytes = file(&[b"one", &long]);
+    bytes[14] ^= 1;
     let mut decoder = Decoder::default();
+    let mut long_records = Vec::new();
+    loop {
+        let mut input = &bytes[usize::try_from(decoder.next_offset()).expect("it fits")..];
+        loop {
+            match decoder.poll(&mut input) {
+                Decoded::NeedMore => break,
+                Decoded::LongRecord { length, .. } => long_records.push(length),
+                Decoded::Damage(damage) => assert_eq!((damage.offset, damage.bytes), (0, 19)),
+                Decoded::Record(_) | Decoded::Part(_) => {}
+            }
+        }
+        if decoder.next_offset() == bytes.len() as u64 {
+            break;
+        }
+    }
+    assert_eq!(long_records, [100 << 20]);
+}
+
+#[test]
+fn an_intact_record_that_cannot_be_given_again_is_told() {
+    let long = vec![7; 500];
+    let mut bytes = file(&[b"one", &long, b"three"]);
+    bytes[14] ^= 1;
+    let mut decoder = Decoder::with_max_held(0, 100);
     let mut taker = Taker::default();
-    taker.feed(&mut decoder, &bytes);
-    let n = bytes.len() as u64;
-    assert!(decoder.checked_in_vain <= SEARCH_ALLOWANCE_BYTES + SEARCH_CHECKS_A_BYTE * n + length);
-    while taker.take(&decoder.poll_end()) {}
-    assert_eq!(records(&taker.got), [b"three".as_slice()]);
+    let (head, tail) = bytes.split_at(bytes.len() - 21);
+    taker.feed(&mut decoder, head);
+    decoder.skip_lost(head.len() as u64);
+    taker.feed(&mut decoder, tail);
+    assert_eq!(records(&taker.got), [b"three"]);
+    assert_eq!(damages(&taker.got), [(0, 19, DamageKind::Data), (19, 516, DamageKind::TooLong)]);
 }
 
 #[test]
