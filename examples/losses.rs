@@ -11,9 +11,8 @@ use std::fs::File;
 use std::path::Path;
 
 use hptune::scalar::Content;
-use hptune::series::{History, Point, Points, WriterId};
+use hptune::series::{History, Point, Writer, WriterId, Written};
 use hptune::tail::{self, Ingested};
-use hptune::units::WallTime;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -25,25 +24,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::read_dir(Path::new(&directory))?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
     paths.sort();
     paths.retain(|path| tail::is_followed(&path.to_string_lossy()) && path.is_file());
-    for (writer, path) in (0..).zip(&paths) {
-        let (mut points, mut sessions) = (Points::default(), Vec::new());
-        let mut began = WallTime::default();
-        tail::read(File::open(path)?, &mut |started, said| {
-            began = started;
-            match said {
-                Ingested::SessionStart(step) => sessions.push((points.len(), step)),
-                Ingested::Value { step, wall_time, tag, content: Content::Scalar(value), .. }
-                    if tag == wanted =>
+    for (id, path) in (0..).zip(&paths) {
+        let (mut writer, mut sessions, mut written) = (None, Vec::new(), Written::default());
+        tail::read(File::open(path)?, &mut |started, said| match said {
+            Ingested::SessionStart(step) => sessions.push(step),
+            Ingested::Value { step, wall_time, tag, content, .. } => {
+                writer.get_or_insert(Writer::new(WriterId(id), started)).at_work(wall_time);
+                if let Content::Scalar(value) = content
+                    && tag == wanted
                 {
-                    points.push(Point { step, wall_time, value });
+                    written.add(&sessions, Point { step, wall_time, value });
                 }
-                Ingested::Damage(damage) => eprintln!("{}: {damage}", path.display()),
-                Ingested::Value { .. } | Ingested::Opened { .. } | Ingested::Graph => {}
             }
+            Ingested::Damage(damage) => eprintln!("{}: {damage}", path.display()),
+            Ingested::Opened { .. } | Ingested::Graph => {}
         })?;
-        history.offer(WriterId(writer), began, &sessions, &points);
+        if let Some(writer) = writer {
+            history.offer(writer, written);
+        }
     }
-    for (point, attempt) in history.all() {
+    for (point, attempt) in history.all(&history.attempts()) {
         println!("attempt {attempt}, step {}: {}", point.step, point.value);
     }
     Ok(())

@@ -188,8 +188,8 @@ impl Case<'_> {
             kind: summary.kind.name(),
             count: summary.n_values,
             non_finite: summary.n_non_finite,
-            last_step: summary.last_step,
-            last_value: summary.last,
+            last_step: summary.last().0,
+            last_value: summary.last().1,
             is_read: read == Some(*run),
         });
         let shown: Vec<PlaceOfTag> = shown.collect();
@@ -242,10 +242,10 @@ impl Case<'_> {
     fn tag_is_read(&self, run: &RunName, summary: Option<&TagSummary>) -> Diagnosis {
         let tag = self.tag;
         let Some(summary) = summary else { return self.diagnosis(Cause::Unknown, String::new()) };
-        if summary.n_non_finite == summary.n_values {
+        if summary.n_non_finite == summary.n_scalars {
             let message = format!(
                 "`{tag}` is there in run `{run}`, but all its {} values are NaN or infinite: a trial with such a result is infeasible",
-                summary.n_values
+                summary.n_scalars
             );
             let mut only = self.diagnosis(Cause::OnlyNonFinite, message);
             only.notes.push(
@@ -254,15 +254,16 @@ impl Case<'_> {
             );
             return only;
         }
-        let last = summary.last.map(|value| value.to_string()).unwrap_or_default();
+        let (last_step, last) = summary.last();
+        let last = last.map(|value| value.to_string()).unwrap_or_default();
         let mut found = self.diagnosis(
             Cause::None,
             format!(
-                "`{tag}` is found in run `{run}`: {} values, the last {last} at step {}",
-                summary.n_values, summary.last_step
+                "`{tag}` is found in run `{run}`: {} values, the last {last} at step {last_step}",
+                summary.n_scalars
             ),
         );
-        if summary.n_values > 1 && summary.first_step == Step(0) && summary.last_step == Step(0) {
+        if summary.n_scalars > 1 && summary.first_step == Step(0) && last_step == Step(0) {
             found.notes.push(
                 "all its values are at step 0, so that only the last one counts: give the writer a step"
                     .to_owned(),
@@ -271,8 +272,9 @@ impl Case<'_> {
         if summary.n_non_finite > 0 {
             found.notes.push(format!("{} of its values are NaN or infinite", summary.n_non_finite));
         }
-        if summary.n_attempts() > 1 {
-            found.notes.push(format!("the trainer was restarted: {} attempts", summary.n_attempts()));
+        let n_rewinds = summary.rewinds().len();
+        if n_rewinds > 0 {
+            found.notes.push(format!("the trainer was restarted: {} attempts", n_rewinds + 1));
         }
         found
     }

@@ -1,19 +1,21 @@
 //! `export`: every point of the chosen tags and runs, as a table.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
+use std::rc::Rc;
 
 use super::Failure;
 use super::choice::Choice;
 use super::gathered::{Faults, Files, Gathered, gather};
+use super::origin::Origin;
 use crate::edge::read;
 use crate::export::{ExportError, Format, HparamColumns, Hparams, Point, PointTable, Shape};
-use crate::limits::{MAX_SESSIONS, READ_CHUNK_BYTES};
-use crate::scalar::{Content, HPARAMS_TAG};
-use crate::series::{Attempts, ByTag, Stretch, WriterId};
+use crate::limits::READ_CHUNK_BYTES;
+use crate::scalar::HPARAMS_TAG;
+use crate::series::{self, Attempts, ByTag, Stretches, Writer};
 use crate::tail::{Found, Ingested, run_of};
-use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
+use crate::units::{RunName, Tag};
 
 /// What to export.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub struct Exported {
     pub n_points: u64,
     /// What was wrong with the files.
     pub faults: Faults,
+    /// How many series count no steps, where one point a step was asked for: all their points are there.
+    pub n_without_steps: u64,
 }
 
 /// What must be known before the first row.
@@ -53,6 +57,10 @@ struct FirstLook {
     /// Other tags that hold numbers.
     others: BTreeSet<Tag>,
     hparams: BTreeMap<RunName, Hparams>,
+    /// Who wrote each file, and the attempts of its run.
+    writers: Vec<Option<(Writer, Rc<Attempts>)>>,
+    /// How many values are under tags beyond those that are told apart.
+    n_left_out: u64,
     faults: Faults,
 }
 
@@ -60,28 +68,46 @@ struct FirstLook {
 #[derive(Debug, Default)]
 struct FileLook {
     run: Option<RunName>,
-    tags: ByTag<()>,
+    origin: Origin,
+    tags: ByTag<Stretches>,
     hparams: Hparams,
     faults: Faults,
 }
 
 impl FileLook {
-    fn handle(&mut self, found: Found<'_>) {
-        self.faults.take(&found);
-        match found {
-            Found::File { run, .. } => self.run = Some(run.clone()),
-            Found::Event { ingested: Ingested::Value { tag, content, metadata, .. }, .. } => {
-                if let Content::Scalar(_) = content {
-                    self.tags.entry(tag, || ());
-                } else if tag == HPARAMS_TAG {
-                    self.hparams.extend(metadata.hparams().unwrap_or_default());
-                }
+    fn handle(&mut self, found: &Found<'_>) {
+        self.faults.take(found);
+        if let Found::File { run, .. } = found {
+            self.run = Some((*run).clone());
+        }
+        if let Some((tag, point)) = self.origin.take(found) {
+            if let Some(stretches) = self.tags.entry(tag, Stretches::default) {
+                stretches.add(&self.origin.sessions, point.step, point.wall_time, Some(point.value));
             }
-            Found::Hypertune { entry, .. } => drop(self.tags.entry(&entry.tag, || ())),
-            Found::Event { .. }
-            | Found::Unreadable { .. }
-            | Found::Rewritten { .. }
-            | Found::TooManyFiles { .. } => {}
+        } else if let Found::Event { ingested: Ingested::Value { tag: HPARAMS_TAG, metadata, .. }, .. } =
+            found
+        {
+            self.hparams.extend(metadata.hparams().unwrap_or_default());
+        }
+    }
+}
+
+impl FirstLook {
+    /// Takes the files of one run.
+    fn add_run(&mut self, choice: &Choice, files: Vec<FileLook>) {
+        let outlines = files.iter().filter_map(|file| Some((file.origin.writer?, file.tags.iter())));
+        let attempts = Rc::new(Attempts::of_run(outlines));
+        for FileLook { run, origin, tags, hparams, faults } in files {
+            self.writers.push(origin.writer.map(|writer| (writer, attempts.clone())));
+            self.faults.add(faults);
+            self.n_left_out += tags.n_left_out();
+            for (tag, _) in tags.into_entries() {
+                let known = if choice.has_tag(tag.as_str()) { &mut self.tags } else { &mut self.others };
+                known.insert(tag);
+            }
+            if let Some(run) = run.filter(|_| !hparams.is_empty()) {
+                self.hparams.entry(run).or_default().extend(hparams);
+            }
         }
     }
 }
@@ -96,35 +122,23 @@ impl Source {
         let mut first = FirstLook::default();
         first.faults.troubles.clone_from(&files.troubles);
         let n_threads = read::n_threads();
-        read::read_files(
-            &files.root,
-            &files.listed,
-            n_threads,
-            FileLook::default,
-            FileLook::handle,
-            |look| {
-                let FileLook { run, tags, hparams, faults } = look;
-                first.faults.add(faults);
-                for (tag, ()) in tags.into_entries() {
-                    let known = if request.choice.has_tag(tag.as_str()) {
-                        &mut first.tags
-                    } else {
-                        &mut first.others
-                    };
-                    known.insert(tag);
-                }
-                if let Some(run) = run.filter(|_| !hparams.is_empty()) {
-                    first.hparams.entry(run).or_default().extend(hparams);
-                }
-            },
-        );
+        let handle = |look: &mut FileLook, found: Found<'_>| look.handle(&found);
+        // Files of one run stand together.
+        let mut of_run: Vec<FileLook> = Vec::new();
+        read::read_files(&files.root, &files.listed, n_threads, FileLook::default, handle, |look| {
+            if of_run.first().is_some_and(|other| other.run != look.run) {
+                first.add_run(&request.choice, std::mem::take(&mut of_run));
+            }
+            of_run.push(look);
+        });
+        first.add_run(&request.choice, of_run);
         Ok(Self { files, request, first })
     }
 
     /// Whether there is nothing to export.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.first.tags.is_empty()
+        self.first.tags.is_empty() && self.first.n_left_out == 0
     }
 
     /// The tags that hold numbers and were not chosen.
@@ -148,12 +162,17 @@ impl Source {
         let tags = first.tags.iter().cloned().collect();
         let shape = if request.is_wide { Shape::Wide { tags } } else { Shape::Long };
         let table = PointTable::new(request.format, shape, columns, out)?;
-        let exported = Exported { n_points: 0, faults: first.faults };
+        let mut faults = first.faults;
+        if request.is_wide {
+            // They have no column.
+            faults.n_left_out = first.n_left_out;
+        }
+        let exported = Exported { faults, ..Exported::default() };
         let mut writing = Writing { table, hparams: &first.hparams, exported, failed: Ok(()) };
         if request.is_latest {
             writing.latest(&files, &request.choice);
         } else {
-            writing.all(&files, &request.choice);
+            writing.all(&files, &request.choice, &first.writers);
         }
         writing.failed?;
         Ok((writing.exported, writing.table.finish()?))
@@ -168,66 +187,37 @@ struct Writing<'a, W: Write + Send> {
     failed: Result<(), ExportError>,
 }
 
-/// A tag in the file that is read.
-struct TagInFile {
-    stretch: Option<Stretch>,
-    n_sessions: usize,
-    attempt: u32,
-}
-
 impl<W: Write + Send> Writing<'_, W> {
     /// Every point in the order in which it was written, as it is read.
-    fn all(&mut self, files: &Files, choice: &Choice) {
+    fn all(&mut self, files: &Files, choice: &Choice, writers: &[Option<(Writer, Rc<Attempts>)>]) {
         let mut buffer = vec![0; READ_CHUNK_BYTES];
         let mut run = None;
-        let mut attempts: HashMap<Tag, Attempts> = HashMap::new();
         for (i, file) in files.listed.iter().enumerate() {
             let of_file = run_of(&file.path);
             if run.as_ref() != Some(&of_file) {
-                attempts.clear();
                 self.begin_run(&of_file);
                 run = Some(of_file);
             }
-            let mut tags: ByTag<Option<TagInFile>> = ByTag::default();
-            let mut sessions = Vec::new();
-            let mut origin = (WriterId(0), WallTime::default());
-            read::read_file(&files.root, file, i, &mut buffer, &mut |found| match found {
-                Found::Event { writer, started, ingested, .. } => match ingested {
-                    Ingested::SessionStart(step) if sessions.len() < MAX_SESSIONS => sessions.push(step),
-                    Ingested::Value { step, wall_time, tag, content: Content::Scalar(value), .. } => {
-                        origin = (writer, started);
-                        let make = || {
-                            let state = TagInFile { stretch: None, n_sessions: 0, attempt: 1 };
-                            choice.has_tag(tag).then_some(state)
-                        };
-                        if let Some(Some(state)) = tags.entry(tag, make) {
-                            state.take(&mut attempts, tag, origin, &sessions, step, wall_time);
-                            self.point(tag, step, wall_time, value, state.attempt);
-                        }
-                    }
-                    Ingested::SessionStart(_)
-                    | Ingested::Value { .. }
-                    | Ingested::Opened { .. }
-                    | Ingested::Graph
-                    | Ingested::Damage(_) => {}
-                },
-                Found::Hypertune { entry, .. } => {
-                    if choice.has_tag(&entry.tag) {
-                        self.point(&entry.tag, entry.step, entry.wall_time, entry.value, 1);
-                    }
+            let told = writers.get(i).and_then(Option::as_ref);
+            let attempt_of = |origin: &Origin| {
+                told.map_or(1, |(writer, attempts)| attempts.of(writer, origin.sessions.len()))
+            };
+            let mut origin = Origin::default();
+            let mut attempt = attempt_of(&origin);
+            let mut chosen: ByTag<bool> = ByTag::default();
+            read::read_file(&files.root, file, i, &mut buffer, &mut |found| {
+                if let Found::Unreadable { path, error } = &found {
+                    self.exported.faults.tell_trouble(path, error);
                 }
-                Found::File { .. }
-                | Found::Unreadable { .. }
-                | Found::Rewritten { .. }
-                | Found::TooManyFiles { .. } => {}
+                let Some((tag, point)) = origin.take(&found) else {
+                    attempt = attempt_of(&origin);
+                    return;
+                };
+                let is_chosen = chosen.entry(tag, || choice.has_tag(tag)).copied();
+                if is_chosen.unwrap_or_else(|| choice.has_tag(tag)) {
+                    self.point(tag, point, attempt);
+                }
             });
-            for (tag, state) in tags.into_entries() {
-                if let (Some(TagInFile { stretch: Some(stretch), .. }), Some(known)) =
-                    (state, attempts.get_mut(&tag))
-                {
-                    known.extend(origin.0, &stretch);
-                }
-            }
             if self.failed.is_err() {
                 return;
             }
@@ -240,11 +230,11 @@ impl<W: Write + Send> Writing<'_, W> {
             let Some(first) = of_run.first() else { continue };
             self.begin_run(&run_of(&first.path));
             let files = Files { root: files.root.clone(), listed: of_run.to_vec(), troubles: Vec::new() };
-            let Gathered { series, .. } = gather(&files, choice);
-            for ((tag, _), history) in series {
-                for (point, attempt) in history.latest() {
-                    self.point(tag.as_str(), point.step, point.wall_time, point.value, attempt);
-                }
+            let Gathered { series, faults, .. } = gather(&files, choice);
+            self.exported.faults.add_new(faults);
+            for ((tag, _), series) in series {
+                self.exported.n_without_steps += u64::from(series.lacks_steps());
+                series.latest().for_each(|(point, attempt)| self.point(tag.as_str(), point, attempt));
             }
             if self.failed.is_err() {
                 return;
@@ -259,8 +249,9 @@ impl<W: Write + Send> Writing<'_, W> {
     }
 
     #[inline]
-    fn point(&mut self, tag: &str, step: Step, wall_time: WallTime, value: MetricValue, attempt: u32) {
+    fn point(&mut self, tag: &str, point: series::Point, attempt: u32) {
         if self.failed.is_ok() {
+            let series::Point { step, wall_time, value } = point;
             let written = self.table.point(&Point { tag, step, wall_time, value, attempt });
             self.exported.n_points += 1;
             self.keep(written);
@@ -279,34 +270,5 @@ impl<W: Write + Send> Writing<'_, W> {
             Err(e) if self.failed.is_ok() => self.failed = Err(e),
             Err(_) => {}
         }
-    }
-}
-
-impl TagInFile {
-    /// Takes a point: sets the attempt that it belongs to.
-    #[inline]
-    fn take(
-        &mut self,
-        attempts: &mut HashMap<Tag, Attempts>,
-        tag: &str,
-        (writer, started): (WriterId, WallTime),
-        sessions: &[Step],
-        step: Step,
-        wall_time: WallTime,
-    ) {
-        if let Some(stretch) = &mut self.stretch
-            && sessions.len() == self.n_sessions
-        {
-            return stretch.add(step, wall_time);
-        }
-        let known = attempts.entry(Tag::from(tag)).or_default();
-        if let Some(ended) = &self.stretch {
-            known.extend(writer, ended);
-        }
-        let session = sessions.get(self.n_sessions..).and_then(<[Step]>::last).copied();
-        self.n_sessions = sessions.len();
-        let stretch = self.stretch.insert(Stretch::new(session, step, wall_time));
-        known.begin(writer, started, stretch);
-        self.attempt = known.of(writer);
     }
 }

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 
 use super::Failure;
 use super::choice::Choice;
+use super::origin::Origin;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
-use crate::limits::MAX_SESSIONS;
-use crate::scalar::Content;
-use crate::series::{ByTag, History, Point, Points, WriterId};
+use crate::series::{Attempts, ByTag, History, Point, Stretches, Written};
 use crate::tail::{Found, Ingested, Listed, run_of};
 use crate::tfrecord::DamageKind;
-use crate::units::{RunName, Step, Tag, WallTime};
+use crate::units::{RunName, Tag};
 
 /// The files of a root that hold chosen runs, in the order in which they are to be read.
 #[derive(Debug)]
@@ -47,18 +47,34 @@ pub struct Faults {
     pub n_damages: u64,
     /// What could not be read, in the system's words.
     pub troubles: Vec<String>,
+    /// How many values were left out because they are under tags beyond those that are told apart.
+    pub n_left_out: u64,
 }
 
 impl Faults {
     /// Whether something is missing that may have been there.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.n_damages > 0 || !self.troubles.is_empty()
+        self.n_damages > 0 || !self.troubles.is_empty() || self.n_left_out > 0
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.n_damages += other.n_damages;
+        self.n_left_out += other.n_left_out;
         self.troubles.extend(other.troubles);
+    }
+
+    /// Adds those of a second reading that the first did not meet: damage it counted.
+    pub(super) fn add_new(&mut self, second: Self) {
+        self.n_left_out += second.n_left_out;
+        self.troubles.extend(second.troubles);
+        self.troubles.sort();
+        self.troubles.dedup();
+    }
+
+    /// Adds that a file could not be read, once.
+    pub(super) fn tell_trouble(&mut self, path: &str, error: &str) {
+        self.add_new(Self { troubles: vec![format!("{path}: {error}")], ..Self::default() });
     }
 
     pub(super) fn take(&mut self, found: &Found<'_>) {
@@ -66,7 +82,7 @@ impl Faults {
             Found::Event { ingested: Ingested::Damage(damage), .. } if damage.kind != DamageKind::Torn => {
                 self.n_damages += 1;
             }
-            Found::Unreadable { path, error } => self.troubles.push(format!("{path}: {error}")),
+            Found::Unreadable { path, error } => self.tell_trouble(path, error),
             Found::Event { .. }
             | Found::File { .. }
             | Found::Hypertune { .. }
@@ -80,72 +96,81 @@ impl Faults {
 #[derive(Debug, Default)]
 pub struct Gathered {
     /// The series by tag and run.
-    pub series: BTreeMap<(Tag, RunName), History>,
+    pub series: BTreeMap<(Tag, RunName), GatheredSeries>,
     /// Tags that hold numbers and were not chosen.
     pub others: BTreeSet<Tag>,
     /// What was wrong.
     pub faults: Faults,
 }
 
-/// The chosen points of one file.
+/// One series, and the attempts of its run.
+#[derive(Debug)]
+pub struct GatheredSeries {
+    history: History,
+    attempts: Rc<Attempts>,
+}
+
+impl GatheredSeries {
+    /// Every point with its attempt; see [`History::all`].
+    pub fn all(&self) -> impl Iterator<Item = (Point, u32)> {
+        self.history.all(&self.attempts)
+    }
+
+    /// The points that stand, with their attempts; see [`History::latest`].
+    pub fn latest(&self) -> impl Iterator<Item = (Point, u32)> {
+        self.history.latest(&self.attempts)
+    }
+
+    /// Whether all of several points are at step 0; see [`History::lacks_steps`].
+    #[must_use]
+    pub fn lacks_steps(&self) -> bool {
+        self.history.lacks_steps()
+    }
+}
+
+/// What one file holds.
 #[derive(Debug, Default)]
 struct FilePoints {
     run: Option<RunName>,
-    writer: Option<WriterId>,
-    started: WallTime,
-    sessions: Vec<Step>,
-    tags: ByTag<Option<TagPoints>>,
+    origin: Origin,
+    tags: ByTag<TagPoints>,
     faults: Faults,
 }
 
-/// The points of a tag, and before which of them a session began.
-#[derive(Debug, Default)]
-struct TagPoints {
-    points: Points,
-    sessions: Vec<(usize, Step)>,
-    n_sessions: usize,
+/// What one file holds of a tag. One that is not chosen tells of attempts all the same.
+#[derive(Debug)]
+enum TagPoints {
+    Chosen(Written),
+    Other(Stretches),
+}
+
+impl TagPoints {
+    fn stretches(&self) -> &Stretches {
+        match self {
+            Self::Chosen(written) => written.stretches(),
+            Self::Other(stretches) => stretches,
+        }
+    }
 }
 
 impl FilePoints {
-    fn handle(&mut self, choice: &Choice, found: Found<'_>) {
-        self.faults.take(&found);
-        match found {
-            Found::File { run, .. } => self.run = Some(run.clone()),
-            Found::Event { writer, started, ingested, .. } => {
-                self.writer = Some(writer);
-                self.started = started;
-                match ingested {
-                    Ingested::Value { step, wall_time, tag, content: Content::Scalar(value), .. } => {
-                        self.add(choice, tag, Point { step, wall_time, value });
-                    }
-                    Ingested::SessionStart(step) if self.sessions.len() < MAX_SESSIONS => {
-                        self.sessions.push(step)
-                    }
-                    Ingested::SessionStart(_)
-                    | Ingested::Value { .. }
-                    | Ingested::Opened { .. }
-                    | Ingested::Graph
-                    | Ingested::Damage(_) => {}
-                }
-            }
-            Found::Hypertune { writer, entry } => {
-                self.writer = Some(writer);
-                let point = Point { step: entry.step, wall_time: entry.wall_time, value: entry.value };
-                self.add(choice, &entry.tag, point);
-            }
-            Found::Unreadable { .. } | Found::Rewritten { .. } | Found::TooManyFiles { .. } => {}
+    fn handle(&mut self, choice: &Choice, found: &Found<'_>) {
+        self.faults.take(found);
+        if let Found::File { run, .. } = found {
+            self.run = Some((*run).clone());
         }
-    }
-
-    #[inline]
-    fn add(&mut self, choice: &Choice, tag: &str, point: Point) {
-        let entry = self.tags.entry(tag, || choice.has_tag(tag).then(TagPoints::default));
-        let Some(Some(tag)) = entry else { return };
-        if let Some(new) = self.sessions.get(tag.n_sessions..).and_then(<[Step]>::last) {
-            tag.sessions.push((tag.points.len(), *new));
-            tag.n_sessions = self.sessions.len();
+        let Some((tag, point)) = self.origin.take(found) else { return };
+        let make = || match choice.has_tag(tag) {
+            true => TagPoints::Chosen(Written::default()),
+            false => TagPoints::Other(Stretches::default()),
+        };
+        match self.tags.entry(tag, make) {
+            Some(TagPoints::Chosen(written)) => written.add(&self.origin.sessions, point),
+            Some(TagPoints::Other(stretches)) => {
+                stretches.add(&self.origin.sessions, point.step, point.wall_time, Some(point.value));
+            }
+            None => self.faults.n_left_out += u64::from(choice.has_tag(tag)),
         }
-        tag.points.push(point);
     }
 }
 
@@ -153,20 +178,47 @@ impl FilePoints {
 pub fn gather(files: &Files, choice: &Choice) -> Gathered {
     let mut gathered = Gathered::default();
     gathered.faults.troubles.clone_from(&files.troubles);
-    let handle = |points: &mut FilePoints, found: Found<'_>| points.handle(choice, found);
-    read::read_files(&files.root, &files.listed, read::n_threads(), FilePoints::default, handle, |file| {
-        let FilePoints { run, writer, started, tags, faults, .. } = file;
-        gathered.faults.add(faults);
-        let (Some(run), Some(writer)) = (run, writer) else { return };
-        for (tag, points) in tags.into_entries() {
-            match points {
-                Some(TagPoints { points, sessions, .. }) => {
-                    let history = gathered.series.entry((tag, run.clone())).or_default();
-                    history.offer(writer, started, &sessions, &points);
+    let handle = |points: &mut FilePoints, found: Found<'_>| points.handle(choice, &found);
+    // Files of one run stand together.
+    let mut of_run: Vec<FilePoints> = Vec::new();
+    read::read_files(
+        &files.root,
+        &files.listed,
+        read::n_threads(),
+        FilePoints::default,
+        handle,
+        |mut file| {
+            gathered.faults.add(std::mem::take(&mut file.faults));
+            if of_run.first().is_some_and(|first| first.run != file.run) {
+                gathered.add_run(std::mem::take(&mut of_run));
+            }
+            of_run.push(file);
+        },
+    );
+    gathered.add_run(of_run);
+    gathered
+}
+
+impl Gathered {
+    fn add_run(&mut self, files: Vec<FilePoints>) {
+        let outlines = files.iter().filter_map(|file| {
+            let tags = file.tags.iter().map(|(tag, points)| (tag, points.stretches()));
+            Some((file.origin.writer?, tags))
+        });
+        let attempts = Rc::new(Attempts::of_run(outlines));
+        for FilePoints { run, origin, tags, .. } in files {
+            let (Some(run), Some(writer)) = (run, origin.writer) else { continue };
+            for (tag, points) in tags.into_entries() {
+                match points {
+                    TagPoints::Chosen(written) => {
+                        let new =
+                            || GatheredSeries { history: History::default(), attempts: attempts.clone() };
+                        let series = self.series.entry((tag, run.clone())).or_insert_with(new);
+                        series.history.offer(writer, written);
+                    }
+                    TagPoints::Other(_) => drop(self.others.insert(tag)),
                 }
-                None => drop(gathered.others.insert(tag)),
             }
         }
-    });
-    gathered
+    }
 }

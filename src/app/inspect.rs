@@ -6,11 +6,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Failure;
+use super::origin::Origin;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
-use crate::limits::{MAX_DAMAGES_LISTED, MAX_SESSIONS, MAX_TAGS, MAX_WRITERS_LISTED};
+use crate::limits::{MAX_DAMAGES_LISTED, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED};
 use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata};
-use crate::series::{ByTag, TagSummary, WriterId};
+use crate::series::{ByTag, Rewind, TagSummary, WriterId};
 use crate::tail::{Found, Ingested};
 use crate::tfrecord::{Damage, DamageKind};
 use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
@@ -60,11 +61,9 @@ pub struct Run {
 struct FileSummary {
     run: Option<RunName>,
     path: String,
-    writer: Option<WriterId>,
-    started: Option<WallTime>,
+    origin: Origin,
     writer_name: String,
     n_graphs: u64,
-    sessions: Vec<Step>,
     n_sessions: usize,
     hparams: BTreeMap<String, HparamValue>,
     tags: ByTag<TagSummary>,
@@ -117,8 +116,9 @@ impl Run {
         for (kind, n) in file.n_damages {
             *self.n_damages.entry(kind).or_default() += n;
         }
-        let (writer, started) = (file.writer.unwrap_or(WriterId(0)), file.started.unwrap_or_default());
+        let Some(writer) = file.origin.writer else { return };
         for (tag, mut summary) in file.tags.into_entries() {
+            summary.settle(writer);
             if let Some((first, last)) = summary.wall_times {
                 let (begun, ended) = self.wall_times.get_or_insert((first, last));
                 begun.0 = begun.0.min(first.0);
@@ -126,11 +126,8 @@ impl Run {
             }
             let has_room = self.tags.len() < MAX_TAGS;
             match self.tags.get_mut(&tag) {
-                Some(known) => known.join(writer, started, summary),
-                None if has_room => {
-                    summary.settle(writer, started);
-                    self.tags.insert(tag, summary);
-                }
+                Some(known) => known.join(summary),
+                None if has_room => drop(self.tags.insert(tag, summary)),
                 None => self.n_left_out += summary.n_values,
             }
         }
@@ -144,13 +141,9 @@ impl FileSummary {
                 self.run = Some(run.clone());
                 self.path = path.to_owned();
             }
-            Found::Event { writer, started, ingested, .. } => {
-                self.writer = Some(writer);
-                self.started = Some(started);
-                self.take(ingested);
-            }
+            Found::Event { writer, started, ingested, .. } => self.take(writer, started, ingested),
             Found::Hypertune { writer, entry } => {
-                self.writer = Some(writer);
+                self.origin.at_work(writer, entry.wall_time, entry.wall_time);
                 let content = Content::Scalar(entry.value);
                 self.add(&entry.tag, entry.step, entry.wall_time, &content, Metadata::default());
             }
@@ -160,9 +153,10 @@ impl FileSummary {
     }
 
     #[inline]
-    fn take(&mut self, ingested: Ingested<'_>) {
+    fn take(&mut self, writer: WriterId, started: WallTime, ingested: Ingested<'_>) {
         match ingested {
             Ingested::Value { step, wall_time, tag, content, metadata } => {
+                self.origin.at_work(writer, started, wall_time);
                 self.add(tag, step, wall_time, &content, metadata);
             }
             Ingested::Opened { version, writer } => {
@@ -171,9 +165,7 @@ impl FileSummary {
             Ingested::Graph => self.n_graphs += 1,
             Ingested::SessionStart(step) => {
                 self.n_sessions += 1;
-                if self.sessions.len() < MAX_SESSIONS {
-                    self.sessions.push(step);
-                }
+                self.origin.begin_session(step);
             }
             Ingested::Damage(damage) => {
                 if damage.kind != DamageKind::Torn {
@@ -189,10 +181,10 @@ impl FileSummary {
     #[inline]
     fn add(&mut self, tag: &str, step: Step, wall_time: WallTime, content: &Content, metadata: Metadata<'_>) {
         let Some(summary) = self.tags.entry(tag, || TagSummary::new(step)) else { return };
-        summary.add(&self.sessions, step, wall_time, content);
+        summary.add(&self.origin.sessions, step, wall_time, content);
         if !metadata.is_empty() {
             if summary.plugin.is_empty() {
-                summary.plugin = metadata.plugin();
+                summary.plugin = metadata.plugin().to_owned();
             }
             if tag == HPARAMS_TAG {
                 self.hparams.extend(metadata.hparams().unwrap_or_default());
@@ -265,7 +257,7 @@ struct TagJson<'a> {
     min: Option<MetricValue>,
     max: Option<MetricValue>,
     non_finite: u64,
-    attempts: u32,
+    attempts: usize,
     rewinds: Vec<RewindJson>,
     first_wall_time: Option<f64>,
     last_wall_time: Option<f64>,
@@ -324,20 +316,22 @@ fn hparam_json(value: &HparamValue) -> serde_json::Value {
 }
 
 fn tag_json<'a>(tag: &'a Tag, summary: &'a TagSummary) -> TagJson<'a> {
-    let rewind = |r: &crate::series::Rewind| RewindJson { from_step: r.from, reason: r.reason.name() };
+    let (last_step, last_value) = summary.last();
+    let rewinds = summary.rewinds();
+    let rewind = |r: &Rewind| RewindJson { from_step: r.from, reason: r.reason.name() };
     TagJson {
         tag,
         kind: summary.kind.name(),
         plugin: &summary.plugin,
         count: summary.n_values,
         first_step: summary.first_step,
-        last_step: summary.last_step,
-        last_value: summary.last,
+        last_step,
+        last_value,
         min: summary.min,
         max: summary.max,
         non_finite: summary.n_non_finite,
-        attempts: summary.n_attempts(),
-        rewinds: summary.rewinds().iter().map(rewind).collect(),
+        attempts: rewinds.len() + 1,
+        rewinds: rewinds.iter().take(MAX_REWINDS_LISTED).map(rewind).collect(),
         first_wall_time: summary.wall_times.and_then(|(first, _)| finite(first)),
         last_wall_time: summary.wall_times.and_then(|(_, last)| finite(last)),
     }

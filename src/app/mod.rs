@@ -10,6 +10,7 @@ pub mod export;
 pub mod gathered;
 pub mod inspect;
 pub mod jobs;
+mod origin;
 pub mod plot;
 pub mod prepare;
 pub mod run;

@@ -1,6 +1,6 @@
 //! `plot`: the chosen series as curves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Failure;
@@ -49,6 +49,8 @@ pub enum Drawing {
 #[derive(Debug)]
 pub struct Curves {
     curves: Vec<NamedCurve>,
+    /// Series all of whose points are at step 0.
+    without_steps: Vec<String>,
     other_tags: BTreeSet<Tag>,
     has_no_files: bool,
     names_tags: bool,
@@ -81,27 +83,28 @@ impl Curves {
     pub fn read(path: &Path, choice: &Choice, x: Abscissa, attempts: bool) -> Result<Self, Failure> {
         let files = Files::find(path, choice)?;
         let Gathered { series, others, faults } = gather(&files, choice);
-        let mut curves = Vec::new();
-        for ((tag, run), history) in series {
+        let (mut curves, mut without_steps) = (Vec::new(), Vec::new());
+        for ((tag, run), series) in series {
             let mut add = |attempt, points: &[Point]| {
                 let points = along(points, x);
                 curves.push(NamedCurve { tag: tag.clone(), run: run.clone(), attempt, points });
             };
-            if attempts && history.attempts().n() > 1 {
-                let all: Vec<(Point, u32)> = history.all().collect();
-                for attempt in 1..=history.attempts().n() {
-                    let of_it = all.iter().filter(|(_, a)| *a == attempt).map(|(point, _)| *point);
-                    let points: Vec<Point> = of_it.collect();
-                    if !points.is_empty() {
-                        add(Some(attempt), &points);
-                    }
-                }
+            let mut by_attempt: BTreeMap<u32, Vec<Point>> = BTreeMap::new();
+            if attempts {
+                series.all().for_each(|(point, attempt)| by_attempt.entry(attempt).or_default().push(point));
+            }
+            if by_attempt.len() > 1 {
+                by_attempt.iter().for_each(|(attempt, points)| add(Some(*attempt), points));
             } else {
-                add(None, &history.latest().iter().map(|(point, _)| *point).collect::<Vec<_>>());
+                add(None, &series.latest().map(|(point, _)| point).collect::<Vec<_>>());
+            }
+            if x == Abscissa::Step && series.lacks_steps() {
+                without_steps.push(format!("`{tag}` in `{run}`"));
             }
         }
         let has_no_files = files.listed.is_empty();
-        Ok(Self { curves, other_tags: others, has_no_files, names_tags: choice.names_tags(), faults })
+        let names_tags = choice.names_tags();
+        Ok(Self { curves, without_steps, other_tags: others, has_no_files, names_tags, faults })
     }
 
     /// Whether there is no curve.
@@ -137,7 +140,7 @@ impl Curves {
         of_tags.map(|curves| chart(&curves.iter().collect::<Vec<_>>())).collect()
     }
 
-    /// What was left out.
+    /// What was left out, and what cannot be seen.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -152,6 +155,10 @@ impl Curves {
             notes.push(format!(
                 "{MAX_CURVES} of {n_most} curves are drawn in a chart; choose with --tag and --run"
             ));
+        }
+        if let [first, others @ ..] = &*self.without_steps {
+            let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            notes.push(format!("all points of {first}{more} are at step 0; draw them with --x relative"));
         }
         notes
     }

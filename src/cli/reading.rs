@@ -13,7 +13,7 @@ use crate::app::gathered::Faults;
 use crate::app::plot::{self, Abscissa, Drawing};
 use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, verify as app_verify};
 use crate::export::{ExportError, Format};
-use crate::limits::EXPORT_BUFFER_BYTES;
+use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
 use crate::plot::{Cells, Ink, Look, Pixels, Scale};
 use crate::scalar::{RunSelector, near_misses};
 use crate::units::Tag;
@@ -110,6 +110,13 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
     };
     if let Some(path) = &args.output {
         printer.talk(&format!("{} points written to {}", exported.n_points, path.display()));
+    }
+    if exported.n_without_steps > 0 {
+        let series = if exported.n_without_steps == 1 { "series counts" } else { "series count" };
+        printer.talk(&format!(
+            "note: {} {series} no steps (every point is at step 0); all their points stand, as they were written",
+            exported.n_without_steps
+        ));
     }
     Ok(tell(&exported.faults, &args.chosen.path, printer))
 }
@@ -289,6 +296,12 @@ fn tell(faults: &Faults, path: &Path, printer: Printer) -> u8 {
             "warning: the files are damaged in {} {places}; what is intact was read (hptune verify {})",
             faults.n_damages,
             path.display()
+        ));
+    }
+    if faults.n_left_out > 0 {
+        printer.talk(&format!(
+            "warning: {} values were left out: their file has more than {MAX_TAGS} tags",
+            faults.n_left_out
         ));
     }
     for trouble in &faults.troubles {

@@ -13,7 +13,7 @@ use crate::app::verify::Verification;
 use crate::series::TagSummary;
 use crate::study::{StudySpec, Trial, rank};
 use crate::tfrecord::Damage;
-use crate::units::RunName;
+use crate::units::{RunName, Step};
 
 /// The most stretches of damage that are listed for a run.
 const MAX_DAMAGES: usize = 10;
@@ -153,7 +153,8 @@ fn heading(run: &Run) -> Vec<String> {
 fn tags(run: &Run) -> String {
     let has_plugins = run.tags.values().any(|tag| !tag.plugin.is_empty());
     let has_non_finite = run.tags.values().any(|tag| tag.n_non_finite > 0);
-    let has_attempts = run.tags.values().any(|tag| tag.n_attempts() > 1);
+    let n_attempts = |tag: &TagSummary| tag.rewinds().len() + 1;
+    let has_attempts = run.tags.values().any(|tag| n_attempts(tag) > 1);
     let optional = |has: bool, text: String| has.then_some(text);
     let heading = |has, text: &str| optional(has, text.to_owned());
     let mut headings: Vec<String> = ["  TAG", "KIND"].map(str::to_owned).into();
@@ -166,25 +167,20 @@ fn tags(run: &Run) -> String {
     for (tag, summary) in &run.tags {
         let mut row = vec![format!("  {}", printable(tag.as_str())), summary.kind.to_string()];
         row.extend(optional(has_plugins, printable(&summary.plugin)));
-        row.extend([summary.n_values.to_string(), steps(summary)]);
-        row.extend(
-            [summary.last, summary.min, summary.max].map(|v| v.map(|v| v.to_string()).unwrap_or_default()),
-        );
+        let (last_step, last) = summary.last();
+        row.extend([summary.n_values.to_string(), steps(summary.first_step, last_step)]);
+        row.extend([last, summary.min, summary.max].map(|v| v.map(|v| v.to_string()).unwrap_or_default()));
         let count = |n: u64| if n > 0 { n.to_string() } else { String::new() };
         row.extend(optional(has_non_finite, count(summary.n_non_finite)));
-        row.extend(optional(has_attempts, summary.n_attempts().to_string()));
+        row.extend(optional(has_attempts, n_attempts(summary).to_string()));
         rows.add_row(row);
     }
     align_right(&mut rows, &(n_left..headings.len()).collect::<Vec<_>>());
     text(&rows)
 }
 
-fn steps(summary: &TagSummary) -> String {
-    if summary.first_step == summary.last_step {
-        summary.first_step.to_string()
-    } else {
-        format!("{}..{}", summary.first_step, summary.last_step)
-    }
+fn steps(first: Step, last: Step) -> String {
+    if first == last { first.to_string() } else { format!("{first}..{last}") }
 }
 
 /// What is the matter with a metric: the finding, what mends it, and what there is.

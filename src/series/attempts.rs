@@ -1,151 +1,150 @@
-//! Which attempt of a restarted trainer a point belongs to.
+//! Which attempt of a restarted trainer a value belongs to, and which values stand.
+//!
+//! A writer resumes at its first value, or right behind the step of the session that it began with. What
+//! it writes replaces, from that step on, the values of writers that had ended before it started, and
+//! its own of earlier sessions. Of writers side by side none replaces values of another, but for the very
+//! same step, where the later clock decides. None of this depends on the order in which files are read.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 
-use super::WriterId;
-use crate::limits::MAX_REWINDS_LISTED;
-use crate::units::{Step, WallTime};
+use super::writer::Moment;
+use super::{Rewind, Stretch, Stretches, Writer};
+use crate::units::{Step, Tag};
 
-/// Tells the attempts of one series apart, without keeping its points.
+/// From which step on the values of writers are replaced, for one tag.
 ///
-/// An attempt begins where a writer resumes at or below a step that an earlier writer, who had ended by
-/// then, has a point at. Writers side by side belong to the same attempt.
+/// By when a writer starts: the least step from which it or a later one resumed. Both rise.
 #[derive(Debug, Clone, Default)]
-pub struct Attempts {
-    writers: BTreeMap<WriterId, Writer>,
-    rewinds: Vec<Rewind>,
-    n_rewinds: u32,
-}
+pub(super) struct Voids(BTreeMap<Moment, Step>);
 
-#[derive(Debug, Clone, Copy)]
-struct Writer {
-    /// The latest clock of a point of it.
-    last: WallTime,
-    /// The largest step of its points that still stand.
-    max_step: Option<Step>,
-    attempt: u32,
-}
-
-/// Where a later attempt replaced an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rewind {
-    /// Points of the earlier attempt from this step on are void.
-    pub from: Step,
-    /// How it is known.
-    pub reason: RewindReason,
-}
-
-/// How it is known that a writer resumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RewindReason {
-    /// It said so, by the start of a session.
-    Session,
-    /// Its first point lies at or below a step that was there before.
-    FallingSteps,
-}
-
-impl RewindReason {
-    /// A word for it, stable for JSON output.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Session => "session-start",
-            Self::FallingSteps => "falling-steps",
+impl Voids {
+    /// Takes it that a writer which started at `start` resumed at `from`.
+    pub(super) fn add(&mut self, start: Moment, from: Step) {
+        if self.0.range(start..).next().is_some_and(|(_, least)| *least <= from) {
+            return;
         }
+        while let Some((&before, _)) = self.0.range(..start).next_back().filter(|(_, least)| **least >= from)
+        {
+            self.0.remove(&before);
+        }
+        self.0.insert(start, from);
+    }
+
+    /// The step from which on the values of a writer are replaced by those of later ones.
+    pub(super) fn of(&self, writer: &Writer) -> Option<Step> {
+        self.0.range((Excluded(writer.end()), Unbounded)).next().map(|(_, from)| *from)
     }
 }
 
-/// What one writer wrote of one tag from where it resumed: enough to tell attempts apart.
-#[derive(Debug, Clone, Copy)]
-pub struct Stretch {
-    /// Where it resumed.
-    pub resumed: Rewind,
-    /// Its largest step.
-    pub max_step: Step,
-    /// Its latest clock.
-    pub last: WallTime,
+/// A session of a writer, by which an attempt may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Beginning {
+    start: Moment,
+    session: usize,
 }
 
-impl Stretch {
-    /// A stretch that begins with a point at `step`; `session` is the step of the session that the writer
-    /// began since its last point of the tag, where there is one.
-    #[must_use]
-    pub fn new(session: Option<Step>, step: Step, wall_time: WallTime) -> Self {
-        let resumed = match session {
-            // The checkpoint holds the training up to its step: a value at that step still stands
-            // unless it is written anew.
-            Some(session) => {
-                Rewind { from: step.min(Step(session.0.saturating_add(1))), reason: RewindReason::Session }
-            }
-            None => Rewind { from: step, reason: RewindReason::FallingSteps },
-        };
-        Self { resumed, max_step: step, last: wall_time }
-    }
-
-    /// Takes a further point.
-    #[inline]
-    pub fn add(&mut self, step: Step, wall_time: WallTime) {
-        self.max_step = self.max_step.max(step);
-        self.last.0 = self.last.0.max(wall_time.0);
-    }
-}
+/// The attempts of one run: its tags are restarted together.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts(BTreeSet<Beginning>);
 
 impl Attempts {
-    /// Takes the beginning of a stretch by a writer that started at `started`, and tells whether points
-    /// that stand so far are void by it. [`Attempts::is_stale`] says whose.
-    pub fn begin(&mut self, writer: WriterId, started: WallTime, stretch: &Stretch) -> bool {
-        let from = stretch.resumed.from;
-        let mut is_rewind = false;
-        for (id, other) in &mut self.writers {
-            let is_over = *id == writer || other.last <= started;
-            if is_over && other.max_step.is_some_and(|max| max >= from) {
-                is_rewind = true;
-                other.max_step = from.0.checked_sub(1).map(Step);
+    /// The attempts of a run of which each writer wrote some tags.
+    pub fn of_run<'a, T>(files: impl IntoIterator<Item = (Writer, T)>) -> Self
+    where
+        T: IntoIterator<Item = (&'a Tag, &'a Stretches)>,
+    {
+        let mut by_tag: HashMap<&Tag, Vec<(Writer, &Stretches)>> = HashMap::new();
+        for (writer, tags) in files {
+            for (tag, stretches) in tags {
+                by_tag.entry(tag).or_default().push((writer, stretches));
             }
         }
-        if is_rewind {
-            self.n_rewinds = self.n_rewinds.saturating_add(1);
-            if self.rewinds.len() < MAX_REWINDS_LISTED {
-                self.rewinds.push(stretch.resumed);
-            }
-        }
-        let attempt = self.n();
-        let state = self.writers.entry(writer).or_insert(Writer { last: started, max_step: None, attempt });
-        state.attempt = if is_rewind { attempt } else { state.attempt };
-        self.extend(writer, stretch);
-        is_rewind
+        let mut attempts = Self::default();
+        by_tag.into_values().for_each(|parts| attempts.add_tag(parts));
+        attempts
     }
 
-    /// Takes it that the stretch which `writer` began has grown.
-    pub fn extend(&mut self, writer: WriterId, stretch: &Stretch) {
-        if let Some(state) = self.writers.get_mut(&writer) {
-            state.max_step = state.max_step.max(Some(stretch.max_step));
-            state.last.0 = state.last.0.max(stretch.last.0);
-        }
-    }
-
-    /// Whether the points of writer `by` are an earlier attempt's to a writer that started at `started`:
-    /// they are not while it was still at work.
-    #[must_use]
-    pub fn is_stale(&self, by: WriterId, writer: WriterId, started: WallTime) -> bool {
-        by == writer || self.writers.get(&by).is_none_or(|other| other.last <= started)
-    }
-
-    /// The attempt that a writer's points belong to, from 1.
-    #[must_use]
-    pub fn of(&self, writer: WriterId) -> u32 {
-        self.writers.get(&writer).map_or(1, |writer| writer.attempt)
+    /// Takes what the run's writers wrote of one of its tags.
+    pub fn add_tag<'a>(&mut self, parts: impl IntoIterator<Item = (Writer, &'a Stretches)>) {
+        self.0.extend(rewinds(parts).into_iter().map(|(beginning, _)| beginning));
     }
 
     /// How many attempts there are, at least 1.
     #[must_use]
     pub fn n(&self) -> u32 {
-        self.n_rewinds.saturating_add(1)
+        number(self.0.len())
     }
 
-    /// Where attempts were replaced, the first [`MAX_REWINDS_LISTED`].
+    /// The attempt, from 1, that values belong to which a writer wrote when it had begun `n_sessions`.
     #[must_use]
-    pub fn rewinds(&self) -> &[Rewind] {
-        &self.rewinds
+    pub fn of(&self, writer: &Writer, n_sessions: usize) -> u32 {
+        number(self.0.range(..=Beginning { start: writer.start(), session: n_sessions }).count())
     }
+}
+
+fn number(n_begun: usize) -> u32 {
+    u32::try_from(n_begun).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// Where values of one tag were replaced, in the order in which the writers started.
+pub(super) fn told_rewinds<'a>(parts: impl IntoIterator<Item = (Writer, &'a Stretches)>) -> Vec<Rewind> {
+    rewinds(parts).into_iter().map(|(_, rewind)| rewind).collect()
+}
+
+fn rewinds<'a>(parts: impl IntoIterator<Item = (Writer, &'a Stretches)>) -> Vec<(Beginning, Rewind)> {
+    let mut parts: Vec<(Writer, &Stretches)> = parts.into_iter().collect();
+    parts.sort_by_key(|(writer, _)| writer.start());
+    let mut found = Vec::new();
+    // The largest step that stands, of writers that have ended by now together and of each other one.
+    let mut ended: Option<Step> = None;
+    let mut at_work: BinaryHeap<Reverse<(Moment, Option<Step>)>> = BinaryHeap::new();
+    for (writer, stretches) in parts {
+        while let Some(Reverse((_, largest))) =
+            at_work.peek().copied().filter(|Reverse((end, _))| *end < writer.start())
+        {
+            at_work.pop();
+            ended = ended.max(largest);
+        }
+        let mut own: Option<Step> = None;
+        for Stretch { session, resumed, last_step, .. } in stretches.iter() {
+            let before = Some(resumed.from);
+            if ended.max(own) >= before {
+                found.push((Beginning { start: writer.start(), session: *session }, *resumed));
+                let still = resumed.from.0.checked_sub(1).map(Step);
+                (ended, own) = (ended.min(still), own.min(still));
+            }
+            own = own.max(Some(*last_step));
+        }
+        at_work.push(Reverse((writer.end(), own)));
+    }
+    found
+}
+
+/// The last value of one tag that stands: of the largest step, where several wrote it, the latest.
+pub(super) fn last_standing<'a>(
+    parts: impl IntoIterator<Item = (Writer, &'a Stretches)> + Clone,
+) -> Option<&'a Stretch> {
+    let mut voids = Voids::default();
+    for (writer, stretches) in parts.clone() {
+        stretches.iter().for_each(|stretch| voids.add(writer.start(), stretch.resumed.from));
+    }
+    // Whoever replaced values has one at or behind the step from which it did: the largest step that
+    // stands is the last of a stretch that nobody cut short.
+    let mut last: Option<(Step, Moment, &Stretch)> = None;
+    for (writer, stretches) in parts {
+        let mut until = voids.of(&writer);
+        for stretch in stretches.iter().rev() {
+            if until.is_none_or(|until| stretch.last_step < until) {
+                let at = Moment::new(stretch.last_clock, f64::NEG_INFINITY, writer.id);
+                if last.is_none_or(|(step, clock, _)| (stretch.last_step, at) > (step, clock)) {
+                    last = Some((stretch.last_step, at, stretch));
+                }
+            }
+            let from = stretch.resumed.from;
+            until = Some(until.map_or(from, |until| until.min(from)));
+        }
+    }
+    last.map(|(_, _, stretch)| stretch)
 }

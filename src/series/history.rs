@@ -1,170 +1,369 @@
 //! Every point of one series, of every attempt.
 
-use super::{Attempts, Point, Points, Series, Stretch, WriterId};
-use crate::units::{Step, WallTime};
+use std::collections::BTreeMap;
 
-/// Every point of one tag of one run directory, in the order in which it was offered, with its attempt.
+use super::attempts::{Attempts, Voids};
+use super::writer::Moment;
+use super::{Point, Points, Stretches, Writer};
+use crate::units::Step;
+
+/// Every point that one writer wrote of one tag, in order, and from where its sessions resumed.
 #[derive(Debug, Clone, Default)]
-pub struct History {
+pub struct Written {
     points: Points,
-    segments: Vec<Segment>,
-    attempts: Attempts,
+    stretches: Stretches,
+    /// Whether a point does not lie behind all before it, or a session replaced some.
+    has_back_steps: bool,
 }
 
-/// Points that one writer wrote one after the other.
+impl Written {
+    /// Takes the next point; `sessions` are the steps of all sessions that the writer has begun so far.
+    #[inline]
+    pub fn add(&mut self, sessions: &[Step], point: Point) {
+        let (n_before, last) = (self.stretches.iter().len(), self.last_step());
+        self.stretches.add(sessions, point.step, point.wall_time, Some(point.value));
+        let resumed = self.stretches.iter().nth(n_before).map(|stretch| stretch.resumed.from);
+        self.has_back_steps |= last.is_some_and(|last| resumed.unwrap_or(point.step) <= last);
+        self.points.push(point);
+    }
+
+    /// From where its sessions resumed.
+    #[must_use]
+    pub fn stretches(&self) -> &Stretches {
+        &self.stretches
+    }
+
+    fn last_step(&self) -> Option<Step> {
+        self.stretches.iter().next_back().map(|stretch| stretch.last_step)
+    }
+
+    /// Each point with the number of sessions begun by then.
+    fn all(&self) -> impl Iterator<Item = (Point, usize)> {
+        let sessions = self.stretches.iter().flat_map(|s| std::iter::repeat_n(s.session, s.n_values));
+        self.points.iter().zip(sessions)
+    }
+
+    /// Whether all its points are at step 0: the writer counts no steps.
+    fn lacks_steps(&self) -> bool {
+        self.points.iter().all(|point| point.step == Step(0))
+    }
+
+    /// The points that its own later sessions leave standing, by rising step; of several at one step the
+    /// last. Where it counts no steps, all of them.
+    fn latest(&self) -> Vec<(Point, usize)> {
+        if !self.has_back_steps || self.lacks_steps() {
+            return self.all().collect();
+        }
+        let mut latest = BTreeMap::new();
+        let mut all = self.all();
+        for stretch in self.stretches.iter() {
+            latest.split_off(&stretch.resumed.from);
+            latest.extend(
+                all.by_ref().take(stretch.n_values).map(|(point, session)| (point.step, (point, session))),
+            );
+        }
+        latest.into_values().collect()
+    }
+}
+
+/// Every point of one tag of one run directory.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    parts: Vec<(Writer, Written)>,
+    voids: Voids,
+}
+
+/// A point that stands.
 #[derive(Debug, Clone, Copy)]
-struct Segment {
-    writer: WriterId,
-    started: WallTime,
-    /// The session that it began with.
-    session: Option<Step>,
-    attempt: u32,
-    n: usize,
-    stretch: Stretch,
+pub(super) struct Standing {
+    pub(super) point: Point,
+    pub(super) writer: Writer,
+    n_sessions: usize,
 }
 
 impl History {
-    /// Takes the points that one writer wrote of the tag; `sessions` are the sessions that it began: each
-    /// with how many of the points came before it, and its step.
-    pub fn offer(
-        &mut self,
-        writer: WriterId,
-        started: WallTime,
-        sessions: &[(usize, Step)],
-        points: &Points,
-    ) {
-        let mut sessions = sessions.iter().peekable();
-        let mut current: Option<Segment> = None;
-        for (i, point) in points.iter().enumerate() {
-            let mut session = None;
-            while let Some((_, step)) = sessions.next_if(|(before, _)| *before <= i) {
-                session = Some(*step);
-            }
-            match &mut current {
-                Some(segment) if session.is_none() => {
-                    segment.n += 1;
-                    segment.stretch.add(point.step, point.wall_time);
-                }
-                _ => {
-                    self.close(current.take());
-                    let stretch = Stretch::new(session, point.step, point.wall_time);
-                    self.attempts.begin(writer, started, &stretch);
-                    let attempt = self.attempts.of(writer);
-                    current = Some(Segment { writer, started, session, attempt, n: 1, stretch });
-                }
-            }
-            self.points.push(point);
+    /// Takes what one of the run's writers wrote of the tag.
+    pub fn offer(&mut self, writer: Writer, written: Written) {
+        for stretch in written.stretches.iter() {
+            self.voids.add(writer.start(), stretch.resumed.from);
         }
-        self.close(current);
+        let at = self.parts.partition_point(|(other, _)| other.start() < writer.start());
+        self.parts.insert(at, (writer, written));
     }
 
-    fn close(&mut self, segment: Option<Segment>) {
-        if let Some(segment) = segment {
-            self.attempts.extend(segment.writer, &segment.stretch);
-            self.segments.push(segment);
-        }
-    }
-
-    /// Every point with its attempt, in the order in which they were offered.
-    pub fn all(&self) -> impl Iterator<Item = (Point, u32)> {
-        let attempts =
-            self.segments.iter().flat_map(|segment| std::iter::repeat_n(segment.attempt, segment.n));
-        self.points.iter().zip(attempts)
-    }
-
-    /// The points that stand, by rising step, as the latest attempt leaves them, each with its attempt.
+    /// The attempts that this tag alone tells of.
     #[must_use]
-    pub fn latest(&self) -> Vec<(Point, u32)> {
-        let is_plain = self.segments.len() <= 1;
-        if is_plain && self.points.iter().is_sorted_by(|a, b| a.step < b.step) {
-            return self.all().collect();
-        }
-        let mut series = Series::default();
-        let mut points = self.points.iter();
-        for segment in &self.segments {
-            if let Some(step) = segment.session {
-                series.session_start(segment.writer, step);
-            }
-            for point in points.by_ref().take(segment.n) {
-                series.offer(segment.writer, segment.started, point);
-            }
-        }
-        series.points_with_attempts().map(|(point, attempt)| (*point, attempt)).collect()
+    pub fn attempts(&self) -> Attempts {
+        let mut attempts = Attempts::default();
+        attempts.add_tag(self.parts.iter().map(|(writer, written)| (*writer, &written.stretches)));
+        attempts
     }
 
-    /// The attempts that it consists of.
+    /// Every point with its attempt: by writer, in the order of their starts, as each wrote them.
+    pub fn all(&self, attempts: &Attempts) -> impl Iterator<Item = (Point, u32)> {
+        self.parts.iter().flat_map(|part| all_of(part, attempts))
+    }
+
+    /// The points that stand, by rising step, as the latest attempt leaves them, each with its attempt;
+    /// in the order in which they were written where no step is counted.
+    pub fn latest<'a>(&'a self, attempts: &'a Attempts) -> Box<dyn Iterator<Item = (Point, u32)> + 'a> {
+        if let [part] = &*self.parts
+            && !part.1.has_back_steps
+        {
+            return Box::new(all_of(part, attempts));
+        }
+        let parts = self.parts.iter().map(|(writer, written)| (writer, written));
+        let standing = standing(parts, &self.voids, Step(i64::MIN));
+        Box::new(standing.into_iter().map(|s| (s.point, attempts.of(&s.writer, s.n_sessions))))
+    }
+
+    /// Whether all of several points are at step 0: the writers count no steps.
     #[must_use]
-    pub fn attempts(&self) -> &Attempts {
-        &self.attempts
+    pub fn lacks_steps(&self) -> bool {
+        let n_points: usize = self.parts.iter().map(|(_, written)| written.points.len()).sum();
+        n_points > 1 && self.parts.iter().all(|(_, written)| written.lacks_steps())
+    }
+}
+
+/// Every point of a writer with its attempt.
+fn all_of<'a>(
+    (writer, written): &'a (Writer, Written),
+    attempts: &Attempts,
+) -> impl Iterator<Item = (Point, u32)> + use<'a> {
+    let by_stretch: Vec<(u32, usize)> =
+        written.stretches.iter().map(|s| (attempts.of(writer, s.session), s.n_values)).collect();
+    let attempts = by_stretch.into_iter().flat_map(|(attempt, n)| std::iter::repeat_n(attempt, n));
+    written.points.iter().zip(attempts)
+}
+
+/// The points of some writers from step `from` on that stand, by rising step; of several at one step that
+/// with the latest clock. Where no step is counted, all that stand.
+pub(super) fn standing<'a>(
+    parts: impl Iterator<Item = (&'a Writer, &'a Written)>,
+    voids: &Voids,
+    from: Step,
+) -> Vec<Standing> {
+    let mut all = Vec::new();
+    for (writer, written) in parts {
+        let until = voids.of(writer);
+        let latest = written.latest().into_iter().map(|(point, n_sessions)| Standing {
+            point,
+            writer: *writer,
+            n_sessions,
+        });
+        all.extend(latest.filter(|s| s.point.step >= from && until.is_none_or(|until| s.point.step < until)));
+    }
+    if all.iter().all(|s| s.point.step == Step(0)) {
+        return all;
+    }
+    all.sort_by_key(|s| (s.point.step, s.clock()));
+    // Of those at one step the last is kept.
+    all.dedup_by(|later, kept| {
+        let is_same = later.point.step == kept.point.step;
+        if is_same {
+            *kept = *later;
+        }
+        is_same
+    });
+    all
+}
+
+impl Standing {
+    /// By which of several at one step the last is known.
+    pub(super) fn clock(&self) -> Moment {
+        Moment::new(self.point.wall_time, f64::NEG_INFINITY, self.writer.id)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::WriterId;
     use super::*;
-    use crate::units::MetricValue;
+    use crate::units::{MetricValue, WallTime};
 
-    /// Points at these steps, a second apart from `wall` on; their values are the clock's.
-    fn points(steps: std::ops::RangeInclusive<i64>, wall: f64) -> Points {
-        let mut points = Points::default();
-        for (i, step) in steps.enumerate() {
-            let wall_time = WallTime(wall + i as f64);
-            points.push(Point { step: Step(step), wall_time, value: MetricValue::F64(wall_time.0) });
+    /// What a writer wrote: the clock at which it started, and its points as step and clock, the sessions
+    /// that it began between them as `Err`.
+    fn written(id: u32, started: f64, said: &[Result<(i64, f64), i64>]) -> (Writer, Written) {
+        let mut writer = Writer::new(WriterId(id), WallTime(started));
+        let (mut sessions, mut written) = (Vec::new(), Written::default());
+        for said in said {
+            match said {
+                Err(step) => sessions.push(Step(*step)),
+                Ok((step, clock)) => {
+                    let (wall_time, value) = (WallTime(*clock), MetricValue::F64(*clock));
+                    writer.at_work(wall_time);
+                    written.add(&sessions, Point { step: Step(*step), wall_time, value });
+                }
+            }
         }
-        points
+        (writer, written)
     }
 
-    fn latest(history: &History) -> Vec<(i64, u32)> {
-        history.latest().iter().map(|(point, attempt)| (point.step.0, *attempt)).collect()
+    fn points(steps: std::ops::RangeInclusive<i64>, clock: f64) -> Vec<Result<(i64, f64), i64>> {
+        steps.enumerate().map(|(i, step)| Ok((step, clock + i as f64))).collect()
+    }
+
+    type Steps = Vec<(i64, u32)>;
+
+    /// Both views as steps with attempts: all, and the latest.
+    fn views(parts: &[(Writer, Written)]) -> (Steps, Steps) {
+        let (mut history, mut attempts) = (History::default(), Attempts::default());
+        attempts.add_tag(parts.iter().map(|(writer, written)| (*writer, written.stretches())));
+        parts.iter().rev().for_each(|(writer, written)| history.offer(*writer, written.clone()));
+        let steps = |(point, attempt): (Point, u32)| (point.step.0, attempt);
+        (history.all(&attempts).map(steps).collect(), history.latest(&attempts).map(steps).collect())
     }
 
     #[test]
     fn both_views_of_a_restarted_series() {
-        let mut history = History::default();
-        history.offer(WriterId(0), WallTime(0.0), &[], &points(0..=5, 0.0));
-        history.offer(WriterId(1), WallTime(100.0), &[(0, Step(3))], &points(4..=6, 100.0));
-        assert_eq!(latest(&history), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 2)]);
-        let all: Vec<(i64, u32)> = history.all().map(|(point, attempt)| (point.step.0, attempt)).collect();
+        let later = [vec![Err(3)], points(4..=6, 100.0)].concat();
+        let (all, latest) = views(&[written(0, 1.0, &points(0..=5, 1.0)), written(1, 100.0, &later)]);
+        assert_eq!(latest, [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 2)]);
         assert_eq!(all, [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (4, 2), (5, 2), (6, 2)]);
-        assert_eq!(history.attempts().n(), 2);
     }
 
     #[test]
     fn a_session_within_one_file_begins_an_attempt() {
-        let mut history = History::default();
-        let mut both = points(0..=5, 0.0);
-        points(3..=4, 50.0).iter().for_each(|point| both.push(point));
-        history.offer(WriterId(0), WallTime(0.0), &[(0, Step(0)), (6, Step(2))], &both);
-        assert_eq!(latest(&history), [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2)]);
+        let said = [vec![Err(0)], points(0..=5, 1.0), vec![Err(2)], points(3..=4, 50.0)].concat();
+        let (_, latest) = views(&[written(0, 1.0, &said)]);
+        assert_eq!(latest, [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2)]);
     }
 
     #[test]
     fn writers_side_by_side_are_one_attempt() {
-        let mut history = History::default();
-        history.offer(WriterId(0), WallTime(0.0), &[], &points(0..=5, 0.0));
-        history.offer(WriterId(1), WallTime(2.0), &[], &points(2..=3, 2.5));
-        assert_eq!(history.attempts().n(), 1);
-        assert_eq!(latest(&history).len(), 6);
+        let parts = [written(0, 1.0, &points(0..=5, 1.0)), written(1, 3.0, &points(2..=3, 3.5))];
+        assert_eq!(views(&parts).1, [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]);
     }
 
     #[test]
     fn a_continued_series_is_no_new_attempt() {
-        let mut history = History::default();
-        history.offer(WriterId(0), WallTime(0.0), &[], &points(0..=5, 0.0));
-        history.offer(WriterId(1), WallTime(100.0), &[(0, Step(5))], &points(6..=7, 100.0));
-        assert_eq!((history.attempts().n(), latest(&history).len()), (1, 8));
+        let later = [vec![Err(5)], points(6..=7, 100.0)].concat();
+        let (_, latest) = views(&[written(0, 1.0, &points(0..=5, 1.0)), written(1, 100.0, &later)]);
+        assert_eq!(latest.len(), 8);
+        assert!(latest.iter().all(|(_, attempt)| *attempt == 1));
     }
 
     #[test]
     fn a_second_value_at_a_step_replaces_the_first_in_the_latest_view_only() {
+        let (all, latest) = views(&[written(0, 1.0, &[Ok((5, 1.0)), Ok((5, 2.0))])]);
+        assert_eq!((all.len(), latest.len()), (2, 1));
+    }
+
+    #[test]
+    fn where_no_step_is_counted_all_points_stand_in_their_order() {
+        let parts = [written(0, 1.0, &[Ok((0, 1.0)), Ok((0, 3.0)), Ok((0, 2.0))])];
         let mut history = History::default();
-        let mut twice = points(5..=5, 1.0);
-        points(5..=5, 2.0).iter().for_each(|point| twice.push(point));
-        history.offer(WriterId(0), WallTime(0.0), &[], &twice);
-        assert_eq!(
-            history.latest().iter().map(|(p, _)| p.value).collect::<Vec<_>>(),
-            [MetricValue::F64(2.0)]
-        );
-        assert_eq!(history.all().count(), 2);
+        history.offer(parts[0].0, parts[0].1.clone());
+        assert!(history.lacks_steps());
+        let attempts = Attempts::default();
+        let clocks: Vec<f64> = history.latest(&attempts).map(|(point, _)| point.wall_time.0).collect();
+        assert_eq!(clocks, [1.0, 3.0, 2.0]);
+    }
+
+    #[test]
+    fn an_attempt_has_one_number_in_all_tags_of_a_run() {
+        // The second writer begins with a tag that the first never wrote.
+        let (first, loss) = written(0, 1.0, &points(1..=3, 1.0));
+        let (second, loss_again) = written(1, 100.0, &[Err(1), Ok((2, 101.0))]);
+        let (_, only_later) = written(1, 100.0, &[Err(1), Ok((2, 101.0))]);
+        let mut attempts = Attempts::default();
+        attempts.add_tag([(first, loss.stretches()), (second, loss_again.stretches())]);
+        attempts.add_tag([(second, only_later.stretches())]);
+        assert_eq!((attempts.n(), attempts.of(&first, 0), attempts.of(&second, 1)), (2, 1, 2));
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::super::{Offered, Series, TagSummary, WriterId};
+    use super::*;
+    use crate::scalar::Content;
+    use crate::units::{MetricValue, WallTime};
+
+    /// What one file says of a tag: from which clock on, and each a session or a point, with its clock.
+    type File = (u8, Vec<(bool, i64, u8)>);
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        /// However the events of several files are mixed as they arrive, a follower that takes what it is
+        /// told ends with the points that a reader of the whole files gets, and the same last one.
+        #[test]
+        fn following_and_reading_agree(
+            files in prop::collection::vec((1u8..40, prop::collection::vec((prop::bool::weighted(0.1), 1i64..12, 0u8..20), 1..8)), 1..5),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 40),
+        ) {
+            let files: Vec<File> = files;
+            let mut queues: Vec<Vec<(bool, i64, f64)>> = files.iter().map(|(started, said)| {
+                let mut clock = f64::from(*started);
+                said.iter().map(|(is_session, step, later)| {
+                    clock += f64::from(*later);
+                    (*is_session, *step, clock)
+                }).collect()
+            }).collect();
+            let whole = queues.clone();
+            queues.iter_mut().for_each(|queue| queue.reverse());
+
+            let mut series = Series::default();
+            let mut told = BTreeMap::new();
+            for pick in order.iter().cycle() {
+                let left: Vec<usize> = (0..queues.len()).filter(|i| !queues[*i].is_empty()).collect();
+                if left.is_empty() {
+                    break;
+                }
+                let i = left[pick.index(left.len())];
+                let (is_session, step, clock) = queues[i].pop().expect("it is not empty");
+                let (writer, started) = (WriterId(i as u32), WallTime(f64::from(files[i].0)));
+                if is_session {
+                    series.session_start(writer, started, Step(step));
+                    continue;
+                }
+                let point = Point { step: Step(step), wall_time: WallTime(clock), value: MetricValue::F64(clock) };
+                match series.offer(writer, started, point) {
+                    Offered::Stands => drop(told.insert(step, clock)),
+                    Offered::Replaced => {}
+                    Offered::Retold(from) => {
+                        told.split_off(&from.0);
+                        told.extend(series.points_from(from).map(|p| (p.step.0, p.wall_time.0)));
+                    }
+                }
+            }
+
+            let mut history = History::default();
+            let mut summary: Option<TagSummary> = None;
+            for (i, said) in whole.iter().enumerate() {
+                let mut writer = Writer::new(WriterId(i as u32), WallTime(f64::from(files[i].0)));
+                let (mut sessions, mut written) = (Vec::new(), Written::default());
+                let mut of_file: Option<TagSummary> = None;
+                for (is_session, step, clock) in said {
+                    let (step, wall_time, value) = (Step(*step), WallTime(*clock), MetricValue::F64(*clock));
+                    if *is_session {
+                        sessions.push(step);
+                        continue;
+                    }
+                    writer.at_work(wall_time);
+                    written.add(&sessions, Point { step, wall_time, value });
+                    let of_file = of_file.get_or_insert_with(|| TagSummary::new(step));
+                    of_file.add(&sessions, step, wall_time, &Content::Scalar(value));
+                }
+                history.offer(writer, written);
+                if let Some(mut of_file) = of_file {
+                    of_file.settle(writer);
+                    match &mut summary {
+                        Some(summary) => summary.join(of_file),
+                        none => *none = Some(of_file),
+                    }
+                }
+            }
+            let attempts = Attempts::default();
+            let read: Vec<(i64, f64)> =
+                history.latest(&attempts).map(|(p, _)| (p.step.0, p.wall_time.0)).collect();
+            prop_assert_eq!(&told.into_iter().collect::<Vec<_>>(), &read);
+            let last = summary.map(|summary| summary.last());
+            let expected = read.last().map(|(step, clock)| (Step(*step), Some(MetricValue::F64(*clock))));
+            prop_assert_eq!(last, expected);
+        }
     }
 }

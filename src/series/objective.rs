@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Point, Series, WriterId};
+use super::{Offered, Point, Series, WriterId};
 use crate::scalar::RunSelector;
 use crate::units::{RunName, Step, WallTime};
 
@@ -12,7 +12,8 @@ pub enum Change {
     /// From here on points come from this run directory; all that came before is void. It is the
     /// first change of all, and comes again where another directory turns out to be the one to read.
     Source(RunName),
-    /// Points from this step on are void: a restarted trainer writes them anew.
+    /// Points from this step on are void: a restarted trainer writes them anew. Those of them that stand
+    /// all the same follow.
     Rewind(Step),
     /// A value; one at a step that has one already replaces it.
     Point(Point),
@@ -36,9 +37,19 @@ impl Objective {
     }
 
     /// Takes a session's start of a writer in `run`; see [`Series::session_start`].
-    pub fn session_start(&mut self, run: &RunName, writer: WriterId, step: Step) {
+    pub fn session_start(&mut self, run: &RunName, writer: WriterId, started: WallTime, step: Step) {
         if self.selector.allows(run) {
-            self.runs.entry(run.clone()).or_default().session_start(writer, step);
+            self.runs.entry(run.clone()).or_default().session_start(writer, started, step);
+        }
+    }
+
+    /// Takes it that some event of a writer in `run`, whatever its tag, has this clock.
+    pub fn at_work(&mut self, run: &RunName, writer: WriterId, clock: WallTime) {
+        let Some(series) = self.runs.get_mut(run) else { return };
+        if let Some(from) = series.at_work(writer, clock)
+            && self.chosen.as_ref() == Some(run)
+        {
+            retell(&mut self.changes, series, from);
         }
     }
 
@@ -47,12 +58,15 @@ impl Objective {
         if !self.selector.allows(run) {
             return;
         }
-        let rewound = self.runs.entry(run.clone()).or_default().offer(writer, started, point);
-        if self.chosen.as_ref() == Some(run) {
-            self.changes.extend(rewound.map(Change::Rewind));
-            self.changes.push(Change::Point(point));
-        } else {
-            self.choose();
+        let series = self.runs.entry(run.clone()).or_default();
+        let offered = series.offer(writer, started, point);
+        if self.chosen.as_ref() != Some(run) {
+            return self.choose();
+        }
+        match offered {
+            Offered::Stands => self.changes.push(Change::Point(point)),
+            Offered::Replaced => {}
+            Offered::Retold(from) => retell(&mut self.changes, series, from),
         }
     }
 
@@ -89,6 +103,12 @@ impl Objective {
     }
 }
 
+/// Tells the points of a series from a step on anew.
+fn retell(changes: &mut Vec<Change>, series: &Series, from: Step) {
+    changes.push(Change::Rewind(from));
+    changes.extend(series.points_from(from).map(|point| Change::Point(*point)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +135,29 @@ mod tests {
         assert_eq!(told(&mut objective), [None, Some(10)]);
         assert_eq!(objective.chosen(), Some(&RunName::from("eval")));
         assert_eq!(objective.left_out().collect::<Vec<_>>(), [&RunName::root()]);
+    }
+
+    #[test]
+    fn what_a_rewind_leaves_standing_is_told_again() {
+        let mut objective = Objective::default();
+        let run = RunName::root();
+        let mut offer = |objective: &mut Objective, writer, started, step, clock| {
+            let value = MetricValue::I64(step);
+            let point = Point { step: Step(step), wall_time: WallTime(clock), value };
+            objective.offer(&run, WriterId(writer), WallTime(started), point);
+        };
+        for step in [0, 50, 100] {
+            offer(&mut objective, 0, 0.0, step, step as f64);
+        }
+        for step in [20, 30] {
+            offer(&mut objective, 1, 10.0, step, 110.0);
+        }
+        objective.take_changes();
+        objective.session_start(&RunName::root(), WriterId(1), WallTime(10.0), Step(20));
+        offer(&mut objective, 1, 10.0, 21, 120.0);
+        assert_eq!(objective.take_changes().first(), Some(&Change::Rewind(Step(21))));
+        offer(&mut objective, 1, 10.0, 22, 121.0);
+        assert_eq!(told(&mut objective), [Some(22)]);
     }
 
     #[test]

@@ -60,6 +60,7 @@ impl Gather {
             Found::File { .. } => self.seen.n_files += 1,
             Found::Event { run, path, writer, started, ingested } => match ingested {
                 Ingested::Value { step, wall_time, tag, content, .. } => {
+                    self.objective.at_work(run, writer, wall_time);
                     if let Content::Scalar(value) = content
                         && tag == self.wanted.as_str()
                     {
@@ -68,7 +69,7 @@ impl Gather {
                     }
                     self.remember(tag, &content);
                 }
-                Ingested::SessionStart(step) => self.objective.session_start(run, writer, step),
+                Ingested::SessionStart(step) => self.objective.session_start(run, writer, started, step),
                 Ingested::Damage(damage) => {
                     self.seen.n_damages += 1;
                     if self.seen.damages.len() < MAX_DAMAGES_LISTED {

@@ -1,0 +1,81 @@
+//! Who wrote a point, and when it was at work.
+
+use std::cmp::Ordering;
+
+use crate::units::WallTime;
+
+/// Which event file of a run a point came from: one file, one writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriterId(pub u32);
+
+/// One event file as the writer that it is, and when it was at work.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer {
+    /// The file.
+    pub id: WriterId,
+    /// The clock of its first event.
+    started: WallTime,
+    /// The latest clock of any event of it.
+    last: WallTime,
+}
+
+impl Writer {
+    /// A writer whose first event has the clock `started`.
+    #[must_use]
+    pub fn new(id: WriterId, started: WallTime) -> Self {
+        Self { id, started, last: started }
+    }
+
+    /// Takes it that an event of it has this clock. NaN says nothing.
+    #[inline]
+    pub fn at_work(&mut self, clock: WallTime) {
+        if clock > self.last {
+            self.last = clock;
+        }
+    }
+
+    /// When it started. Where its clock does not tell, before any other had ended.
+    pub(super) fn start(&self) -> Moment {
+        Moment::new(self.started, f64::NEG_INFINITY, self.id)
+    }
+
+    /// When it ended. A writer had ended for another when this lies before the other's [`Self::start`]:
+    /// then the other may have resumed what it did. Where its clock does not tell, never.
+    pub(super) fn end(&self) -> Moment {
+        Moment::new(self.last, f64::INFINITY, self.id)
+    }
+}
+
+/// A clock, and the order of files for clocks that are equal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    clock: f64,
+    id: WriterId,
+}
+
+impl Moment {
+    /// A writer's clock; one that says nothing (NaN, 0 or less) counts as `unknown`.
+    pub(super) fn new(clock: WallTime, unknown: f64, id: WriterId) -> Self {
+        Self { clock: if clock.0 > 0.0 { clock.0 } else { unknown }, id }
+    }
+}
+
+impl Ord for Moment {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.clock.total_cmp(&other.clock).then(self.id.cmp(&other.id))
+    }
+}
+
+impl PartialOrd for Moment {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Moment {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Moment {}
