@@ -13,7 +13,7 @@ use crate::edge::files::Root;
 use crate::edge::read::{self, Source};
 use crate::edge::walk;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
-use crate::tail::{HYPERTUNE_METRICS_PATH, Ingest, Ingested, Listed};
+use crate::tail::{Ingest, Ingested, Listed, is_hypertune_file};
 use crate::tfrecord::{Damage, DamageKind};
 
 /// What checking the files below one path gave.
@@ -92,7 +92,7 @@ pub fn verify(path: &Path, repair: Option<&Path>) -> Result<Verification, Failur
     }
     let n_threads = read::n_threads();
     let (mut files, errors) = walk::list(&root, n_threads);
-    files.retain(|file| file.path != HYPERTUNE_METRICS_PATH);
+    files.retain(|file| !is_hypertune_file(&file.path));
     let is_one_file = path.is_file();
     let check = |buffer: &mut Vec<u8>, i: usize| {
         let Some(file) = files.get(i) else { return VerifiedFile::default() };
@@ -136,7 +136,8 @@ fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8
     }
     if let Some(copy) = copy {
         let path = copy.path.clone();
-        match saved.and_then(|()| copy.finish(ingest.next_offset())) {
+        // What lies beyond was not judged, where a read failed.
+        match saved.and_then(|()| copy.finish(ingest.resume_offset())) {
             Ok(()) => file.repaired = Some(path),
             Err(e) => {
                 // It holds a part only; nobody is to take it for the whole.

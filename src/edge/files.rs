@@ -1,19 +1,19 @@
 //! Listing and reading event files.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits::{
-    DRAIN_RETRY, DRAIN_TIMEOUT, MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, MAX_WALK_DEPTH, NEAR_DEPTH,
-    READ_CHUNK_BYTES,
+    DRAIN_RETRY, DRAIN_TIMEOUT, MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, NEAR_DEPTH, READ_CHUNK_BYTES,
 };
 use crate::tail::{Action, AtEnd, FileId, Found, Listed, Tail, is_followed};
 
 use super::clock::Clock;
+use super::walk;
 
 /// A place that holds event files: a directory, or one file alone.
 #[derive(Debug, Clone)]
@@ -53,21 +53,16 @@ impl Root {
         }
     }
 
-    /// Lists every file to follow, by path; links are followed, a file with several paths is listed
-    /// under the first.
-    pub fn list(&self) -> (Vec<Listed>, Vec<ListError>) {
-        let mut listed = Vec::new();
-        let mut errors = Vec::new();
+    /// The one file that is meant, where it is not a directory.
+    pub(super) fn list_only(&self) -> (Vec<Listed>, Vec<ListError>) {
+        let (mut listed, mut errors) = (Vec::new(), Vec::new());
         if let Some(name) = &self.only {
-            match self.directory.join(name).metadata() {
+            match self.real_path(name).metadata() {
                 Ok(metadata) => listed.push(describe(name.clone(), &metadata)),
                 Err(error) => errors.push(ListError { path: name.clone(), error }),
             }
-            return (listed, errors);
         }
-        let (listed, errors) = self.list_below(&self.directory);
-        let mut seen = BTreeSet::new();
-        (listed.into_iter().filter(|file| seen.insert(file.id)).collect(), errors)
+        (listed, errors)
     }
 
     /// The directory, where all of it is meant.
@@ -75,35 +70,19 @@ impl Root {
         self.only.is_none().then_some(&*self.directory)
     }
 
-    /// Lists every file to follow at or below `start`, which lies below the directory or is it.
-    pub(super) fn list_below(&self, start: &Path) -> (Vec<Listed>, Vec<ListError>) {
-        let mut listed = Vec::new();
-        let mut errors = Vec::new();
-        let walk =
-            walkdir::WalkDir::new(start).follow_links(true).max_depth(MAX_WALK_DEPTH).sort_by_file_name();
-        for entry in walk {
-            let entry = match entry {
-                Ok(entry) => entry,
-                // A loop of links ends here; what is gone since it was listed is no fault either.
-                Err(e) if e.loop_ancestor().is_some() => continue,
-                Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
-                Err(e) => {
-                    let path = e.path().unwrap_or(start).to_string_lossy().into_owned();
-                    errors.push(ListError { path, error: e.into() });
-                    continue;
-                }
-            };
-            let Ok(path) = entry.path().strip_prefix(&self.directory) else { continue };
-            let path = path.to_string_lossy();
-            if entry.file_type().is_dir() || !is_followed(&path) {
-                continue;
-            }
-            match entry.metadata() {
-                Ok(metadata) => listed.push(describe(path.into_owned(), &metadata)),
-                Err(e) => errors.push(ListError { path: path.into_owned(), error: e.into() }),
+    /// Where a path below the root is. Names need not be text: where one shows a replacement character
+    /// it is looked for among those that are there.
+    fn real_path(&self, path: &str) -> PathBuf {
+        let mut real = self.directory.clone();
+        for name in path.split('/') {
+            let entries = name.contains(char::REPLACEMENT_CHARACTER).then(|| real.read_dir().ok()).flatten();
+            let is_shown = |entry: &DirEntry| entry.file_name().to_string_lossy() == name;
+            match entries.and_then(|mut entries| entries.find_map(|e| e.ok().filter(is_shown))) {
+                Some(entry) => real.push(entry.file_name()),
+                None => real.push(name),
             }
         }
-        (listed, errors)
+        real
     }
 
     /// Opens the file with this identity.
@@ -111,9 +90,8 @@ impl Root {
     /// # Errors
     /// Those of opening it. A path at which another file stands by now is one too.
     pub(super) fn open_file(&self, path: &str, id: FileId) -> io::Result<File> {
-        let file = File::open(self.directory.join(path))?;
-        let metadata = file.metadata()?;
-        if (FileId { device: metadata.dev(), inode: metadata.ino() }) != id {
+        let file = File::open(self.real_path(path))?;
+        if identify(&file.metadata()?) != id {
             return Err(io::Error::other("replaced by another file while it was read"));
         }
         Ok(file)
@@ -164,10 +142,15 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-pub(super) fn describe(path: String, metadata: &std::fs::Metadata) -> Listed {
+/// What tells a file or a directory from others.
+pub(super) fn identify(metadata: &Metadata) -> FileId {
+    FileId { device: metadata.dev(), inode: metadata.ino() }
+}
+
+pub(super) fn describe(path: String, metadata: &Metadata) -> Listed {
     Listed {
         path,
-        id: FileId { device: metadata.dev(), inode: metadata.ino() },
+        id: identify(metadata),
         bytes: metadata.len(),
         modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
     }
@@ -208,7 +191,7 @@ impl Reader {
         match self.tail.poll_action(now) {
             Action::Wait(until) => return Some(until),
             Action::List => {
-                let (listing, errors) = self.root.list();
+                let (listing, errors) = walk::list(&self.root, 1);
                 for ListError { path, error } in errors {
                     self.is_failing |= is_passing(&error);
                     if self.told.insert(path.clone()) {

@@ -12,7 +12,7 @@ use std::thread;
 use super::files::{Root, is_passing};
 use crate::limits::{DRAIN_RETRY, MAX_HYPERTUNE_FILE_BYTES, MAX_READ_RETRIES, READ_CHUNK_BYTES};
 use crate::series::WriterId;
-use crate::tail::{self, Found, HYPERTUNE_METRICS_PATH, HypertuneFile, Listed, run_of};
+use crate::tail::{self, Found, HypertuneFile, Listed, is_hypertune_file, run_of};
 
 /// How many threads reading pays for.
 #[must_use]
@@ -100,7 +100,7 @@ pub fn read_file(
     let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
     found(Found::File { run: &run, path });
     let mut source = Source::new(root, listed);
-    let read = if path == HYPERTUNE_METRICS_PATH {
+    let read = if is_hypertune_file(path) {
         let mut bytes = vec![0; usize::try_from(listed.bytes.min(MAX_HYPERTUNE_FILE_BYTES)).unwrap_or(0)];
         source.read_at(0, &mut bytes).map(|n| {
             let mut file = HypertuneFile::default();

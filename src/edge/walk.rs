@@ -1,15 +1,15 @@
 //! Finds the event files below a directory, on several threads.
 
-use std::collections::BTreeSet;
-use std::fs::{self, DirEntry};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::files::{ListError, Root, describe};
+use super::files::{ListError, Root, describe, identify};
 use crate::limits::MAX_WALK_DEPTH;
-use crate::tail::{Listed, is_followed};
+use crate::tail::{FileId, Listed, is_followed};
 
 /// Directories that wait to be looked at, and what was found in the others.
 #[derive(Default)]
@@ -18,15 +18,19 @@ struct Found {
     directories: Vec<(PathBuf, usize)>,
     /// How many threads look at a directory.
     n_busy: usize,
+    /// The directories that were looked at.
+    looked: Vec<PathBuf>,
     files: Vec<Listed>,
-    links: Vec<PathBuf>,
+    /// Each with the depth of its directory.
+    links: Vec<(PathBuf, usize)>,
     errors: Vec<ListError>,
 }
 
-/// Lists every event file below `root`, sorted by path. A file with several paths is listed once, under a
-/// path without links where there is one.
+/// Lists every file to follow at or below `root`, sorted by path, on up to `n_threads` threads. Links are
+/// followed. A file or a directory with several paths counts once, under a path without links where there
+/// is one; so a loop of links ends.
 pub fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
-    let Some(directory) = root.whole_directory() else { return root.list() };
+    let Some(directory) = root.whole_directory() else { return root.list_only() };
     let found = Mutex::new(Found { directories: vec![(directory.to_owned(), 0)], ..Found::default() });
     let more = Condvar::new();
     thread::scope(|scope| {
@@ -35,21 +39,52 @@ pub fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
         }
         walk(directory, &found, &more);
     });
-    let Found { mut files, mut links, mut errors, .. } =
-        found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let by_path = |a: &Listed, b: &Listed| a.path.cmp(&b.path);
-    files.sort_by(by_path);
-    let mut seen = BTreeSet::new();
-    files.retain(|file| seen.insert(file.id));
-    // What is linked to is as a rule here already; where not, the link is its path.
-    links.sort();
-    for link in links {
-        let (linked, failed) = root.list_below(&link);
-        files.extend(linked.into_iter().filter(|file| seen.insert(file.id)));
-        errors.extend(failed);
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut files = BTreeMap::new();
+    found.take_files(&mut files);
+    follow_links(directory, &mut found, &mut files);
+    let mut files: Vec<Listed> = files.into_values().collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    (files, found.errors)
+}
+
+impl Found {
+    /// Moves the files to `files`, unless they are there already under another path.
+    fn take_files(&mut self, files: &mut BTreeMap<FileId, Listed>) {
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        for file in self.files.drain(..) {
+            files.entry(file.id).or_insert(file);
+        }
     }
-    files.sort_by(by_path);
-    (files, errors)
+}
+
+/// Looks at what links lead to, in the order of their paths, unless it was looked at before.
+fn follow_links(root: &Path, found: &mut Found, files: &mut BTreeMap<FileId, Listed>) {
+    let mut links = std::mem::take(&mut found.links);
+    if links.is_empty() {
+        return;
+    }
+    let identities = found.looked.drain(..).filter_map(|directory| directory.metadata().ok());
+    let mut looked: BTreeSet<FileId> = identities.map(|metadata| identify(&metadata)).collect();
+    loop {
+        links.append(&mut found.links);
+        links.sort_by(|a, b| b.cmp(a));
+        let Some((link, depth)) = links.pop() else { return };
+        found.directories.push((link, depth));
+        while let Some((path, depth)) = found.directories.pop() {
+            match path.metadata() {
+                Ok(metadata) if metadata.is_dir() => {
+                    if looked.insert(identify(&metadata)) {
+                        look(root, &path, depth, found);
+                    }
+                }
+                Ok(metadata) => add_file(root, &path, &metadata, found),
+                // A link to nothing is no fault.
+                Err(e) => fail(root, &path, e, found),
+            }
+        }
+        found.take_files(files);
+    }
 }
 
 fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
@@ -74,6 +109,7 @@ fn walk(root: &Path, found: &Mutex<Found>, more: &Condvar) {
         look(root, &directory, depth, &mut here);
         held = lock(found);
         held.n_busy -= 1;
+        held.looked.push(directory);
         held.directories.append(&mut here.directories);
         held.files.append(&mut here.files);
         held.links.append(&mut here.links);
@@ -105,11 +141,19 @@ fn look_at(root: &Path, entry: &DirEntry, depth: usize, here: &mut Found) -> io:
             here.directories.push((entry.path(), depth + 1));
         }
     } else if kind.is_symlink() {
-        here.links.push(entry.path());
-    } else if is_followed(&entry.file_name().to_string_lossy()) || is_followed(&below(root, &entry.path())) {
+        here.links.push((entry.path(), depth + 1));
+    } else if kind.is_file() && is_followed(&below(root, &entry.path())) {
         here.files.push(describe(below(root, &entry.path()), &entry.metadata()?));
     }
     Ok(())
+}
+
+/// Takes a file, if it is one to follow. Others than regular ones (pipes, devices) may never end.
+fn add_file(root: &Path, path: &Path, metadata: &Metadata, here: &mut Found) {
+    let below = below(root, path);
+    if metadata.is_file() && is_followed(&below) {
+        here.files.push(describe(below, metadata));
+    }
 }
 
 /// What is gone since it was listed is no fault.

@@ -45,7 +45,7 @@ impl RunSelector {
     pub fn choose<'a>(&self, runs: impl Iterator<Item = &'a RunName>) -> Option<&'a RunName> {
         runs.filter(|run| self.allows(run)).min_by_key(|run| {
             let depth = if run.as_str() == "." { 0 } else { 1 + run.as_str().matches('/').count() };
-            (run.as_str() == OWN_DIRECTORY, !is_evaluation(run), depth, *run)
+            (run.as_str().rsplit('/').next() == Some(OWN_DIRECTORY), !is_evaluation(run), depth, *run)
         })
     }
 }
@@ -210,6 +210,7 @@ mod tests {
         check(None, &["b", "a"], Some("a"));
         check(None, &["a/b", "."], Some("."));
         check(None, &["a/b", ".hptune"], Some("a/b"));
+        check(None, &["1/.hptune", "1/a/b"], Some("1/a/b"));
         check(None, &[], None);
     }
 }

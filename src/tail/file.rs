@@ -2,7 +2,7 @@
 
 use super::hypertune::HypertuneFile;
 use super::ingest::Ingest;
-use super::{AtEnd, Found, HYPERTUNE_METRICS_PATH, Listed, run_of};
+use super::{AtEnd, Found, Listed, is_hypertune_file, run_of};
 use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES};
 use crate::series::WriterId;
 use crate::units::RunName;
@@ -34,7 +34,7 @@ pub(super) enum Reader {
 
 impl File {
     pub(super) fn new(path: &str, next_writer: &mut u32) -> Self {
-        let reader = if path == HYPERTUNE_METRICS_PATH {
+        let reader = if is_hypertune_file(path) {
             Reader::Hypertune(HypertuneFile::default())
         } else {
             Reader::Events(Box::default())
@@ -64,8 +64,8 @@ impl File {
             self.path.clone_from(&listed.path);
             self.run = run_of(&listed.path);
         }
-        let is_changed =
-            self.seen.replace((listed.bytes, listed.modified_ns)) != Some((listed.bytes, listed.modified_ns));
+        let seen = self.seen.replace((listed.bytes, listed.modified_ns));
+        let is_changed = seen != Some((listed.bytes, listed.modified_ns));
         match &mut self.reader {
             Reader::Hypertune(file) => {
                 if is_changed {
@@ -83,8 +83,8 @@ impl File {
                     self.is_checking = !self.head.is_empty();
                     // What is not a whole record yet may have been a hole, and be filled in by now.
                     let resume = ingest.resume_offset();
-                    if resume < self.offset_bytes && listed.bytes.saturating_sub(resume) <= HEAL_WINDOW_BYTES
-                    {
+                    let is_near = listed.bytes.saturating_sub(resume) <= HEAL_WINDOW_BYTES;
+                    if resume < self.offset_bytes && (is_near || seen.is_none()) {
                         ingest.read_again();
                         self.offset_bytes = resume;
                     }

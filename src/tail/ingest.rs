@@ -1,6 +1,7 @@
 //! One event file: bytes in, what its events say out.
 
 use crate::event::{Event, What};
+use crate::limits::MAX_RECORD_HELD_BYTES;
 use crate::scalar::{
     self, Content, Metadata, PartFault, PartScan, Scanned, ScannedWhat, SingleFloat, Value, scan_single_float,
 };
@@ -142,6 +143,12 @@ impl Taker {
 
     #[inline(never)]
     fn take_other_record(&mut self, offset: u64, data: &[u8], sink: &mut Sink<'_>) {
+        if data.len() > MAX_RECORD_HELD_BYTES {
+            // It is held, but what it is decoded to may be many times as long.
+            let mut scan = PartScan::new(data.len() as u64);
+            scan.feed(data);
+            return self.take_parts(offset, data.len() as u64, scan, sink);
+        }
         if let Some(Scanned { wall_time, step, what }) = scalar::scan(data) {
             let started = *self.started.get_or_insert(wall_time);
             return match what {
@@ -185,26 +192,28 @@ impl Taker {
             }
             Decoded::LongRecord { offset, length } => {
                 self.n_records += 1;
-                let Some(scan) = self.parts.take() else { return };
-                match scan.finish() {
-                    Ok(event) => {
-                        let started = *self.started.get_or_insert(event.wall_time);
-                        if event.is_graph {
-                            sink(started, Ingested::Graph);
-                        }
-                        for value in event.values() {
-                            sink(started, said(event.step, event.wall_time, value));
-                        }
-                    }
-                    Err(PartFault::NotAnEvent) => {
-                        self.tell_bad_event(*offset, *length, DamageKind::NotAnEvent, sink);
-                    }
-                    Err(PartFault::TooMuch) => {
-                        self.tell_bad_event(*offset, *length, DamageKind::TooLong, sink)
-                    }
+                if let Some(scan) = self.parts.take() {
+                    self.take_parts(*offset, *length, *scan, sink);
                 }
             }
             Decoded::Damage(damage) => sink(self.started.unwrap_or_default(), Ingested::Damage(*damage)),
+        }
+    }
+
+    /// Takes an intact record that was scanned in parts.
+    fn take_parts(&mut self, offset: u64, length: u64, scan: PartScan, sink: &mut Sink<'_>) {
+        match scan.finish() {
+            Ok(event) => {
+                let started = *self.started.get_or_insert(event.wall_time);
+                if event.is_graph {
+                    sink(started, Ingested::Graph);
+                }
+                for value in event.values() {
+                    sink(started, said(event.step, event.wall_time, value));
+                }
+            }
+            Err(PartFault::NotAnEvent) => self.tell_bad_event(offset, length, DamageKind::NotAnEvent, sink),
+            Err(PartFault::TooMuch) => self.tell_bad_event(offset, length, DamageKind::TooLong, sink),
         }
     }
 

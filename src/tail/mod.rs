@@ -155,10 +155,17 @@ impl fmt::Debug for Tail {
 #[must_use]
 pub fn is_followed(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    path == HYPERTUNE_METRICS_PATH
+    is_hypertune_file(path)
         || (name.contains("tfevents")
             && !name.ends_with(".profile-empty")
             && !name.ends_with(".sagemaker-uploaded"))
+}
+
+/// Whether this is the metrics file of the cloudml-hypertune package, of the trial whose directory the
+/// root is, or of one below.
+#[must_use]
+pub fn is_hypertune_file(path: &str) -> bool {
+    path.strip_suffix(HYPERTUNE_METRICS_PATH).is_some_and(|above| above.is_empty() || above.ends_with('/'))
 }
 
 impl Tail {
@@ -460,6 +467,41 @@ mod tests {
     }
 
     #[test]
+    fn a_long_hole_is_filled_in_at_the_end_at_the_latest() {
+        let whole = records(0..100_000);
+        let cut = records(0..2).len();
+        let mut holed = whole.clone();
+        holed[cut..].fill(0);
+        let mut world = World::new();
+        world.write("x.tfevents.1", 1, &holed);
+        world.expect(&[(".", 0), (".", 1)]);
+        world.write("x.tfevents.1", 1, &whole);
+        world.expect(&[]);
+        world.tail.distrust();
+        world.follow();
+        assert_eq!(world.steps.len(), 100_000 - 2);
+        assert_eq!(world.other, Vec::<String>::new(), "no damage is told");
+    }
+
+    #[test]
+    fn a_torn_end_or_a_hole_that_stays_hides_no_newer_file_and_is_told_once() {
+        let torn = &records(0..2)[..records(0..2).len() - 3];
+        let hole = [records(5..6), vec![0; 4096]].concat();
+        let mut world = World::new();
+        world.write("a.tfevents.1", 1, torn);
+        world.write("b.tfevents.1", 2, &hole);
+        world.expect(&[(".", 0), (".", 5)]);
+        world.write("c.tfevents.2", 3, &records(9..10));
+        world.expect(&[(".", 9)]);
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            assert!(!world.tail.finish(&mut |found| told.push(format!("{found:?}"))));
+        }
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("a.tfevents.1") && told[1].contains("b.tfevents.1"), "{told:?}");
+    }
+
+    #[test]
     fn a_file_rewritten_in_place_is_read_anew() {
         let mut world = World::with_followed_file();
         world.write("x.tfevents.1", 1, &records(7..8));
@@ -516,6 +558,8 @@ mod tests {
         check("events.out.tfevents.1.host", true);
         check("a/b/events.out.tfevents.1.host.2.0.v2", true);
         check(HYPERTUNE_METRICS_PATH, true);
+        check("7/.hptune/output.metrics", true);
+        check("7.hptune/output.metrics", false);
         assert_eq!(run_of(HYPERTUNE_METRICS_PATH).as_str(), crate::scalar::OWN_DIRECTORY);
         check("output.metrics", false);
         check("checkpoint", false);
