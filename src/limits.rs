@@ -13,7 +13,7 @@ pub const MAX_RECORD_HELD_BYTES: usize = 64 << 10;
 pub const FORWARD_HELD_BYTES: usize = 4 << 20;
 
 /// The longest field that is held of a record that is gone through in parts, in bytes: a tag, a tensor
-/// of one number with its metadata.
+/// of one number. Metadata may be as long as [`MAX_VALUES_HELD_BYTES`].
 pub const MAX_FIELD_HELD_BYTES: usize = 64 << 10;
 
 /// What may be held of the values of one record that is gone through in parts, in bytes: they are not to
@@ -41,8 +41,9 @@ pub const CARRY_KEPT_BYTES: usize = 64 << 10;
 pub const READ_CHUNK_BYTES: usize = 1 << 20;
 
 /// The part of a file behind damage that is read again when the file changes, in bytes: on network
-/// file systems a hole of zeros at the end is often filled in later.
-pub const HEAL_WINDOW_BYTES: u64 = 64 << 10;
+/// file systems a hole of zeros at the end is often filled in later; they write up to 1 MiB at once. At
+/// the end of a trial it is read again whatever its length.
+pub const HEAL_WINDOW_BYTES: u64 = 2 << 20;
 
 /// How much of a file is read to know when it was begun, in bytes; its first event names the format.
 pub const FIRST_EVENT_BYTES: usize = 4 << 10;
@@ -82,6 +83,16 @@ pub const MAX_DAMAGES_LISTED: usize = 100;
 /// The most tags of one event file or run that are told apart; values under further tags are counted. Real
 /// files hold some thousand; one with a tag a step must not fill the memory.
 pub const MAX_TAGS: usize = 100_000;
+
+/// How long the tags together may be that are told apart, in bytes: the longest tag that is read is as long
+/// as a record that is held.
+pub const MAX_TAGS_BYTES: usize = 32 << 20;
+
+/// The most hyperparameters of one run that are remembered; further ones are told as left out.
+pub const MAX_HPARAMS: usize = 10_000;
+
+/// How long they may be together, names and texts, in bytes.
+pub const MAX_HPARAMS_BYTES: usize = 8 << 20;
 
 /// The most sessions of one file whose attempts are told apart for a tag.
 pub const MAX_STRETCHES: usize = 1_000;

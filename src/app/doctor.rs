@@ -64,8 +64,10 @@ pub enum Cause {
     NearMiss,
     /// No tag comes close.
     Unknown,
-    /// Nothing can be read.
+    /// Files are there that cannot be read.
     Unreadable,
+    /// Files are so damaged that no value is left.
+    Damaged,
 }
 
 /// A tag that may have been meant.
@@ -282,7 +284,7 @@ impl Case<'_> {
     fn no_files(&self) -> Diagnosis {
         let shown = self.path.display();
         if !self.inspection.troubles.is_empty() {
-            return self.diagnosis(Cause::Unreadable, format!("nothing below {shown} can be read"));
+            return self.unreadable();
         }
         let mut none = self.diagnosis(
             Cause::NoEventFiles,
@@ -305,7 +307,31 @@ impl Case<'_> {
         none
     }
 
+    /// Nothing was found, and something could not be looked at.
+    fn unreadable(&self) -> Diagnosis {
+        let shown = self.path.display();
+        let mut unreadable = self.diagnosis(
+            Cause::Unreadable,
+            format!("no value was found below {shown}, and not all can be read"),
+        );
+        if self.inspection.troubles.iter().any(|trouble| trouble.contains("Permission denied")) {
+            unreadable.fix =
+                vec![format!("chmod -R u+rX '{shown}'      # or run hptune as the trainer's user")];
+        }
+        unreadable
+    }
+
     fn nothing_written(&self) -> Diagnosis {
+        if !self.inspection.troubles.is_empty() {
+            return self.unreadable();
+        }
+        if self.inspection.runs.values().any(|run| run.count_damages() > 0) {
+            let message = "the event files are damaged, and no value is left in what can be read".to_owned();
+            let mut damaged = self.diagnosis(Cause::Damaged, message);
+            damaged.fix =
+                vec![format!("hptune verify '{}'      # where, and of which kind", self.path.display())];
+            return damaged;
+        }
         let n_files: u64 = self.inspection.runs.values().map(|run| run.n_files).sum();
         let n_empty: u64 = self.inspection.runs.values().map(|run| run.n_empty_files).sum();
         let n_graphs: u64 = self.inspection.runs.values().map(|run| run.n_graphs).sum();

@@ -8,11 +8,12 @@ use std::rc::Rc;
 use super::Failure;
 use super::choice::Choice;
 use super::gathered::{Faults, Files, Gathered, gather};
+use super::inspect::hparams_left_out;
 use super::origin::Origin;
 use crate::edge::read;
 use crate::export::{ExportError, Format, HparamColumns, Hparams, Point, PointTable, Shape};
 use crate::limits::READ_CHUNK_BYTES;
-use crate::scalar::HPARAMS_TAG;
+use crate::scalar::{HPARAMS_TAG, RunHparams};
 use crate::series::{self, Attempts, ByTag, Stretches, Writer};
 use crate::tail::{Found, Ingested, run_of};
 use crate::units::{RunName, Tag};
@@ -56,7 +57,7 @@ struct FirstLook {
     tags: BTreeSet<Tag>,
     /// Other tags that hold numbers.
     others: BTreeSet<Tag>,
-    hparams: BTreeMap<RunName, Hparams>,
+    hparams: BTreeMap<RunName, RunHparams>,
     /// Who wrote each file, and the attempts of its run.
     writers: Vec<Option<(Writer, Rc<Attempts>)>>,
     /// How many values are under tags beyond those that are told apart.
@@ -70,7 +71,7 @@ struct FileLook {
     run: Option<RunName>,
     origin: Origin,
     tags: ByTag<Stretches>,
-    hparams: Hparams,
+    hparams: RunHparams,
     faults: Faults,
 }
 
@@ -87,7 +88,7 @@ impl FileLook {
         } else if let Found::Event { ingested: Ingested::Value { tag: HPARAMS_TAG, metadata, .. }, .. } =
             found
         {
-            self.hparams.extend(metadata.hparams().unwrap_or_default());
+            self.hparams.add(metadata.hparams().unwrap_or_default());
         }
     }
 }
@@ -105,8 +106,8 @@ impl FirstLook {
                 let known = if choice.has_tag(tag.as_str()) { &mut self.tags } else { &mut self.others };
                 known.insert(tag);
             }
-            if let Some(run) = run.filter(|_| !hparams.is_empty()) {
-                self.hparams.entry(run).or_default().extend(hparams);
+            if let Some(run) = run.filter(|_| !hparams.by_name().is_empty()) {
+                self.hparams.entry(run).or_default().join(hparams);
             }
         }
     }
@@ -158,11 +159,13 @@ impl Source {
     /// Those of writing, and of integers that the format has no room for.
     pub fn write<W: Write + Send>(self, out: W) -> Result<(Exported, W), ExportError> {
         let Self { files, request, first } = self;
-        let columns = HparamColumns::of(first.hparams.values());
+        let columns = HparamColumns::of(first.hparams.values().map(RunHparams::by_name));
         let tags = first.tags.iter().cloned().collect();
         let shape = if request.is_wide { Shape::Wide { tags } } else { Shape::Long };
         let table = PointTable::new(request.format, shape, columns, out)?;
         let mut faults = first.faults;
+        let left_out = first.hparams.iter().filter(|(_, hparams)| hparams.n_left_out() > 0);
+        faults.troubles.extend(left_out.map(|(run, hparams)| hparams_left_out(run.as_str(), hparams)));
         if request.is_wide {
             // They have no column.
             faults.n_left_out = first.n_left_out;
@@ -181,7 +184,7 @@ impl Source {
 
 struct Writing<'a, W: Write + Send> {
     table: PointTable<W>,
-    hparams: &'a BTreeMap<RunName, Hparams>,
+    hparams: &'a BTreeMap<RunName, RunHparams>,
     exported: Exported,
     /// The first error ends the export.
     failed: Result<(), ExportError>,
@@ -244,7 +247,8 @@ impl<W: Write + Send> Writing<'_, W> {
 
     fn begin_run(&mut self, run: &RunName) {
         let none = Hparams::new();
-        let begun = self.table.begin_run(run, self.hparams.get(run).unwrap_or(&none));
+        let hparams = self.hparams.get(run).map_or(&none, RunHparams::by_name);
+        let begun = self.table.begin_run(run, hparams);
         self.keep(begun);
     }
 

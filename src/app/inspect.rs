@@ -9,8 +9,8 @@ use super::Failure;
 use super::origin::Origin;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
-use crate::limits::{MAX_DAMAGES_LISTED, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED};
-use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata};
+use crate::limits::{MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED};
+use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata, RunHparams};
 use crate::series::{ByTag, Rewind, TagSummary, WriterId};
 use crate::tail::{Found, Ingested};
 use crate::tfrecord::{Damage, DamageKind};
@@ -41,7 +41,7 @@ pub struct Run {
     /// How many sessions were begun.
     pub n_sessions: usize,
     /// The hyperparameters that it was started with.
-    pub hparams: BTreeMap<String, HparamValue>,
+    pub hparams: RunHparams,
     /// The tags by name.
     pub tags: BTreeMap<Tag, TagSummary>,
     /// How many values are under tags beyond those that are told apart.
@@ -65,7 +65,7 @@ struct FileSummary {
     writer_name: String,
     n_graphs: u64,
     n_sessions: usize,
-    hparams: BTreeMap<String, HparamValue>,
+    hparams: RunHparams,
     tags: ByTag<TagSummary>,
     damages: Vec<Damage>,
     n_damages: BTreeMap<DamageKind, u64>,
@@ -85,9 +85,17 @@ impl Inspection {
         if let Some(trouble) = &file.trouble {
             self.troubles.push(format!("{}: {trouble}", file.path));
         }
+        if file.hparams.n_left_out() > 0 {
+            self.troubles.push(hparams_left_out(&file.path, &file.hparams));
+        }
         let Some(run) = file.run.clone() else { return };
         self.runs.entry(run).or_default().add(file);
     }
+}
+
+/// That a file or a run has more hyperparameters than are remembered.
+pub(super) fn hparams_left_out(of: &str, hparams: &RunHparams) -> String {
+    format!("{of}: {} hyperparameters beyond the first {MAX_HPARAMS}, or too long", hparams.n_left_out())
 }
 
 impl Run {
@@ -102,7 +110,7 @@ impl Run {
         self.n_graphs += file.n_graphs;
         self.n_sessions += file.n_sessions;
         self.n_left_out += file.tags.n_left_out();
-        self.hparams.extend(file.hparams);
+        self.hparams.join(file.hparams);
         let is_new = !file.writer_name.is_empty() && !self.writers.contains(&file.writer_name);
         if is_new && self.writers.len() < MAX_WRITERS_LISTED {
             self.writers.push(file.writer_name);
@@ -187,7 +195,7 @@ impl FileSummary {
                 summary.plugin = metadata.plugin().to_owned();
             }
             if tag == HPARAMS_TAG {
-                self.hparams.extend(metadata.hparams().unwrap_or_default());
+                self.hparams.add(metadata.hparams().unwrap_or_default());
             }
         }
     }
@@ -289,7 +297,7 @@ impl<'a> InspectionJson<'a> {
             writers: &run.writers,
             sessions: run.n_sessions,
             graphs: run.n_graphs,
-            hparams: run.hparams.iter().map(|(name, value)| (name, hparam_json(value))).collect(),
+            hparams: run.hparams.by_name().iter().map(|(name, value)| (name, hparam_json(value))).collect(),
             first_wall_time: run.wall_times.and_then(|(first, _)| finite(first)),
             last_wall_time: run.wall_times.and_then(|(_, last)| finite(last)),
             tags: run.tags.iter().map(|(tag, summary)| tag_json(tag, summary)).collect(),

@@ -1,6 +1,5 @@
 //! The verbs that read event files.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use crate::app::export::{Exported, Request, Source};
 use crate::app::gathered::Faults;
 use crate::app::plot::{self, Abscissa, Drawing};
 use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, verify as app_verify};
+use crate::edge::output::Output;
 use crate::export::{ExportError, Format};
 use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
 use crate::plot::{Cells, Ink, Look, Pixels, Scale};
@@ -121,21 +121,11 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
     Ok(tell(&exported.faults, &args.chosen.path, printer))
 }
 
-/// Writes to a new file beside `path`, which takes its place when all is written.
 fn export_to_file(source: Source, path: &Path) -> Result<Exported, Failure> {
     let shown = path.display().to_string();
-    let part = beside(path)?;
-    let outside = |e: io::Error| Failure::outside(format!("{shown}: {e}"));
-    let exported = File::create(&part).map_err(ExportError::from).and_then(|file| export_to(source, file));
-    let exported = match exported {
-        Ok(exported) => exported,
-        Err(e) => {
-            // It holds a part only; nobody is to take it for the whole.
-            let _ = std::fs::remove_file(&part);
-            return Err(failed(&shown, &e));
-        }
-    };
-    std::fs::rename(&part, path).map_err(outside)?;
+    let mut out = begin(path)?;
+    let exported = export_to(source, &mut out).map_err(|e| failed(&shown, &e))?;
+    out.finish().map_err(|e| Failure::outside(format!("{shown}: {e}")))?;
     Ok(exported)
 }
 
@@ -145,17 +135,17 @@ fn export_to(source: Source, out: impl Write + Send) -> Result<Exported, ExportE
     Ok(exported)
 }
 
-/// The name of a file beside `path` for what is not finished.
-fn beside(path: &Path) -> Result<PathBuf, Failure> {
-    let Some(name) = path.file_name() else {
-        return Err(Failure::usage(format!("{}: want the name of a file", path.display())));
-    };
-    if path.is_dir() {
-        return Err(Failure::usage(format!("{}: is a directory, want the name of a file", path.display())));
-    }
-    let mut part = name.to_owned();
-    part.push(".part");
-    Ok(path.with_file_name(part))
+/// Begins the file that takes the place of `path` when all is written.
+fn begin(path: &Path) -> Result<Output, Failure> {
+    Output::begin(path).map_err(|e| {
+        let message = format!("{}: {e}", path.display());
+        match e.kind() {
+            io::ErrorKind::IsADirectory | io::ErrorKind::NotFound => {
+                Failure::usage(message).with_hint("want the name of a file, in a directory that is there")
+            }
+            _ => Failure::outside(message),
+        }
+    })
 }
 
 fn failed(what: &str, error: &ExportError) -> Failure {
@@ -245,10 +235,9 @@ fn draw_to_file(args: &Plot, curves: &plot::Curves, look: Look, path: &Path) -> 
     let size =
         Pixels { width: args.width.unwrap_or(default.width), height: args.height.unwrap_or(default.height) };
     let bytes = curves.draw(drawing, look, size)?;
-    let part = beside(path)?;
-    std::fs::write(&part, bytes)
-        .and_then(|()| std::fs::rename(&part, path))
-        .map_err(|e| Failure::outside(format!("{}: {e}", path.display())))
+    let mut out = begin(path)?;
+    let written = out.write_all(&bytes).and_then(|()| out.finish());
+    written.map_err(|e| Failure::outside(format!("{}: {e}", path.display())))
 }
 
 fn choice(chosen: &Chosen) -> Result<Choice, Failure> {

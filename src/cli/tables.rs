@@ -89,13 +89,14 @@ pub(super) fn inspection(path: &Path, inspection: &Inspection, style: Style) -> 
         sections.push("no event files (names with `tfevents`) here or below".to_owned());
     }
     sections.extend(inspection.runs.iter().map(|(name, run)| section(name, run, style)));
-    sections.extend(inspection.troubles.iter().map(|trouble| format!("cannot be read: {trouble}")));
+    sections
+        .extend(inspection.troubles.iter().map(|trouble| format!("cannot be read: {}", printable(trouble))));
     sections.join("\n\n") + "\n"
 }
 
 fn section(name: &RunName, run: &Run, style: Style) -> String {
     let about = style.dim(&heading(run).join(", "));
-    let mut lines = vec![format!("{}  {about}", style.bold(name.as_str()))];
+    let mut lines = vec![format!("{}  {about}", style.bold(&printable(name.as_str())))];
     if run.tags.is_empty() {
         lines.push("  no values".to_owned());
     } else {
@@ -104,7 +105,7 @@ fn section(name: &RunName, run: &Run, style: Style) -> String {
     if run.n_left_out > 0 {
         lines.push(format!("  and {} values under further tags, too many to be told apart", run.n_left_out));
     }
-    let listed = |(path, damage): &(String, Damage)| format!("{path}: {damage}");
+    let listed = |(path, damage): &(String, Damage)| format!("{}: {damage}", printable(path));
     lines.extend(
         run.unfinished.iter().take(MAX_DAMAGES).map(|torn| format!("  unfinished: {}", listed(torn))),
     );

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod files;
 pub mod follow;
 pub mod order;
+pub mod output;
 pub mod process;
 mod process_table;
 pub mod read;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 
 use super::Metadata;
+use crate::limits::{MAX_HPARAMS, MAX_HPARAMS_BYTES};
 use crate::proto::hparams::h_params_plugin_data::Data;
 use crate::proto::hparams::{HParamsPluginData, SessionStartInfo, Value, value::Kind};
 use crate::proto::{Event, Summary, SummaryMetadata, event, summary, summary_metadata};
@@ -25,6 +26,52 @@ pub enum HparamValue {
     Number(f64),
     /// A text.
     Text(String),
+}
+
+/// The hyperparameters of one run, gathered from its files: the first [`MAX_HPARAMS`], and of these no more
+/// than are [`MAX_HPARAMS_BYTES`] long together.
+#[derive(Debug, Clone, Default)]
+pub struct RunHparams {
+    hparams: BTreeMap<String, HparamValue>,
+    n_bytes: usize,
+    n_left_out: u64,
+}
+
+impl RunHparams {
+    /// Takes further ones; one whose name is known takes its place.
+    pub fn add(&mut self, more: BTreeMap<String, HparamValue>) {
+        let length = |value: &HparamValue| if let HparamValue::Text(text) = value { text.len() } else { 0 };
+        for (name, value) in more {
+            let known = self.hparams.get(&name);
+            let freed = known.map_or(0, |known| name.len() + length(known));
+            let n_bytes = self.n_bytes - freed + name.len() + length(&value);
+            let has_room = known.is_some() || self.hparams.len() < MAX_HPARAMS;
+            if has_room && n_bytes <= MAX_HPARAMS_BYTES {
+                self.n_bytes = n_bytes;
+                self.hparams.insert(name, value);
+            } else {
+                self.n_left_out += 1;
+            }
+        }
+    }
+
+    /// Takes those of another file of the run.
+    pub fn join(&mut self, other: Self) {
+        self.n_left_out += other.n_left_out;
+        self.add(other.hparams);
+    }
+
+    /// Each by its name.
+    #[must_use]
+    pub fn by_name(&self) -> &BTreeMap<String, HparamValue> {
+        &self.hparams
+    }
+
+    /// How many were left out.
+    #[must_use]
+    pub fn n_left_out(&self) -> u64 {
+        self.n_left_out
+    }
 }
 
 impl Metadata<'_> {
@@ -88,6 +135,21 @@ mod tests {
         let mut got = None;
         super::super::for_each(&values, &mut |value| got = value.metadata.hparams());
         assert_eq!(got, Some(hparams));
+    }
+
+    #[test]
+    fn no_more_are_gathered_than_may_be() {
+        let mut gathered = RunHparams::default();
+        for i in 0..MAX_HPARAMS + 3 {
+            gathered.add(BTreeMap::from([(i.to_string(), HparamValue::Number(i as f64))]));
+        }
+        assert_eq!((gathered.by_name().len(), gathered.n_left_out()), (MAX_HPARAMS, 3));
+        let long = || HparamValue::Text("x".repeat(MAX_HPARAMS_BYTES / 2));
+        let mut gathered = RunHparams::default();
+        for name in ["a", "a", "b", "a"] {
+            gathered.add(BTreeMap::from([(name.to_owned(), long())]));
+        }
+        assert_eq!((gathered.by_name().len(), gathered.n_left_out()), (1, 1));
     }
 
     #[test]

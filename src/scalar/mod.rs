@@ -16,7 +16,7 @@ use crate::proto::TensorProto;
 use crate::proto::summary::{self, value};
 use crate::units::MetricValue;
 
-pub use hparams::{HPARAMS_TAG, HparamValue, encode_hparams};
+pub use hparams::{HPARAMS_TAG, HparamValue, RunHparams, encode_hparams};
 pub use metadata::Metadata;
 pub use parts::{PartEvent, PartFault, PartScan};
 pub use scan::{Scanned, ScannedWhat, SingleFloat, scan, scan_single_float};

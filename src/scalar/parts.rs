@@ -131,7 +131,7 @@ impl PartScan {
                 }
                 State::Keep { number, end, length } => {
                     let taken = self.take_until(end, &mut data);
-                    let room = MAX_FIELD_HELD_BYTES.saturating_sub(self.held.len());
+                    let room = longest_held(number).saturating_sub(self.held.len());
                     self.held.extend_from_slice(taken.get(..room).unwrap_or(taken));
                     if self.at == end {
                         self.keep(number, self.held.len() as u64 == length);
@@ -201,7 +201,7 @@ impl PartScan {
             (1, 5) | (2, 1) => return self.ends.push(end),
             (1, 4 | 9) => self.event.is_graph = true,
             (3, 1 | 8 | 9) => {
-                if number != 8 && length > MAX_FIELD_HELD_BYTES as u64 {
+                if number != 8 && length > longest_held(number) as u64 {
                     return self.fail(PartFault::TooMuch);
                 }
                 self.state = State::Keep { number, end, length };
@@ -281,6 +281,11 @@ impl PartScan {
     }
 }
 
+/// How much is held of a field of a value, in bytes: metadata may have all the hyperparameters of a run.
+fn longest_held(number: u64) -> usize {
+    if number == 9 { MAX_VALUES_HELD_BYTES } else { MAX_FIELD_HELD_BYTES }
+}
+
 /// Reads the start of a field from as many bytes of it as are here.
 fn read_head(bytes: &[u8]) -> Head {
     let (key, rest) = match read_varint(bytes) {
@@ -325,9 +330,11 @@ fn read_varint(bytes: &[u8]) -> Result<Option<(u64, &[u8])>, TooLong> {
 mod tests {
     use proptest::prelude::*;
 
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::event::{Event, What};
-    use crate::scalar;
+    use crate::scalar::{self, HparamValue};
 
     fn scan_in(data: &[u8], sizes: &[usize]) -> Result<PartEvent, PartFault> {
         let mut scan = PartScan::new(data.len() as u64);
@@ -402,6 +409,15 @@ mod tests {
         let values: Vec<(&str, Content)> = event.values().map(|v| (v.tag, v.content)).collect();
         let half = Content::Scalar(MetricValue::F32(0.5));
         assert_eq!((event.step, values), (Step(7), vec![("i", Content::Other(Kind::Image)), ("x", half)]));
+    }
+
+    #[test]
+    fn long_metadata_are_held() {
+        let text = HparamValue::Text("x".repeat(MAX_FIELD_HELD_BYTES));
+        let data = scalar::encode_hparams(WallTime(1.0), &BTreeMap::from([("config".to_owned(), text)]));
+        let event = scan_in(&data, &[1000]).expect("it is an event");
+        let hparams = event.values().next().and_then(|value| value.metadata.hparams());
+        assert_eq!(hparams.map(|hparams| hparams.len()), Some(1));
     }
 
     #[test]

@@ -195,6 +195,20 @@ mod tests {
         check(&TensorProto { bool_val: vec![true], ..list(DataType::DtBool) }, I64(1));
         check(&TensorProto { uint32_val: vec![6], ..list(DataType::DtUint32) }, U64(6));
         check(&TensorProto { uint64_val: vec![7], ..list(DataType::DtUint64) }, U64(7));
+        check(&bytes(DataType::DtQint8, &[0xff]), I64(-1));
+        check(&bytes(DataType::DtQint16, &[0xfe, 0xff]), I64(-2));
+        check(&bytes(DataType::DtQint32, &(-3_i32).to_le_bytes()), I64(-3));
+        check(&bytes(DataType::DtQuint8, &[0xff]), U64(255));
+        check(&bytes(DataType::DtQuint16, &[0xff, 0xff]), U64(65535));
+        for signed in
+            [DataType::DtInt8, DataType::DtInt16, DataType::DtQint8, DataType::DtQint16, DataType::DtQint32]
+        {
+            check(&TensorProto { int_val: vec![-4], ..list(signed) }, I64(-4));
+        }
+        for unsigned in [DataType::DtUint16, DataType::DtQuint8, DataType::DtQuint16] {
+            check(&TensorProto { int_val: vec![200], ..list(unsigned) }, U64(200));
+        }
+        check(&TensorProto { float8_val: vec![0x3c], ..list(DataType::DtFloat8E5m2) }, F32(1.0));
     }
 
     #[test]

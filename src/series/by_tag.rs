@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use super::{Point, Points};
-use crate::limits::MAX_TAGS;
+use crate::limits::{MAX_TAGS, MAX_TAGS_BYTES};
 use crate::units::Tag;
 
 /// The points of the tags of one event file.
 pub type Recording = ByTag<Points>;
 
-/// A `T` for each tag, in the order in which the tags came: the first [`MAX_TAGS`] of them.
+/// A `T` for each tag, in the order in which the tags came: the first [`MAX_TAGS`] of them, and of these no
+/// more than are [`MAX_TAGS_BYTES`] long together.
 ///
 /// Writers go through their tags in turn, so that the tag that comes next is as a rule known beforehand.
 #[derive(Debug)]
@@ -21,11 +22,20 @@ pub struct ByTag<T> {
     /// For each tag, the one that was looked up after it last.
     follower: Vec<usize>,
     n_left_out: u64,
+    /// How long the tags are together.
+    n_bytes: usize,
 }
 
 impl<T> Default for ByTag<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), index: HashMap::new(), last: 0, follower: Vec::new(), n_left_out: 0 }
+        Self {
+            entries: Vec::new(),
+            index: HashMap::new(),
+            last: 0,
+            follower: Vec::new(),
+            n_left_out: 0,
+            n_bytes: 0,
+        }
     }
 }
 
@@ -45,12 +55,13 @@ impl<T> ByTag<T> {
     fn look_up(&mut self, tag: &str, make: impl FnOnce() -> T) -> Option<usize> {
         let at = match self.index.get(tag) {
             Some(at) => *at,
-            None if self.entries.len() >= MAX_TAGS => {
+            None if self.entries.len() >= MAX_TAGS || self.n_bytes + tag.len() > MAX_TAGS_BYTES => {
                 self.n_left_out += 1;
                 return None;
             }
             None => {
                 let (name, at) = (Tag::from(tag), self.entries.len());
+                self.n_bytes += tag.len();
                 self.entries.push((name.clone(), make()));
                 self.index.insert(name, at);
                 self.follower.push(at);
@@ -128,6 +139,11 @@ mod tests {
             counts.entry(&i.to_string(), || 7);
         }
         assert_eq!((counts.iter().len(), counts.n_left_out()), (MAX_TAGS, 3));
+        let mut long = ByTag::<u32>::default();
+        for i in 0..3 {
+            long.entry(&i.to_string().repeat(MAX_TAGS_BYTES / 2), || 7);
+        }
+        assert_eq!((long.iter().len(), long.n_left_out()), (2, 1));
         assert_eq!((counts.get("5"), counts.get(&MAX_TAGS.to_string())), (Some(&7), None));
     }
 }

@@ -141,7 +141,7 @@ mod tests {
     fn what_a_rewind_leaves_standing_is_told_again() {
         let mut objective = Objective::default();
         let run = RunName::root();
-        let mut offer = |objective: &mut Objective, writer, started, step, clock| {
+        let offer = |objective: &mut Objective, writer, started, step, clock| {
             let value = MetricValue::I64(step);
             let point = Point { step: Step(step), wall_time: WallTime(clock), value };
             objective.offer(&run, WriterId(writer), WallTime(started), point);
