@@ -85,7 +85,7 @@ impl Curves {
         let Gathered { series, others, faults } = gather(&files, choice);
         let (mut curves, mut without_steps) = (Vec::new(), Vec::new());
         for ((tag, run), series) in series {
-            let mut add = |attempt, points: &[Point]| {
+            let mut add = |attempt, points: &mut dyn Iterator<Item = Point>| {
                 let points = along(points, x);
                 curves.push(NamedCurve { tag: tag.clone(), run: run.clone(), attempt, points });
             };
@@ -94,9 +94,11 @@ impl Curves {
                 series.all().for_each(|(point, attempt)| by_attempt.entry(attempt).or_default().push(point));
             }
             if by_attempt.len() > 1 {
-                by_attempt.iter().for_each(|(attempt, points)| add(Some(*attempt), points));
+                for (attempt, points) in by_attempt {
+                    add(Some(attempt), &mut points.into_iter());
+                }
             } else {
-                add(None, &series.latest().map(|(point, _)| point).collect::<Vec<_>>());
+                add(None, &mut series.latest().map(|(point, _)| point));
             }
             if x == Abscissa::Step && series.lacks_steps() {
                 without_steps.push(format!("`{tag}` in `{run}`"));
@@ -213,12 +215,12 @@ fn chart(curves: &[&NamedCurve]) -> Chart {
     Chart { title: title.unwrap_or_default(), curves }
 }
 
-fn along(points: &[Point], x: Abscissa) -> Vec<(f64, f64)> {
-    let first = points.first().map_or(0.0, |point| point.wall_time.0);
-    let at = |point: &Point| match x {
+fn along(points: &mut dyn Iterator<Item = Point>, x: Abscissa) -> Vec<(f64, f64)> {
+    let mut begun = None;
+    let mut at = |point: &Point| match x {
         Abscissa::Step => point.step.0 as f64,
-        Abscissa::Relative => point.wall_time.0 - first,
+        Abscissa::Relative => point.wall_time.0 - *begun.get_or_insert(point.wall_time.0),
         Abscissa::Wall => point.wall_time.0,
     };
-    points.iter().map(|point| (at(point), point.value.widen())).collect()
+    points.map(|point| (at(&point), point.value.widen())).collect()
 }

@@ -45,7 +45,7 @@ pub struct Point<'a> {
     pub wall_time: WallTime,
     /// The value.
     pub value: MetricValue,
-    /// Which of the run's writers it came from, in the order of their starts.
+    /// The attempt of the run that it belongs to, from 1: see [`crate::series::Attempts`].
     pub attempt: u32,
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Layer 6. Holds a run's points until its end, because tags come in any order.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use super::ExportError;
 use super::hparams::PREFIX;
 use super::points::Point;
+use crate::series::{self, Points};
 use crate::units::{MetricValue, Step, Tag, WallTime};
 
 /// Names that a tag's column must not take.
@@ -29,26 +31,36 @@ pub(super) fn column_name(tag: &Tag) -> String {
 /// Gathers the points of one run.
 #[derive(Debug)]
 pub(super) struct Pivot {
-    columns: HashMap<Tag, u32>,
-    points: Vec<Held>,
+    columns: HashMap<Tag, usize>,
+    /// The points of each attempt and column.
+    held: BTreeMap<(u32, usize), Held>,
     /// The row at hand: a value or nothing for each tag.
     values: Vec<Option<MetricValue>>,
 }
 
-#[derive(Debug)]
+/// The points of one column, in the order in which they came.
+#[derive(Debug, Default)]
 struct Held {
-    attempt: u32,
-    step: Step,
-    /// How many points of the same attempt, step and tag came before this one.
-    nth: u32,
-    column: u32,
-    wall_time: WallTime,
-    value: MetricValue,
+    points: Points,
+    last: Option<Step>,
+    has_back_steps: bool,
 }
 
 impl Held {
-    fn row(&self) -> (u32, Step, u32) {
-        (self.attempt, self.step, self.nth)
+    fn push(&mut self, point: series::Point) {
+        self.has_back_steps |= self.last.is_some_and(|last| point.step < last);
+        self.last = Some(point.step);
+        self.points.push(point);
+    }
+
+    /// The points by rising step, those at one step in the order in which they came.
+    fn by_step(&self) -> Box<dyn Iterator<Item = series::Point> + '_> {
+        if !self.has_back_steps {
+            return Box::new(self.points.iter());
+        }
+        let mut points: Vec<series::Point> = self.points.iter().collect();
+        points.sort_by_key(|point| point.step);
+        Box::new(points.into_iter())
     }
 }
 
@@ -65,7 +77,7 @@ impl Pivot {
     /// A pivot for these tags, all different.
     pub(super) fn new(tags: &[Tag]) -> Self {
         let columns = tags.iter().cloned().zip(0..).collect();
-        Self { columns, points: Vec::new(), values: vec![None; tags.len()] }
+        Self { columns, held: BTreeMap::new(), values: vec![None; tags.len()] }
     }
 
     /// Takes a point, if its tag has a column.
@@ -74,7 +86,7 @@ impl Pivot {
             return Err(ExportError::UnknownTag { tag: Tag::from(point.tag) });
         };
         let Point { step, wall_time, value, attempt, .. } = *point;
-        self.points.push(Held { attempt, step, nth: 0, column, wall_time, value });
+        self.held.entry((attempt, column)).or_default().push(series::Point { step, wall_time, value });
         Ok(())
     }
 
@@ -84,26 +96,42 @@ impl Pivot {
         &mut self,
         mut row: impl FnMut(WideRow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut points = std::mem::take(&mut self.points);
-        points.sort_by_key(|point| (point.attempt, point.step, point.column));
-        for same in points.chunk_by_mut(|a, b| (a.row(), a.column) == (b.row(), b.column)) {
-            for (point, nth) in same.iter_mut().zip(0..) {
-                point.nth = nth;
+        let held: Vec<((u32, usize), Held)> = std::mem::take(&mut self.held).into_iter().collect();
+        for of_attempt in held.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
+            let Some(&((attempt, _), _)) = of_attempt.first() else { continue };
+            // The columns that have points left, with the next one of each, least step first.
+            let mut next = BinaryHeap::new();
+            let mut columns: Vec<_> =
+                of_attempt.iter().map(|((_, at), held)| (*at, held.by_step())).collect();
+            let mut heads: Vec<Option<series::Point>> = vec![None; columns.len()];
+            for (i, ((_, points), head)) in columns.iter_mut().zip(&mut heads).enumerate() {
+                *head = points.next();
+                next.extend(head.map(|point| Reverse((point.step, i))));
             }
-        }
-        points.sort_by_key(Held::row);
-        for points in points.chunk_by(|a, b| a.row() == b.row()) {
-            let Some(&Held { attempt, step, .. }) = points.first() else { continue };
-            self.values.fill(None);
-            let mut wall_time_s = f64::NAN;
-            for point in points {
-                // Of NaN and a time, `max` is the time.
-                wall_time_s = wall_time_s.max(point.wall_time.0);
-                if let Some(value) = self.values.get_mut(point.column as usize) {
-                    *value = Some(point.value);
+            let mut in_row = Vec::new();
+            while let Some(Reverse((step, _))) = next.peek().copied() {
+                self.values.fill(None);
+                let mut wall_time_s = f64::NAN;
+                while let Some(Reverse((_, i))) = next.peek().copied().filter(|Reverse((at, _))| *at == step)
+                {
+                    next.pop();
+                    in_row.push(i);
                 }
+                for i in in_row.drain(..) {
+                    let (Some((column, points)), Some(head)) = (columns.get_mut(i), heads.get_mut(i)) else {
+                        continue;
+                    };
+                    let Some(point) = std::mem::replace(head, points.next()) else { continue };
+                    // Of NaN and a time, `max` is the time.
+                    wall_time_s = wall_time_s.max(point.wall_time.0);
+                    if let Some(value) = self.values.get_mut(*column) {
+                        *value = Some(point.value);
+                    }
+                    // A further point at the same step makes a further row.
+                    next.extend(head.map(|point| Reverse((point.step, i))));
+                }
+                row(WideRow { step, wall_time: WallTime(wall_time_s), attempt, values: &self.values })?;
             }
-            row(WideRow { step, wall_time: WallTime(wall_time_s), attempt, values: &self.values })?;
         }
         Ok(())
     }
