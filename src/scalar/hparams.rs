@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn other_plugins_have_none() {
-        let scalars = Metadata::scan(b"\x0a\x09\x0a\x07scalars").expect("it is metadata");
+        let scalars = Metadata::checked(b"\x0a\x09\x0a\x07scalars").expect("it is metadata");
         assert_eq!((scalars.plugin(), scalars.hparams()), ("scalars", None));
         assert_eq!(Metadata::default().hparams(), None);
     }

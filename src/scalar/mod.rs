@@ -111,14 +111,14 @@ impl fmt::Display for Kind {
 #[must_use]
 pub fn content(value: &summary::Value) -> Content {
     let metadata = metadata::reencoded(value.metadata.as_ref());
-    content_with(value, Metadata::scan(&metadata).unwrap_or_default())
+    content_with(value, Metadata::checked(&metadata).unwrap_or_default())
 }
 
 /// The values of a fully decoded event, one after the other.
 pub fn for_each(values: &[summary::Value], sink: &mut dyn FnMut(Value<'_>)) {
     for value in values {
         let metadata = metadata::reencoded(value.metadata.as_ref());
-        let metadata = Metadata::scan(&metadata).unwrap_or_default();
+        let metadata = Metadata::checked(&metadata).unwrap_or_default();
         sink(Value { tag: &value.tag, content: content_with(value, metadata), metadata });
     }
 }

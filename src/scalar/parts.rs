@@ -89,7 +89,7 @@ impl PartEvent {
         self.values.iter().map(|(tag, content, metadata)| Value {
             tag,
             content: content.clone(),
-            metadata: Metadata::scan(metadata).unwrap_or_default(),
+            metadata: Metadata::checked(metadata).unwrap_or_default(),
         })
     }
 }
@@ -263,7 +263,7 @@ impl PartScan {
 
     fn close_value(&mut self) {
         let OpenValue { tag, metadata, content } = std::mem::take(&mut self.value);
-        let names = Metadata::scan(&metadata).unwrap_or_default();
+        let names = Metadata::checked(&metadata).unwrap_or_default();
         let content = match content {
             Some(OpenContent::Known(content)) => content,
             Some(OpenContent::Tensor(tensor)) => tensor_content(names, &tensor),
@@ -356,7 +356,7 @@ mod tests {
         let mut values = Vec::new();
         if let What::Summary(summary) = &event.what {
             scalar::for_each(summary, &mut |value| {
-                values.push((value.tag.to_owned(), value.content, value.metadata.encoded.to_vec()));
+                values.push((value.tag.to_owned(), value.content, value.metadata.0.to_vec()));
             });
         }
         let is_graph = event.what == What::Graph;

@@ -51,7 +51,7 @@ pub struct SingleFloat<'a> {
 ///
 /// It takes a `simple_value`, and the tensor that TensorFlow 2 and its like write in its place: a
 /// float32 without dimensions, with metadata that name the plugin `scalars` or without any.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn scan_single_float(data: &[u8]) -> Option<SingleFloat<'_>> {
     // wall_time, step if it is not 0, summary.
@@ -69,24 +69,21 @@ pub fn scan_single_float(data: &[u8]) -> Option<SingleFloat<'_>> {
     let [0x0a, n, value @ ..] = value else { return None };
     // A length of one byte: a tag of 128 bytes and more is rare.
     let (tag, value) = value.split_at_checked(usize::from(*n)).filter(|_| *n < 0x80)?;
-    let (value, metadata) = match value {
-        [0x15, a, b, c, d] => ([a, b, c, d], Metadata::default()),
-        // dtype, tensor_shape, then tensor_content or float_val.
-        [0x42, 10, 0x08, 1, 0x12, 0, 0x22 | 0x2a, 4, a, b, c, d, rest @ ..] => {
-            let metadata = if rest.is_empty() {
-                Metadata::default()
-            } else {
-                Metadata::of_scalars(whole_message(rest, 0x4a)?)?
-            };
-            ([a, b, c, d], metadata)
-        }
+    let (value, rest) = match value {
+        [0x15, value @ ..] => value.split_first_chunk().filter(|(_, rest)| rest.is_empty())?,
+        // A tensor of 10 bytes: dtype, tensor_shape, then tensor_content or float_val.
+        [0x42, 10, 0x08, 1, 0x12, 0, 0x22 | 0x2a, 4, value @ ..] => value.split_first_chunk()?,
         _ => return None,
+    };
+    let metadata = match rest {
+        [] => Metadata::default(),
+        _ => Metadata::of_scalars(whole_message(rest, 0x4a)?)?,
     };
     Some(SingleFloat {
         wall_time: WallTime(f64::from_le_bytes(*wall_time)),
         step: Step(step.cast_signed()),
         tag: std::str::from_utf8(tag).ok()?,
-        value: f32::from_le_bytes(value.map(|byte| *byte)),
+        value: f32::from_le_bytes(*value),
         metadata,
     })
 }
@@ -149,7 +146,7 @@ fn scan_value(value: &[u8]) -> Option<Value<'_>> {
             Field::Bytes(6, _) => once(&mut content, Content::Other(Kind::Audio))?,
             Field::Bytes(7, _) => once(&mut node_name, ())?,
             Field::Bytes(8, bytes) => once(&mut tensor, bytes)?,
-            Field::Bytes(9, bytes) => once(&mut metadata, Metadata::scan(bytes)?)?,
+            Field::Bytes(9, bytes) => once(&mut metadata, Metadata::checked(bytes)?)?,
             _ => return None,
         }
     }
