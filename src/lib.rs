@@ -48,9 +48,11 @@
 //!   what is no value; the full decode is its oracle.
 //! - **The tail** ([`tail::Tail`]) treats every event file on its own for as long as the trial lives.
 //!   Listings are the truth; notifications only make the next listing come sooner.
-//! - **The objective** ([`series::Objective`]) is read from one run directory. A restarted trainer's
-//!   later attempt replaces the earlier one from the step at which it resumed, told as one
-//!   [`series::Change::Rewind`].
+//! - **Attempts** ([`series::Attempts`]) follow one rule for files that are whole and for files that
+//!   grow: from the step at which a writer resumed, its values replace those of writers that had ended
+//!   before it started, and of nobody else. What stands does not depend on the order of reading.
+//! - **The objective** ([`series::Objective`]) is read from one run directory. What a restart changes is
+//!   told as one [`series::Change::Rewind`], and what stands behind it.
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action
 //!   that follows from it. A trial holds its slot until its process tree is gone and its files are
 //!   read.
@@ -62,9 +64,9 @@
 //! [`event::Event::decode`] events, [`scalar::for_each`] the values of one, and [`scalar::scan`] the same
 //! without decoding what is no value. [`tail::Ingest`] does it all incrementally, and so do
 //! [`tail::read_bytes`] for a file in memory, [`tail::read`] for an `impl Read` and [`tail::read_at`] for
-//! whatever reads at an offset. [`series::Recording`] keeps every point in little memory,
-//! [`series::History`] tells the attempts of a restarted trainer apart, [`series::Series`] has what the
-//! latest one leaves standing.
+//! whatever reads at an offset. [`series::Recording`] keeps every point in little memory.
+//! [`series::History`] joins what the files of a run say of a tag and tells the attempts of a restarted
+//! trainer apart; [`series::Series`] has what stands while the files grow.
 //!
 //! ```
 //! use hptune::scalar::Content;

@@ -1,19 +1,12 @@
-//! Listing and reading event files.
+//! Where event files are, and how one of them is opened and read.
 
-use std::collections::BTreeSet;
 use std::fs::{DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::limits::{
-    DRAIN_RETRY, DRAIN_TIMEOUT, MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, NEAR_DEPTH, READ_CHUNK_BYTES,
-};
-use crate::tail::{Action, AtEnd, FileId, Found, Listed, Tail, is_followed};
-
-use super::clock::Clock;
-use super::walk;
+use crate::limits::{MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, NEAR_DEPTH};
+use crate::tail::{FileId, Listed, is_followed};
 
 /// A place that holds event files: a directory, or one file alone.
 #[derive(Debug, Clone)]
@@ -153,92 +146,5 @@ pub(super) fn describe(path: String, metadata: &Metadata) -> Listed {
         id: identify(metadata),
         bytes: metadata.len(),
         modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-    }
-}
-
-/// Carries out the actions of a [`Tail`] on the files of a [`Root`].
-#[derive(Debug)]
-pub struct Reader {
-    root: Root,
-    clock: Clock,
-    tail: Tail,
-    buffer: Vec<u8>,
-    /// Paths whose trouble was told.
-    told: BTreeSet<String>,
-    /// Something could not be looked at that may be looked at again soon.
-    is_failing: bool,
-}
-
-impl Reader {
-    /// A reader of everything below `root`.
-    #[must_use]
-    pub fn new(root: Root, clock: Clock) -> Self {
-        let tail = Tail::new(clock.now());
-        Self {
-            root,
-            clock,
-            tail,
-            buffer: vec![0; READ_CHUNK_BYTES],
-            told: BTreeSet::new(),
-            is_failing: false,
-        }
-    }
-
-    /// Carries out one action. `None`: something was done and there may be more; otherwise nothing is
-    /// to be done before the given time, but for [`Reader::wake`].
-    pub fn step(&mut self, found: &mut dyn FnMut(Found<'_>)) -> Option<jiff::Timestamp> {
-        let now = self.clock.now();
-        match self.tail.poll_action(now) {
-            Action::Wait(until) => return Some(until),
-            Action::List => {
-                let (listing, errors) = walk::list(&self.root, 1);
-                for ListError { path, error } in errors {
-                    self.is_failing |= is_passing(&error);
-                    if self.told.insert(path.clone()) {
-                        found(Found::Unreadable { path: &path, error: error.to_string() });
-                    }
-                }
-                let listed_at = self.clock.now();
-                let took = Duration::try_from(listed_at.duration_since(now)).unwrap_or_default();
-                self.tail.handle_listing(listed_at, took, listing, found);
-            }
-            Action::Read { id, path, offset_bytes, at_most_bytes } => {
-                let at_most = at_most_bytes.min(self.buffer.len());
-                let buffer = self.buffer.get_mut(..at_most).unwrap_or_default();
-                let read = self.root.read(&path, id, offset_bytes, buffer);
-                let is_whole = matches!(read, Ok(n) if n == at_most);
-                let at_end = if is_whole { AtEnd::No } else { AtEnd::Yes };
-                self.is_failing |= read.as_ref().is_err_and(is_passing);
-                let read = read.map_err(|e| e.to_string());
-                let read = read.map(|n| (self.buffer.get(..n).unwrap_or(&[]), at_end));
-                self.tail.handle_read(id, read, found);
-            }
-        }
-        None
-    }
-
-    /// Something is said to have changed.
-    pub fn wake(&mut self) {
-        self.tail.wake(self.clock.now());
-    }
-
-    /// Reads all that there is, nothing more being written: a file that gives a passing error is
-    /// tried again for a while. What never became a record is told as damage.
-    pub fn read_to_end(&mut self, found: &mut dyn FnMut(Found<'_>)) {
-        let give_up = self.clock.now().checked_add(DRAIN_TIMEOUT).unwrap_or(jiff::Timestamp::MAX);
-        // The last look is at the bytes themselves: a time of change may be coarse or late.
-        self.tail.distrust();
-        loop {
-            self.is_failing = false;
-            self.tail.list_now(self.clock.now());
-            while self.step(found).is_none() {}
-            if !self.is_failing || self.clock.now() >= give_up {
-                break;
-            }
-            std::thread::sleep(DRAIN_RETRY);
-        }
-        while self.tail.finish(found) {
-            while self.step(found).is_none() {}
-        }
     }
 }

@@ -12,7 +12,8 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::Sender;
 
 use super::clock::Clock;
-use super::files::{Reader, Root};
+use super::files::Root;
+use super::reader::Reader;
 use crate::limits::FOLLOW_BATCH;
 use crate::scalar::RunSelector;
 use crate::series::Change;

@@ -10,6 +10,7 @@ pub mod output;
 pub mod process;
 mod process_table;
 pub mod read;
+pub mod reader;
 pub mod signals;
 pub mod sink;
 pub mod store;

@@ -340,6 +340,16 @@ mod tests {
             world
         }
 
+        /// A world in which a file has been followed that is zeros behind its steps 0 and 1.
+        fn with_hole(whole: &[u8]) -> Self {
+            let mut holed = whole.to_vec();
+            holed[records(0..2).len()..].fill(0);
+            let mut world = Self::new();
+            world.write("x.tfevents.1", 1, &holed);
+            world.expect(&[(".", 0), (".", 1)]);
+            world
+        }
+
         /// Puts `bytes` at `path`, as the file with this inode.
         fn write(&mut self, path: &str, inode: u64, bytes: &[u8]) {
             let modified = self.files.iter().map(|f| f.3).max().unwrap_or(0) + 1;
@@ -440,12 +450,7 @@ mod tests {
     #[test]
     fn a_hole_of_zeros_that_is_filled_in_later_loses_and_doubles_nothing() {
         let whole = records(0..4);
-        let cut = records(0..2).len();
-        let mut holed = whole.clone();
-        holed[cut..].fill(0);
-        let mut world = World::new();
-        world.write("x.tfevents.1", 1, &holed);
-        world.expect(&[(".", 0), (".", 1)]);
+        let mut world = World::with_hole(&whole);
         world.write("x.tfevents.1", 1, &whole);
         world.expect(&[(".", 2), (".", 3)]);
         assert_eq!(world.other, Vec::<String>::new(), "no damage is told");
@@ -469,12 +474,7 @@ mod tests {
     #[test]
     fn a_long_hole_is_filled_in_at_the_end_at_the_latest() {
         let whole = records(0..100_000);
-        let cut = records(0..2).len();
-        let mut holed = whole.clone();
-        holed[cut..].fill(0);
-        let mut world = World::new();
-        world.write("x.tfevents.1", 1, &holed);
-        world.expect(&[(".", 0), (".", 1)]);
+        let mut world = World::with_hole(&whole);
         world.write("x.tfevents.1", 1, &whole);
         world.expect(&[]);
         world.tail.distrust();
