@@ -2,7 +2,7 @@
 //! and run through CRC32C, in the same process.
 //!
 //! `cargo bench` makes its data, times each way of reading in turn with the limit, and prints the ratios;
-//! criterion shows the spread of each. `README.md` beside this file has the figures.
+//! criterion shows the spread of each. It also prints how much memory reading takes. `README.md` beside this file has the figures.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -24,15 +24,37 @@ use hptune::tail::{self, Found, Ingested};
 
 fn main() {
     let directory = data::make();
+    let file = |name: &str| directory.join(name).join(data::NAME);
+    memory(&file("long"), "a record of 600 MiB between two scalars", 2);
+    memory(&file("scalars"), "2,000,000 scalars", 2_000_000);
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
-    let scalars = directory.join("scalars/events.out.tfevents.1700000000.host");
+    let scalars = file("scalars");
     against_limit(&mut criterion, "2,000,000 scalars, every point kept", &scalars, "6, aim 4", keep_points);
-    let tf2 = directory.join("tf2/events.out.tfevents.1700000000.host");
+    let tf2 = file("tf2");
     against_limit(&mut criterion, "1,000,000 TF2 scalars, every point kept", &tf2, "none", keep_points);
-    let mixed = directory.join("mixed/events.out.tfevents.1700000000.host");
+    let mixed = file("mixed");
     against_limit(&mut criterion, "1 GiB with images, every point kept", &mixed, "1.15", keep_points);
     many(&mut criterion, &directory.join("many"));
     criterion.final_summary();
+}
+
+/// Prints the most memory that reading takes beyond the points kept, 16 bytes and the value of each.
+fn memory(path: &Path, name: &str, n_points: usize) {
+    // Of what the process has by now nothing counts.
+    std::fs::write("/proc/self/clear_refs", "5").expect("Linux lets a process forget its peak");
+    let before = resident_kib("VmRSS:");
+    let n = keep_points(path);
+    assert_eq!(n, n_points);
+    let peak = (resident_kib("VmHWM:") - before) / 1024.0;
+    let points = (n * (16 + size_of::<f32>())) as f64 / f64::from(1 << 20);
+    println!("==> {name}: {:.1} MiB beyond the points' {points:.1} MiB (target: 16)\n", peak - points);
+}
+
+/// A figure of the process's memory, in KiB.
+fn resident_kib(name: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
+    line.trim().trim_end_matches(" kB").parse().expect("it is a number")
 }
 
 /// Reads a file in 1 MiB pieces and runs it through CRC32C.
@@ -138,7 +160,7 @@ fn many(criterion: &mut Criterion, directory: &Path) {
     );
     println!("==> {name}: {ratio:.2} x faster with 2 threads than with 1 (target: 1.8)\n");
     // The same records in one file have the same bytes, less a file's cost.
-    let one = directory.with_file_name("one/events.out.tfevents.1700000000.host");
+    let one = directory.with_file_name("one").join(data::NAME);
     let n_pairs = 15;
     let mut costs: Vec<f64> = (0..n_pairs)
         .map(|_| {

@@ -11,7 +11,7 @@ use hptune::units::{Step, WallTime};
 
 pub(crate) const N_RUNS: usize = 2_000;
 pub(crate) const N_RUN_RECORDS: usize = 500;
-const NAME: &str = "events.out.tfevents.1700000000.host";
+pub(crate) const NAME: &str = "events.out.tfevents.1700000000.host";
 const CLOCK: f64 = 1.7e9;
 
 /// Makes what is not there yet; says where it is.
@@ -22,6 +22,7 @@ pub(crate) fn make() -> PathBuf {
     once(&directory.join("scalars"), |out| scalars(out, 2_000_000));
     once(&directory.join("tf2"), |out| tf2_scalars(out, 1_000_000));
     once(&directory.join("mixed"), |out| mixed(out, 1 << 30));
+    once(&directory.join("long"), |out| long(out, 600 << 20));
     once(&directory.join("one"), |out| scalars(out, (N_RUNS * N_RUN_RECORDS) as i64));
     let many = directory.join("many");
     if !many.exists() {
@@ -91,6 +92,13 @@ fn tf2_scalars(out: &mut impl Write, n: i64) {
         let tensor = [vec![8, 1, 18, 0], field(4, &value.to_le_bytes())].concat();
         put(out, &value_event(step, "metric1", &[field(8, &tensor), metadata.clone()].concat()));
     }
+}
+
+/// A graph of so many bytes between two scalars.
+fn long(out: &mut impl Write, n_bytes: usize) {
+    scalars(out, 1);
+    put(out, &field(4, &vec![7; n_bytes]));
+    scalars(out, 1);
 }
 
 /// Five scalars and a histogram a step, an image of 256 KiB each ten steps.
