@@ -125,7 +125,7 @@ struct Taker {
 }
 
 impl Taker {
-    #[inline]
+    #[inline(always)]
     fn take_record(
         &mut self,
         offset: u64,
