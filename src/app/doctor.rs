@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Failure;
 use super::inspect::{Inspection, Run, inspect};
+use super::{Failure, quoted};
 use crate::edge::files;
 use crate::scalar::{Kind, NearMiss, RunSelector, is_evaluation, near_misses};
 use crate::series::TagSummary;
@@ -14,6 +14,9 @@ use crate::units::{MetricValue, RunName, Step, Tag};
 
 /// How many tags are listed at most, and near misses named.
 const MAX_TAGS_SHOWN: usize = 30;
+
+/// How many names a sentence lists at most.
+const MAX_NAMED: usize = 8;
 
 /// What there is to say about one tag below one path.
 #[derive(Debug, Serialize)]
@@ -38,6 +41,8 @@ pub struct Diagnosis {
     pub places: Vec<PlaceOfTag>,
     /// The tags that are there, with what they hold and in which runs: the first of many.
     pub tags: Vec<TagThere>,
+    /// How many there are.
+    pub n_tags: usize,
 }
 
 /// What is the matter with a metric.
@@ -178,6 +183,7 @@ impl Case<'_> {
             near: Vec::new(),
             places: Vec::new(),
             tags: tags.collect(),
+            n_tags: self.by_tag.len(),
         }
     }
 
@@ -221,8 +227,8 @@ impl Case<'_> {
             self.tag_is_read(run, scalars().find(|(name, _)| *name == run).map(|(_, summary)| *summary))
         } else {
             let runs: Vec<&str> = scalars().map(|(run, _)| run.as_str()).collect();
-            let message =
-                format!("`{tag}` is there, but only in runs that are not allowed: {}", runs.join(", "));
+            let named = listed(runs.iter().copied());
+            let message = format!("`{tag}` is there, but only in runs that are not allowed: {named}");
             let mut wrong = self.diagnosis(Cause::WrongRun, message);
             wrong.fix = runs.first().map(|run| objective_run(run)).into_iter().collect();
             wrong
@@ -230,10 +236,15 @@ impl Case<'_> {
         let others: Vec<&str> =
             shown.iter().filter(|p| !p.is_read && p.kind == "scalar").map(|p| p.run.as_str()).collect();
         if let Some(run) = read.filter(|_| !others.is_empty()) {
-            let why = if is_evaluation(run) { "it is named for evaluation" } else { "it comes first" };
+            let is_only = !scalars().any(|(other, _)| *other != run && self.selector.allows(other));
+            let why = match (is_only, is_evaluation(run)) {
+                (true, _) => "no other is allowed",
+                (false, true) => "it is named for evaluation",
+                (false, false) => "it comes first",
+            };
             diagnosis.notes.push(format!(
                 "the tag is in several runs: `{run}` is read ({why}), not {}; to read another: {}",
-                others.iter().map(|run| format!("`{run}`")).collect::<Vec<_>>().join(", "),
+                listed(others.iter().copied()),
                 others.first().map(|run| objective_run(run)).unwrap_or_default(),
             ));
         }
@@ -271,6 +282,12 @@ impl Case<'_> {
                     .to_owned(),
             );
         }
+        if summary.n_scalars < summary.n_values {
+            let n_others = summary.n_values - summary.n_scalars;
+            found
+                .notes
+                .push(format!("{n_others} further values under it are no numbers, and are passed over"));
+        }
         if summary.n_non_finite > 0 {
             found.notes.push(format!("{} of its values are NaN or infinite", summary.n_non_finite));
         }
@@ -301,8 +318,11 @@ impl Case<'_> {
             ];
         } else {
             none.notes.push(format!("there are event files in {}", near.join(", ")));
-            none.fix =
-                near.iter().take(1).map(|p| format!("hptune doctor {p} --tag '{}'", self.tag)).collect();
+            none.fix = near
+                .iter()
+                .take(1)
+                .map(|p| format!("hptune doctor {} --tag {}", quoted(p), quoted(self.tag.as_str())))
+                .collect();
         }
         none
     }
@@ -315,8 +335,10 @@ impl Case<'_> {
             format!("no value was found below {shown}, and not all can be read"),
         );
         if self.inspection.troubles.iter().any(|trouble| trouble.contains("Permission denied")) {
-            unreadable.fix =
-                vec![format!("chmod -R u+rX '{shown}'      # or run hptune as the trainer's user")];
+            unreadable.fix = vec![format!(
+                "chmod -R u+rX {}      # or run hptune as the trainer's user",
+                quoted(&shown.to_string())
+            )];
         }
         unreadable
     }
@@ -329,7 +351,7 @@ impl Case<'_> {
             let message = "the event files are damaged, and no value is left in what can be read".to_owned();
             let mut damaged = self.diagnosis(Cause::Damaged, message);
             damaged.fix =
-                vec![format!("hptune verify '{}'      # where, and of which kind", self.path.display())];
+                vec![format!("hptune verify {}      # where, and of which kind", self.quoted_path())];
             return damaged;
         }
         let n_files: u64 = self.inspection.runs.values().map(|run| run.n_files).sum();
@@ -416,12 +438,29 @@ impl Case<'_> {
                 Cause::NearMiss,
                 format!("no tag is called `{}`; did you mean `{}`? {}", self.tag, first.tag, first.how),
             ),
-            None => self
-                .diagnosis(Cause::Unknown, format!("no tag is called `{}`, and none comes close", self.tag)),
+            None => {
+                let others = self.by_tag.keys().copied().filter(|tag| !scalars.contains(tag));
+                let held =
+                    |tag: &Tag| self.by_tag.get(tag).and_then(|places| places.first()).map(|(_, s)| s.kind);
+                let other = near_misses(self.tag.as_str(), others).first().map(|tag| {
+                    let kind = of_kind(held(tag).unwrap_or(Kind::Unknown));
+                    format!(
+                        "no tag is called `{}`; `{tag}` comes close, but holds {kind}, not numbers",
+                        self.tag
+                    )
+                });
+                let none = || format!("no tag is called `{}`, and none comes close", self.tag);
+                self.diagnosis(Cause::Unknown, other.unwrap_or_else(none))
+            }
         };
         not_there.fix = near.iter().take(1).map(|first| metric_tag(first.tag.as_str())).collect();
         not_there.near = near;
         not_there
+    }
+
+    /// The path as a shell takes it.
+    fn quoted_path(&self) -> String {
+        quoted(&self.path.display().to_string())
     }
 
     /// What else is wrong with the files.
@@ -430,9 +469,10 @@ impl Case<'_> {
             self.inspection.troubles.iter().map(|trouble| format!("cannot be read: {trouble}")).collect();
         let n_damages: u64 = self.inspection.runs.values().map(Run::count_damages).sum();
         if n_damages > 0 {
-            let path = self.path.display();
+            let places = if n_damages == 1 { "place" } else { "places" };
             notes.push(format!(
-                "files are damaged in {n_damages} places, the rest is read: hptune verify {path}"
+                "files are damaged in {n_damages} {places}, the rest is read: hptune verify {}",
+                self.quoted_path()
             ));
         }
         notes
@@ -461,7 +501,17 @@ fn metric_tag(tag: &str) -> String {
 
 /// The line of a configuration that names a run.
 fn objective_run(run: &str) -> String {
-    format!("hptune: {{objective: {{run: {}}}}}", yaml_text(run))
+    format!("hptune: {{objective: {{run: {}}}}}", yaml_text(&globset::escape(run)))
+}
+
+/// The first of some names, and how many more there are.
+fn listed<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+    let n_more = names.len().saturating_sub(MAX_NAMED);
+    let mut shown: Vec<String> = names.take(MAX_NAMED).map(|name| format!("`{name}`")).collect();
+    if n_more > 0 {
+        shown.push(format!("{n_more} more"));
+    }
+    shown.join(", ")
 }
 
 /// A text as YAML reads it back: in double quotes, as in JSON.

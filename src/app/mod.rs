@@ -75,3 +75,30 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+/// A text as a shell takes it for one word.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_a_quoted_text_for_one_word() {
+        #[track_caller]
+        fn check(text: &str, expected: &str) {
+            assert_eq!(quoted(text), expected);
+        }
+        check("runs/a_1.0", "runs/a_1.0");
+        check("it's $x", r"'it'\''s $x'");
+        check("", "''");
+    }
+}

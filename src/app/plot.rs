@@ -207,8 +207,8 @@ fn chart(curves: &[&NamedCurve]) -> Chart {
     };
     let title = curves.first().map(|first| match (is_one_tag, is_one_run) {
         (true, _) => first.tag.to_string(),
-        (false, true) => first.run.to_string(),
-        (false, false) => String::new(),
+        (false, true) if first.run.as_str() != "." => first.run.to_string(),
+        (false, _) => String::new(),
     });
     let drawn = curves.iter().take(MAX_CURVES);
     let curves = drawn.map(|curve| Curve { name: name(curve), points: curve.points.clone() }).collect();

@@ -1,7 +1,7 @@
 //! `verify`: checks every record of event files, and saves the good ones.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Failure;
 use super::inspect::{DamageJson, damage_json};
 use crate::edge::files::Root;
+use crate::edge::output::Output;
 use crate::edge::read::{self, Source};
 use crate::edge::walk;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
@@ -40,7 +41,7 @@ pub struct VerifiedFile {
     pub damages: Vec<(String, Damage)>,
     /// How many there are, of each kind.
     pub n_damages: BTreeMap<DamageKind, u64>,
-    /// Why it could not be read or its good records not be saved.
+    /// Why it could not be read, or its good records not be saved.
     pub trouble: Option<String>,
     /// Where its good records were saved.
     pub repaired: Option<PathBuf>,
@@ -90,6 +91,10 @@ pub fn verify(path: &Path, repair: Option<&Path>) -> Result<Verification, Failur
         return Err(Failure::usage(format!("{}: exists already", out.display()))
             .with_hint("--repair writes to a new file or directory, never over an old one"));
     }
+    if let Some(out) = repair.filter(|out| path.is_dir() && lies_below(out, path)) {
+        return Err(Failure::usage(format!("{}: lies in {}", out.display(), path.display()))
+            .with_hint("a copy there would be read as a further run: name a place outside"));
+    }
     let n_threads = read::n_threads();
     let (mut files, errors) = walk::list(&root, n_threads);
     files.retain(|file| !is_hypertune_file(&file.path));
@@ -108,13 +113,7 @@ pub fn verify(path: &Path, repair: Option<&Path>) -> Result<Verification, Failur
 fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8>) -> VerifiedFile {
     buffer.resize(READ_CHUNK_BYTES, 0);
     let mut file = VerifiedFile { path: listed.path.clone(), bytes: listed.bytes, ..VerifiedFile::default() };
-    let mut copy = match out.map(|path| Copy::begin(root, listed, path)).transpose() {
-        Ok(copy) => copy,
-        Err(e) => {
-            file.trouble = Some(format!("cannot be saved: {e}"));
-            return file;
-        }
-    };
+    let mut copy = out.map(|path| Copy { source: Source::new(root, listed), path, out: None, at: 0 });
     let mut source = Source::new(root, listed);
     let mut ingest = Ingest::default();
     let mut saved = Ok(());
@@ -131,40 +130,49 @@ fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8
         }
     });
     file.n_records = ingest.n_records() - file.n_damages.get(&DamageKind::NotAnEvent).copied().unwrap_or(0);
-    if let Err(e) = read {
-        file.trouble = Some(e.to_string());
+    if let Err(e) = &read {
+        file.trouble = Some(format!("cannot be read: {e}"));
     }
-    if let Some(copy) = copy {
+    if let Some(copy) = copy.filter(|_| read.is_ok() || file.n_records > 0) {
         let path = copy.path.clone();
         // What lies beyond was not judged, where a read failed.
         match saved.and_then(|()| copy.finish(ingest.resume_offset())) {
             Ok(()) => file.repaired = Some(path),
             Err(e) => {
-                // It holds a part only; nobody is to take it for the whole.
-                let _ = fs::remove_file(&path);
-                file.trouble = Some(format!("{}: {e}", path.display()));
+                file.trouble = Some(format!("its good records cannot be written to {}: {e}", path.display()));
             }
         }
     }
     file
 }
 
+/// Whether `out`, which does not exist, would lie in `directory`.
+fn lies_below(out: &Path, directory: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    let above =
+        out.ancestors().skip(1).find_map(|a| real(if a.as_os_str().is_empty() { Path::new(".") } else { a }));
+    above.zip(real(directory)).is_some_and(|(above, directory)| above.starts_with(directory))
+}
+
 /// A copy of a file without what is damaged.
 struct Copy<'a> {
     source: Source<'a>,
     path: PathBuf,
-    out: BufWriter<File>,
+    /// Begun with the first byte.
+    out: Option<BufWriter<Output>>,
     /// What lies before it is copied or left out.
     at: u64,
 }
 
-impl<'a> Copy<'a> {
-    fn begin(root: &'a Root, listed: &'a Listed, path: PathBuf) -> io::Result<Self> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+impl Copy<'_> {
+    fn out(&mut self) -> io::Result<&mut BufWriter<Output>> {
+        if self.out.is_none() {
+            if let Some(parent) = self.path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            self.out = Some(BufWriter::new(Output::new(&self.path)?));
         }
-        let out = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        Ok(Self { source: Source::new(root, listed), path, out: BufWriter::new(out), at: 0 })
+        self.out.as_mut().ok_or_else(|| io::ErrorKind::Other.into())
     }
 
     fn leave_out(&mut self, damage: Damage) -> io::Result<()> {
@@ -181,7 +189,7 @@ impl<'a> Copy<'a> {
             if n == 0 {
                 return Err(io::Error::other("the file became shorter while it was read"));
             }
-            self.out.write_all(buffer.get(..n).unwrap_or(&[]))?;
+            self.out()?.write_all(buffer.get(..n).unwrap_or(&[]))?;
             self.at += n as u64;
         }
         Ok(())
@@ -189,7 +197,11 @@ impl<'a> Copy<'a> {
 
     fn finish(mut self, end: u64) -> io::Result<()> {
         self.copy_to(end)?;
-        self.out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        self.out()?;
+        match self.out {
+            Some(out) => out.into_inner().map_err(io::IntoInnerError::into_error)?.finish(),
+            None => Ok(()),
+        }
     }
 }
 

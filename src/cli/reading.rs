@@ -137,7 +137,7 @@ fn export_to(source: Source, out: impl Write + Send) -> Result<Exported, ExportE
 
 /// Begins the file that takes the place of `path` when all is written.
 fn begin(path: &Path) -> Result<Output, Failure> {
-    Output::begin(path).map_err(|e| {
+    Output::replacing(path).map_err(|e| {
         let message = format!("{}: {e}", path.display());
         match e.kind() {
             io::ErrorKind::IsADirectory | io::ErrorKind::NotFound => {

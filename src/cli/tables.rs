@@ -9,7 +9,8 @@ use super::text::{brief, duration, printable, size};
 use crate::app::doctor::Diagnosis;
 use crate::app::inspect::{Inspection, Run};
 use crate::app::jobs::KnownJob;
-use crate::app::verify::Verification;
+use crate::app::verify::{Verification, VerifiedFile};
+use crate::plot::printable as name;
 use crate::series::TagSummary;
 use crate::study::{StudySpec, Trial, rank};
 use crate::tfrecord::Damage;
@@ -17,6 +18,9 @@ use crate::units::{RunName, Step};
 
 /// The most stretches of damage that are listed for a run.
 const MAX_DAMAGES: usize = 10;
+
+/// The most runs of a diagnosed tag that have a row.
+const MAX_PLACES: usize = 30;
 
 fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
@@ -94,9 +98,9 @@ pub(super) fn inspection(path: &Path, inspection: &Inspection, style: Style) -> 
     sections.join("\n\n") + "\n"
 }
 
-fn section(name: &RunName, run: &Run, style: Style) -> String {
+fn section(run_name: &RunName, run: &Run, style: Style) -> String {
     let about = style.dim(&heading(run).join(", "));
-    let mut lines = vec![format!("{}  {about}", style.bold(&printable(name.as_str())))];
+    let mut lines = vec![format!("{}  {about}", style.bold(&name(run_name.as_str())))];
     if run.tags.is_empty() {
         lines.push("  no values".to_owned());
     } else {
@@ -105,7 +109,7 @@ fn section(name: &RunName, run: &Run, style: Style) -> String {
     if run.n_left_out > 0 {
         lines.push(format!("  and {} values under further tags, too many to be told apart", run.n_left_out));
     }
-    let listed = |(path, damage): &(String, Damage)| format!("{}: {damage}", printable(path));
+    let listed = |(path, damage): &(String, Damage)| format!("{}: {damage}", name(path));
     lines.extend(
         run.unfinished.iter().take(MAX_DAMAGES).map(|torn| format!("  unfinished: {}", listed(torn))),
     );
@@ -137,7 +141,7 @@ fn heading(run: &Run) -> Vec<String> {
         about.push(count(run.n_sessions as u64, "session"));
     }
     if !run.writers.is_empty() {
-        about.push(format!("written by {}", printable(&run.writers.join(", "))));
+        about.push(format!("written by {}", name(&run.writers.join(", "))));
     }
     if let Some((first, last)) = run.wall_times {
         let begun = jiff::Timestamp::from_second(first.0 as i64).ok().filter(|_| first.0 > 0.0);
@@ -166,8 +170,8 @@ fn tags(run: &Run) -> String {
     headings.extend(heading(has_attempts, "ATTEMPTS"));
     let mut rows = table(&headings.iter().map(String::as_str).collect::<Vec<_>>());
     for (tag, summary) in &run.tags {
-        let mut row = vec![format!("  {}", printable(tag.as_str())), summary.kind.to_string()];
-        row.extend(optional(has_plugins, printable(&summary.plugin)));
+        let mut row = vec![format!("  {}", name(tag.as_str())), summary.kind.to_string()];
+        row.extend(optional(has_plugins, name(&summary.plugin)));
         let (last_step, last) = summary.last();
         row.extend([summary.n_values.to_string(), steps(summary.first_step, last_step)]);
         row.extend([last, summary.min, summary.max].map(|v| v.map(|v| v.to_string()).unwrap_or_default()));
@@ -206,9 +210,9 @@ pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
     }
     if !diagnosis.places.is_empty() {
         let mut rows = table(&["  RUN", "KIND", "COUNT", "NON-FINITE", "LAST STEP", "LAST", "READ"]);
-        for place in &diagnosis.places {
+        for place in diagnosis.places.iter().take(MAX_PLACES) {
             rows.add_row([
-                format!("  {}", printable(place.run.as_str())),
+                format!("  {}", name(place.run.as_str())),
                 place.kind.to_owned(),
                 place.count.to_string(),
                 place.non_finite.to_string(),
@@ -218,7 +222,9 @@ pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
             ]);
         }
         align_right(&mut rows, &[2, 3, 4, 5]);
-        sections.push(text(&rows));
+        let n_more = diagnosis.places.len().saturating_sub(MAX_PLACES);
+        let more = if n_more > 0 { format!("\n  and {n_more} more runs") } else { String::new() };
+        sections.push(text(&rows) + &more);
     } else if !diagnosis.tags.is_empty() {
         let mut rows = table(&["  TAG", "KIND", "RUNS"]);
         for there in &diagnosis.tags {
@@ -227,12 +233,14 @@ pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
                 runs.push("…");
             }
             rows.add_row([
-                format!("  {}", printable(there.tag.as_str())),
+                format!("  {}", name(there.tag.as_str())),
                 there.kind.to_owned(),
-                printable(&runs.join(", ")),
+                name(&runs.join(", ")),
             ]);
         }
-        sections.push(format!("What is there:\n{}", text(&rows)));
+        let n_more = diagnosis.n_tags.saturating_sub(diagnosis.tags.len());
+        let more = if n_more > 0 { format!("\n  and {n_more} more tags") } else { String::new() };
+        sections.push(format!("What is there:\n{}{more}", text(&rows)));
     }
     sections.extend(diagnosis.notes.iter().map(|note| format!("note: {}", printable(note))));
     sections.join("\n\n")
@@ -244,7 +252,7 @@ pub(super) fn verification(path: &Path, verification: &Verification, style: Styl
     for file in verification.files.iter().filter(|file| file.has_faults() || file.repaired.is_some()) {
         let mut lines = vec![format!(
             "{}  {}",
-            style.bold(&printable(&file.path)),
+            style.bold(&name(&file.path)),
             style.dim(&format!(
                 "{} good records, {} of {} bytes lost",
                 file.n_records, file.bad_bytes, file.bytes
@@ -260,7 +268,7 @@ pub(super) fn verification(path: &Path, verification: &Verification, style: Styl
         if n_damages > MAX_DAMAGES as u64 {
             lines.push(format!("  and {} more", n_damages - MAX_DAMAGES as u64));
         }
-        lines.extend(file.trouble.iter().map(|trouble| format!("  cannot be read: {trouble}")));
+        lines.extend(file.trouble.iter().map(|trouble| format!("  {}", printable(trouble))));
         lines.extend(file.repaired.iter().map(|out| format!("  good records written to {}", out.display())));
         sections.push(lines.join("\n"));
     }
@@ -269,10 +277,16 @@ pub(super) fn verification(path: &Path, verification: &Verification, style: Styl
         sections.push(format!("{}: no event files (names with `tfevents`) here or below", path.display()));
     } else {
         let n_files = verification.files.len();
-        let n_bad = verification.files.iter().filter(|file| file.has_faults()).count();
+        let count =
+            |has: fn(&VerifiedFile) -> bool| verification.files.iter().filter(|file| has(file)).count();
+        let n_damaged = count(|file| !file.n_damages.is_empty());
+        let n_troubled = count(|file| file.trouble.is_some());
         let n_records: u64 = verification.files.iter().map(|file| file.n_records).sum();
         let bytes: u64 = verification.files.iter().map(|file| file.bytes).sum();
-        let sum = if n_bad == 0 { "all good".to_owned() } else { format!("{n_bad} damaged") };
+        let counted = [(n_damaged, "damaged"), (n_troubled, "with trouble")];
+        let counted = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        let sum = counted.collect::<Vec<_>>().join(", ");
+        let sum = if sum.is_empty() { "all good".to_owned() } else { sum };
         let files = if n_files == 1 { "file" } else { "files" };
         sections.push(format!(
             "{n_files} {files}, {n_records} records, {}: {}",

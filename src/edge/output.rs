@@ -1,92 +1,150 @@
 //! A file that is there whole or not at all.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use rustix::fs::{AtFlags, CWD, OFlags, linkat};
 
-/// A file that is being written. It takes its place, over an old one, at [`Output::finish`]; until then, and
-/// when it is dropped before, what stands there is untouched.
+/// A file that is being written and takes its place at [`Output::finish`]. Until then, and when it is
+/// dropped or this process killed before, what stands there is untouched, and nothing is left behind where
+/// the file system can hold a file without a name.
 #[derive(Debug)]
 pub struct Output {
-    target: Target,
+    file: File,
+    place: Place,
 }
 
+/// Where a file is to go.
 #[derive(Debug)]
-enum Target {
-    /// Beside the file whose place it is to take.
-    Beside(NamedTempFile, PathBuf),
-    /// A pipe or a device, which cannot be replaced.
-    Direct(File),
+enum Place {
+    /// It has no name yet.
+    Unnamed { path: PathBuf, over: Over },
+    /// It has a name of its own, on file systems that give none without.
+    Named { part: PathBuf, path: PathBuf, over: Over },
+    /// It is a pipe or a device, which cannot be replaced.
+    Taken,
+}
+
+/// What a file may take the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Anything,
+    Nothing,
 }
 
 impl Output {
-    /// Begins a file for `path`. A link there is followed.
+    /// Begins a file that takes the place of what stands at `path`, if anything does. A link there is
+    /// followed; a pipe or a device is written to.
     ///
     /// # Errors
     /// Those of opening; [`io::ErrorKind::IsADirectory`] where a directory stands there.
-    pub fn begin(path: &Path) -> io::Result<Self> {
-        let there = match path.metadata() {
-            Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+    pub fn replacing(path: &Path) -> io::Result<Self> {
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
             Ok(metadata) if !metadata.is_file() => {
-                return Ok(Self { target: Target::Direct(OpenOptions::new().write(true).open(path)?) });
+                Ok(Self { file: OpenOptions::new().write(true).open(path)?, place: Place::Taken })
             }
-            Ok(metadata) => Some(metadata.permissions()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(e) => return Err(e),
-        };
-        let real = if there.is_some() { path.canonicalize()? } else { path.to_owned() };
-        let directory = real.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // As any new file, it may be read by whomever the process lets read.
-        let permissions = there.unwrap_or_else(|| PermissionsExt::from_mode(0o666));
-        let file =
-            tempfile::Builder::new().prefix(".hptune-").permissions(permissions).tempfile_in(directory)?;
-        Ok(Self { target: Target::Beside(file, real) })
+            Ok(metadata) => {
+                let output = Self::begin(path.canonicalize()?, Over::Anything)?;
+                output.file.set_permissions(Permissions::from_mode(metadata.permissions().mode()))?;
+                Ok(output)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Self::begin(path.to_owned(), Over::Anything),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Begins a file at `path`, where nothing may stand when it is finished.
+    ///
+    /// # Errors
+    /// Those of opening.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        Self::begin(path.to_owned(), Over::Nothing)
+    }
+
+    fn begin(path: PathBuf, over: Over) -> io::Result<Self> {
+        let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let unnamed = OFlags::TMPFILE.bits().cast_signed();
+        match OpenOptions::new().write(true).mode(0o666).custom_flags(unnamed).open(directory) {
+            Ok(file) => Ok(Self { file, place: Place::Unnamed { path, over } }),
+            Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory) => {
+                let part = part(&path);
+                let file = OpenOptions::new().write(true).create_new(true).open(&part)?;
+                Ok(Self { file, place: Place::Named { part, path, over } })
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// Puts the file in its place, durably.
     ///
     /// # Errors
-    /// Those of writing and renaming.
-    pub fn finish(self) -> io::Result<()> {
-        match self.target {
-            Target::Direct(mut file) => file.flush(),
-            Target::Beside(file, path) => {
-                file.as_file().sync_all()?;
-                file.persist(path)?;
-                Ok(())
-            }
+    /// Those of writing and naming; [`io::ErrorKind::AlreadyExists`] where something stands in a place that
+    /// was to be empty.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        if !matches!(self.place, Place::Taken) {
+            self.file.sync_all()?;
+        }
+        match &self.place {
+            Place::Taken => Ok(()),
+            Place::Unnamed { path, over } => match self.name(path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && *over == Over::Anything => {
+                    let part = part(path);
+                    self.name(&part)?;
+                    fs::rename(&part, path)
+                }
+                named => named,
+            },
+            Place::Named { part, path, over: Over::Anything } => fs::rename(part, path),
+            Place::Named { part, path, over: Over::Nothing } => fs::hard_link(part, path),
+        }
+    }
+
+    /// Gives the file a name that nothing has.
+    fn name(&self, path: &Path) -> io::Result<()> {
+        let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        Ok(linkat(CWD, open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Place::Named { part, .. } = &self.place {
+            // Gone already, where it took its place.
+            let _ = fs::remove_file(part);
         }
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.target {
-            Target::Beside(file, _) => file.write(bytes),
-            Target::Direct(file) => file.write(bytes),
-        }
+        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.target {
-            Target::Beside(file, _) => file.flush(),
-            Target::Direct(file) => file.flush(),
-        }
+        self.file.flush()
     }
+}
+
+/// A name beside `path` for what is not finished, which no other process takes.
+fn part(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
 
     fn write(path: &Path, text: &str) {
-        let mut output = Output::begin(path).expect("it begins");
+        let mut output = Output::replacing(path).expect("it begins");
         output.write_all(text.as_bytes()).expect("it is written");
         output.finish().expect("it takes its place");
     }
@@ -96,11 +154,24 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("out");
         write(&path, "first");
-        let mut second = Output::begin(&path).expect("it begins");
+        let mut second = Output::replacing(&path).expect("it begins");
         second.write_all(b"sec").expect("it is written");
         drop(second);
         assert_eq!(fs::read_to_string(&path).expect("it is there"), "first");
+        write(&path, "third");
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), "third");
         assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn a_new_file_never_takes_the_place_of_another() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("out");
+        let late = Output::new(&path).expect("it begins");
+        write(&path, "first");
+        let error = late.finish().expect_err("it exists");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), "first");
     }
 
     #[test]
@@ -108,7 +179,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let (real, link) = (directory.path().join("real"), directory.path().join("link"));
         write(&real, "first");
-        fs::set_permissions(&real, PermissionsExt::from_mode(0o640)).expect("they are set");
+        fs::set_permissions(&real, Permissions::from_mode(0o640)).expect("they are set");
         symlink("real", &link).expect("it is linked");
         write(&link, "second");
         assert!(link.symlink_metadata().expect("it is there").is_symlink());
@@ -120,7 +191,7 @@ mod tests {
     fn a_device_is_written_to() {
         write(Path::new("/dev/null"), "gone");
         assert!(!Path::new("/dev/null").metadata().expect("it is there").is_file());
-        let error = Output::begin(Path::new("/")).expect_err("it is a directory");
+        let error = Output::replacing(Path::new("/")).expect_err("it is a directory");
         assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
     }
 }

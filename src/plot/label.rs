@@ -6,7 +6,8 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// A name on one line, with everything that does not print spelled out.
-pub(super) fn printable(name: &str) -> String {
+#[must_use]
+pub fn printable(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
         match c {

@@ -20,6 +20,7 @@ mod scene;
 mod smooth;
 mod text;
 
+pub use label::printable;
 pub use page::html;
 pub use picture::{png, svg};
 pub use smooth::smooth;

@@ -17,7 +17,7 @@ const MARKERS: &[u8] = b"x+*o#%@abcdefghijklmnpqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWX
 /// blue, red, then the bright ones.
 const COLOURS: [u8; 12] = [36, 35, 33, 32, 34, 31, 96, 95, 93, 92, 94, 91];
 
-/// The longest name in a legend, in columns.
+/// The longest name in a legend, in columns, of a narrow chart; in a wide one it is half the width.
 const MAX_NAME_WIDTH: usize = 48;
 
 /// A chart for a terminal of one-column characters and braille: title, drawing with labelled axes, a
@@ -231,7 +231,7 @@ fn legend(curves: &[Shown], width: usize, manner: Manner) -> Vec<String> {
         .map(|curve| {
             let last = curve.last.map_or("no points".to_owned(), brief);
             let room = width.saturating_sub(INDENT + manner.key_width() + 2 + columns(&last));
-            (fit(&curve.name, room.min(MAX_NAME_WIDTH)), last)
+            (fit(&curve.name, room.min(MAX_NAME_WIDTH.max(width / 2))), last)
         })
         .collect();
     let name_width = entries.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);

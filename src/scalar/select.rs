@@ -18,24 +18,27 @@ const ALIKE: f64 = 0.75;
 #[derive(Debug, Clone, Default)]
 pub struct RunSelector {
     glob: Option<GlobMatcher>,
+    /// The pattern as it was given: a run's name may be one that reads as a pattern of others.
+    name: String,
 }
 
 impl RunSelector {
-    /// Only runs whose whole name, or one of whose directories, matches `pattern`, a glob in which
-    /// `*` stops at `/`.
+    /// Only runs whose whole name, or one of whose directories, is `pattern` or matches it as a glob in
+    /// which `*` stops at `/`.
     ///
     /// # Errors
     /// The glob's own message where `pattern` is none.
     pub fn glob(pattern: &str) -> Result<Self, globset::Error> {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build()?.compile_matcher();
-        Ok(Self { glob: Some(glob) })
+        Ok(Self { glob: Some(glob), name: pattern.to_owned() })
     }
 
     /// Whether `run` may be read at all.
     #[must_use]
     pub fn allows(&self, run: &RunName) -> bool {
         self.glob.as_ref().is_none_or(|glob| {
-            glob.is_match(run.as_str()) || run.as_str().split('/').any(|part| glob.is_match(part))
+            let mut names = std::iter::once(run.as_str()).chain(run.as_str().split('/'));
+            names.any(|name| name == self.name || glob.is_match(name))
         })
     }
 
@@ -207,6 +210,9 @@ mod tests {
         check(Some("train"), &["train", "validation"], Some("train"));
         check(Some("eval*"), &["a/eval_1", "a"], Some("a/eval_1"));
         check(Some("eval*"), &["train"], None);
+        check(Some("lr=[0.1]"), &["lr=0", "lr=[0.1]"], Some("lr=0"));
+        check(Some("lr=[0.1]"), &["lr=[0.1]"], Some("lr=[0.1]"));
+        check(Some("lr=[[]0.1[]]"), &["lr=0", "lr=[0.1]"], Some("lr=[0.1]"));
         check(None, &["b", "a"], Some("a"));
         check(None, &["a/b", "."], Some("."));
         check(None, &["a/b", ".hptune"], Some("a/b"));

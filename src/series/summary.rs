@@ -20,7 +20,7 @@ pub struct TagSummary {
     pub n_scalars: u64,
     /// How many of those are NaN or infinite.
     pub n_non_finite: u64,
-    /// The smallest step.
+    /// The smallest step; where the tag holds numbers, of one.
     pub first_step: Step,
     /// The smallest finite number.
     pub min: Option<MetricValue>,
@@ -60,10 +60,17 @@ impl TagSummary {
                 if self.n_values == 0 {
                     self.kind = *kind;
                 }
-                self.written.add(sessions, step, wall_time, None);
+                // Among numbers, what is none is counted and no more.
+                if self.n_scalars == 0 {
+                    self.written.add(sessions, step, wall_time, None);
+                }
             }
             Content::Scalar(value) => {
-                self.kind = Kind::Scalar;
+                if self.n_scalars == 0 {
+                    self.kind = Kind::Scalar;
+                    self.written = Stretches::default();
+                    self.first_step = step;
+                }
                 self.n_scalars += 1;
                 self.written.add(sessions, step, wall_time, Some(*value));
                 if value.is_finite() {
@@ -75,7 +82,9 @@ impl TagSummary {
             }
         }
         self.n_values += 1;
-        self.first_step = self.first_step.min(step);
+        if self.n_scalars == 0 || matches!(content, Content::Scalar(_)) {
+            self.first_step = self.first_step.min(step);
+        }
         if !wall_time.0.is_nan() {
             let (first, last) = self.wall_times.get_or_insert((wall_time, wall_time));
             first.0 = first.0.min(wall_time.0);
@@ -90,8 +99,14 @@ impl TagSummary {
 
     /// Joins the settled summary of another file of the run.
     pub fn join(&mut self, mut other: Self) {
-        if self.n_scalars == 0 && other.n_scalars > 0 {
-            self.kind = Kind::Scalar;
+        match (self.n_scalars > 0, other.n_scalars > 0) {
+            (true, false) => other.parts.clear(),
+            (false, true) => {
+                self.kind = Kind::Scalar;
+                self.first_step = other.first_step;
+                self.parts.clear();
+            }
+            (true, true) | (false, false) => self.first_step = self.first_step.min(other.first_step),
         }
         if self.plugin.is_empty() {
             self.plugin = other.plugin;
@@ -99,7 +114,6 @@ impl TagSummary {
         self.n_values += other.n_values;
         self.n_scalars += other.n_scalars;
         self.n_non_finite += other.n_non_finite;
-        self.first_step = self.first_step.min(other.first_step);
         self.min = extreme(self.min, other.min, |new, old| new < old);
         self.max = extreme(self.max, other.max, |new, old| new > old);
         self.wall_times = match (self.wall_times, other.wall_times) {
@@ -247,5 +261,14 @@ mod tests {
         mixed.add(&[], Step(1), WallTime(1.0), &scalar(f64::NAN));
         mixed.add(&[], Step(2), WallTime(1.0), &Content::Other(Kind::Image));
         assert_eq!((mixed.kind, mixed.n_values, mixed.n_scalars), (Kind::Scalar, 3, 1));
+        mixed.settle(Writer::new(WriterId(0), WallTime(1.0)));
+        assert_eq!((mixed.first_step, mixed.last().0), (Step(1), Step(1)));
+        let mut images = TagSummary::new(Step(7));
+        images.add(&[], Step(7), WallTime(2.0), &Content::Other(Kind::Image));
+        images.settle(Writer::new(WriterId(1), WallTime(2.0)));
+        for (mut first, second) in [(mixed.clone(), images.clone()), (images, mixed)] {
+            first.join(second);
+            assert_eq!((first.kind, first.first_step, first.last().0), (Kind::Scalar, Step(1), Step(1)));
+        }
     }
 }
