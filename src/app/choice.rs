@@ -4,7 +4,7 @@ use globset::{Glob, GlobMatcher};
 
 use super::Failure;
 use crate::scalar::RunSelector;
-use crate::units::RunName;
+use crate::units::{RunName, Tag};
 
 /// The tags and runs that a verb works on.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,14 @@ impl Choice {
         !self.tags.is_empty()
     }
 
+    /// The tags that were named and that none of `tags` is or matches.
+    pub fn unmatched<'a>(&'a self, tags: &'a [&Tag]) -> impl Iterator<Item = &'a str> {
+        let is_matched = |name: &str, glob: &GlobMatcher| {
+            tags.iter().any(|tag| tag.as_str() == name || glob.is_match(tag.as_str()))
+        };
+        self.tags.iter().filter(move |(name, glob)| !is_matched(name, glob)).map(|(name, _)| name.as_str())
+    }
+
     /// The first tag that was named.
     #[must_use]
     pub fn first_tag(&self) -> Option<&str> {
@@ -57,6 +65,14 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_known() {
+        let patterns = ["loss", "ac*", "lss", "z*"].map(str::to_owned);
+        let choice = Choice::new(&patterns, &[]).expect("globs");
+        let (loss, acc) = (Tag::from("loss"), Tag::from("acc"));
+        assert_eq!(choice.unmatched(&[&loss, &acc]).collect::<Vec<_>>(), ["lss", "z*"]);
+    }
 
     #[test]
     fn tags_are_meant_by_name_or_by_glob() {

@@ -68,7 +68,6 @@ struct FirstLook {
 /// The first look at one file.
 #[derive(Debug, Default)]
 struct FileLook {
-    run: Option<RunName>,
     origin: Origin,
     tags: ByTag<Stretches>,
     hparams: RunHparams,
@@ -78,9 +77,6 @@ struct FileLook {
 impl FileLook {
     fn handle(&mut self, found: &Found<'_>) {
         self.faults.take(found);
-        if let Found::File { run, .. } = found {
-            self.run = Some((*run).clone());
-        }
         if let Some((tag, point)) = self.origin.take(found) {
             if let Some(stretches) = self.tags.entry(tag, Stretches::default) {
                 stretches.add(&self.origin.sessions, point.step, point.wall_time, Some(point.value));
@@ -95,10 +91,10 @@ impl FileLook {
 
 impl FirstLook {
     /// Takes the files of one run.
-    fn add_run(&mut self, choice: &Choice, files: Vec<FileLook>) {
+    fn add_run(&mut self, choice: &Choice, run: &RunName, files: Vec<FileLook>) {
         let outlines = files.iter().filter_map(|file| Some((file.origin.writer?, file.tags.iter())));
         let attempts = Rc::new(Attempts::of_run(outlines));
-        for FileLook { run, origin, tags, hparams, faults } in files {
+        for FileLook { origin, tags, hparams, faults } in files {
             self.writers.push(origin.writer.map(|writer| (writer, attempts.clone())));
             self.faults.add(faults);
             self.n_left_out += tags.n_left_out();
@@ -106,8 +102,8 @@ impl FirstLook {
                 let known = if choice.has_tag(tag.as_str()) { &mut self.tags } else { &mut self.others };
                 known.insert(tag);
             }
-            if let Some(run) = run.filter(|_| !hparams.by_name().is_empty()) {
-                self.hparams.entry(run).or_default().join(hparams);
+            if !hparams.by_name().is_empty() {
+                self.hparams.entry(run.clone()).or_default().join(hparams);
             }
         }
     }
@@ -122,17 +118,7 @@ impl Source {
         let files = Files::find(path, &request.choice)?;
         let mut first = FirstLook::default();
         first.faults.troubles.clone_from(&files.troubles);
-        let n_threads = read::n_threads();
-        let handle = |look: &mut FileLook, found: Found<'_>| look.handle(&found);
-        // Files of one run stand together.
-        let mut of_run: Vec<FileLook> = Vec::new();
-        read::read_files(&files.root, &files.listed, n_threads, FileLook::default, handle, |look| {
-            if of_run.first().is_some_and(|other| other.run != look.run) {
-                first.add_run(&request.choice, std::mem::take(&mut of_run));
-            }
-            of_run.push(look);
-        });
-        first.add_run(&request.choice, of_run);
+        files.read_runs(FileLook::handle, |run, files| first.add_run(&request.choice, run, files));
         Ok(Self { files, request, first })
     }
 
@@ -140,6 +126,17 @@ impl Source {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.first.tags.is_empty() && self.first.n_left_out == 0
+    }
+
+    /// The tags that are exported.
+    pub fn tags(&self) -> impl Iterator<Item = &Tag> {
+        self.first.tags.iter()
+    }
+
+    /// What was wrong with the files at the first look.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.first.faults
     }
 
     /// The tags that hold numbers and were not chosen.

@@ -38,6 +38,25 @@ impl Files {
         let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
         Ok(Self { root, listed, troubles })
     }
+
+    /// Reads them all, each into a `T` that `handle` fills; `done` gets those of one run together, in the
+    /// order of the files.
+    pub(super) fn read_runs<T: Default + Send>(
+        &self,
+        handle: impl Fn(&mut T, &Found<'_>) + Sync,
+        mut done: impl FnMut(&RunName, Vec<T>),
+    ) {
+        let mut runs = self.listed.iter().map(|file| run_of(&file.path)).peekable();
+        let mut of_run = Vec::new();
+        let handle = |gathered: &mut T, found: Found<'_>| handle(gathered, &found);
+        read::read_files(&self.root, &self.listed, read::n_threads(), T::default, handle, |gathered| {
+            of_run.push(gathered);
+            let Some(run) = runs.next() else { return };
+            if runs.peek() != Some(&run) {
+                done(&run, std::mem::take(&mut of_run));
+            }
+        });
+    }
 }
 
 /// What reading gave beside the values.
@@ -131,7 +150,6 @@ impl GatheredSeries {
 /// What one file holds.
 #[derive(Debug, Default)]
 struct FilePoints {
-    run: Option<RunName>,
     origin: Origin,
     tags: ByTag<TagPoints>,
     faults: Faults,
@@ -156,9 +174,6 @@ impl TagPoints {
 impl FilePoints {
     fn handle(&mut self, choice: &Choice, found: &Found<'_>) {
         self.faults.take(found);
-        if let Found::File { run, .. } = found {
-            self.run = Some((*run).clone());
-        }
         let Some((tag, point)) = self.origin.take(found) else { return };
         let make = || match choice.has_tag(tag) {
             true => TagPoints::Chosen(Written::default()),
@@ -178,36 +193,21 @@ impl FilePoints {
 pub fn gather(files: &Files, choice: &Choice) -> Gathered {
     let mut gathered = Gathered::default();
     gathered.faults.troubles.clone_from(&files.troubles);
-    let handle = |points: &mut FilePoints, found: Found<'_>| points.handle(choice, &found);
-    // Files of one run stand together.
-    let mut of_run: Vec<FilePoints> = Vec::new();
-    read::read_files(
-        &files.root,
-        &files.listed,
-        read::n_threads(),
-        FilePoints::default,
-        handle,
-        |mut file| {
-            gathered.faults.add(std::mem::take(&mut file.faults));
-            if of_run.first().is_some_and(|first| first.run != file.run) {
-                gathered.add_run(std::mem::take(&mut of_run));
-            }
-            of_run.push(file);
-        },
-    );
-    gathered.add_run(of_run);
+    let handle = |points: &mut FilePoints, found: &Found<'_>| points.handle(choice, found);
+    files.read_runs(handle, |run, files| gathered.add_run(run, files));
     gathered
 }
 
 impl Gathered {
-    fn add_run(&mut self, files: Vec<FilePoints>) {
+    fn add_run(&mut self, run: &RunName, files: Vec<FilePoints>) {
         let outlines = files.iter().filter_map(|file| {
             let tags = file.tags.iter().map(|(tag, points)| (tag, points.stretches()));
             Some((file.origin.writer?, tags))
         });
         let attempts = Rc::new(Attempts::of_run(outlines));
-        for FilePoints { run, origin, tags, .. } in files {
-            let (Some(run), Some(writer)) = (run, origin.writer) else { continue };
+        for FilePoints { origin, tags, faults } in files {
+            self.faults.add(faults);
+            let Some(writer) = origin.writer else { continue };
             for (tag, points) in tags.into_entries() {
                 match points {
                     TagPoints::Chosen(written) => {

@@ -121,6 +121,11 @@ impl Curves {
         self.has_no_files
     }
 
+    /// The tags that are drawn, once for each curve.
+    pub fn tags(&self) -> impl Iterator<Item = &Tag> {
+        self.curves.iter().map(|curve| &curve.tag)
+    }
+
     /// The tags that hold numbers and were not chosen.
     pub fn other_tags(&self) -> impl Iterator<Item = &Tag> {
         self.other_tags.iter()

@@ -43,7 +43,8 @@ pub(super) enum Verb {
     Doctor(Doctor),
     /// Write every point as a table: CSV, JSON lines or Parquet
     ///
-    /// Columns: run, tag, step, wall_time, value, attempt, and one for each hyperparameter that the runs' writers noted.
+    /// Columns: run, tag, step, wall_time, value, attempt, and one for each hyperparameter that the runs' writers noted;
+    /// in Parquet also value_exact, for integers that a 64-bit float cannot hold.
     /// Values are written so that they read back to the same bits. The exit code is 1 where there is nothing to export
     /// or the files are damaged; what is intact is written all the same.
     Export(Export),

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::args::{Chosen, Doctor, Export, Plot, TableFormat, Verify, XAxis};
 use super::printer::Printer;
 use super::tables;
+use super::text::printable;
 use crate::app::choice::Choice;
 use crate::app::export::{Exported, Request, Source};
 use crate::app::gathered::Faults;
 use crate::app::plot::{self, Abscissa, Drawing};
-use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, verify as app_verify};
+use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, quoted, verify as app_verify};
 use crate::edge::output::Output;
 use crate::export::{ExportError, Format};
 use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
@@ -34,7 +35,7 @@ pub(super) fn inspect(paths: &[PathBuf], json: bool, printer: Printer) -> Result
             }
         };
         if inspection.has_faults() {
-            code = code.max(1);
+            code = code.max(if inspection.troubles.is_empty() { 1 } else { 3 });
         }
         if json {
             let document = app_inspect::InspectionJson::new(path, &inspection);
@@ -97,8 +98,11 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
     let source = Source::open(&args.chosen.path, request)?;
     if source.is_empty() {
         let tags: Vec<&Tag> = source.other_tags().collect();
-        return nothing_chosen(&args.chosen.path, &choice, source.has_no_files(), &tags, printer);
+        let told = tell(source.faults(), &args.chosen.path, printer);
+        let code = nothing_chosen(&args.chosen.path, &choice, source.has_no_files(), &tags, printer)?;
+        return Ok(code.max(told));
     }
+    tell_unmatched(&choice, &source.tags().collect::<Vec<_>>(), source.other_tags(), printer);
     let exported = match &args.output {
         Some(path) => export_to_file(source, path)?,
         None => match export_to(source, printer.out()) {
@@ -184,8 +188,11 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
     let curves = plot::Curves::read(&args.chosen.path, &choice, abscissa, args.attempts)?;
     if curves.is_empty() {
         let tags: Vec<&Tag> = curves.other_tags().collect();
-        return nothing_chosen(&args.chosen.path, &choice, curves.has_no_files(), &tags, printer);
+        let told = tell(curves.faults(), &args.chosen.path, printer);
+        let code = nothing_chosen(&args.chosen.path, &choice, curves.has_no_files(), &tags, printer)?;
+        return Ok(code.max(told));
     }
+    tell_unmatched(&choice, &curves.tags().collect::<Vec<_>>(), curves.other_tags(), printer);
     let look = Look {
         y_scale: if args.log_y { Scale::Log } else { Scale::Linear },
         smoothing: args.smoothing,
@@ -264,17 +271,31 @@ fn nothing_chosen(
     if !tags.is_empty() {
         let near = choice.first_tag().map(|tag| near_misses(tag, tags.iter().copied())).unwrap_or_default();
         let named = if near.is_empty() { tags.to_vec() } else { near };
-        let mut listed: Vec<String> = named
-            .iter()
-            .take(MAX_TAGS_NAMED)
-            .map(|tag| format!("`{}`", super::text::printable(tag.as_str())))
-            .collect();
+        let mut listed: Vec<String> =
+            named.iter().take(MAX_TAGS_NAMED).map(|tag| format!("`{}`", printable(tag.as_str()))).collect();
         if named.len() > MAX_TAGS_NAMED {
             listed.push(format!("{} more", named.len() - MAX_TAGS_NAMED));
         }
         printer.talk(&format!("  hint: there are {}", listed.join(", ")));
     }
     Ok(1)
+}
+
+/// Tells of each tag that was named in vain beside others.
+fn tell_unmatched<'t>(
+    choice: &Choice,
+    chosen: &[&'t Tag],
+    others: impl Iterator<Item = &'t Tag>,
+    printer: Printer,
+) {
+    let all: Vec<&Tag> = chosen.iter().copied().chain(others).collect();
+    for named in choice.unmatched(chosen) {
+        let near = near_misses(named, all.iter().copied());
+        let near: Vec<String> = near.iter().map(|tag| format!("`{}`", printable(tag.as_str()))).collect();
+        let hint =
+            if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
+        printer.talk(&format!("warning: no tag that holds numbers matches `{}`{hint}", printable(named)));
+    }
 }
 
 /// Tells what was wrong with the files; the answer is the exit code for it.
@@ -284,7 +305,7 @@ fn tell(faults: &Faults, path: &Path, printer: Printer) -> u8 {
         printer.talk(&format!(
             "warning: the files are damaged in {} {places}; what is intact was read (hptune verify {})",
             faults.n_damages,
-            path.display()
+            quoted(&path.display().to_string())
         ));
     }
     if faults.n_left_out > 0 {
@@ -296,5 +317,5 @@ fn tell(faults: &Faults, path: &Path, printer: Printer) -> u8 {
     for trouble in &faults.troubles {
         printer.talk(&format!("warning: cannot be read: {trouble}"));
     }
-    u8::from(faults.any())
+    if faults.troubles.is_empty() { u8::from(faults.any()) } else { 3 }
 }

@@ -95,7 +95,7 @@ impl Output {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && *over == Over::Anything => {
                     let part = part(path);
                     self.name(&part)?;
-                    fs::rename(&part, path)
+                    fs::rename(&part, path).inspect_err(|_| drop(fs::remove_file(&part)))
                 }
                 named => named,
             },

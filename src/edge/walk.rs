@@ -60,16 +60,15 @@ impl Found {
 
 /// Looks at what links lead to, in the order of their paths, unless it was looked at before.
 fn follow_links(root: &Path, found: &mut Found, files: &mut BTreeMap<FileId, Listed>) {
-    let mut links = std::mem::take(&mut found.links);
-    if links.is_empty() {
+    if found.links.is_empty() {
         return;
     }
+    let mut links = BTreeSet::new();
     let identities = found.looked.drain(..).filter_map(|directory| directory.metadata().ok());
     let mut looked: BTreeSet<FileId> = identities.map(|metadata| identify(&metadata)).collect();
     loop {
-        links.append(&mut found.links);
-        links.sort_by(|a, b| b.cmp(a));
-        let Some((link, depth)) = links.pop() else { return };
+        links.extend(found.links.drain(..));
+        let Some((link, depth)) = links.pop_first() else { return };
         found.directories.push((link, depth));
         while let Some((path, depth)) = found.directories.pop() {
             match path.metadata() {

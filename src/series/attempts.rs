@@ -6,11 +6,12 @@
 //! same step, where the later clock decides. None of this depends on the order in which files are read.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 
+use super::stretch::Stretch;
 use super::writer::Moment;
-use super::{Rewind, Stretch, Stretches, Writer};
+use super::{Rewind, Stretches, Writer};
 use crate::units::{Step, Tag};
 
 /// From which step on the values of writers are replaced, for one tag.
@@ -47,7 +48,10 @@ struct Beginning {
 
 /// The attempts of one run: its tags are restarted together.
 #[derive(Debug, Clone, Default)]
-pub struct Attempts(BTreeSet<Beginning>);
+pub struct Attempts {
+    /// By which sessions the second and later ones began, in order.
+    begun: Vec<Beginning>,
+}
 
 impl Attempts {
     /// The attempts of a run of which each writer wrote some tags.
@@ -61,26 +65,32 @@ impl Attempts {
                 by_tag.entry(tag).or_default().push((writer, stretches));
             }
         }
-        let mut attempts = Self::default();
-        by_tag.into_values().for_each(|parts| attempts.add_tag(parts));
-        attempts
+        Self::of_tags(by_tag.into_values())
     }
 
-    /// Takes what the run's writers wrote of one of its tags.
-    pub fn add_tag<'a>(&mut self, parts: impl IntoIterator<Item = (Writer, &'a Stretches)>) {
-        self.0.extend(rewinds(parts).into_iter().map(|(beginning, _)| beginning));
+    /// The attempts that some tags tell of, each with what its writers wrote.
+    pub fn of_tags<'a, T>(tags: impl IntoIterator<Item = T>) -> Self
+    where
+        T: IntoIterator<Item = (Writer, &'a Stretches)>,
+    {
+        let mut begun: Vec<Beginning> =
+            tags.into_iter().flat_map(|parts| rewinds(parts).into_iter().map(|(by, _)| by)).collect();
+        begun.sort_unstable();
+        begun.dedup();
+        Self { begun }
     }
 
     /// How many attempts there are, at least 1.
     #[must_use]
     pub fn n(&self) -> u32 {
-        number(self.0.len())
+        number(self.begun.len())
     }
 
     /// The attempt, from 1, that values belong to which a writer wrote when it had begun `n_sessions`.
     #[must_use]
     pub fn of(&self, writer: &Writer, n_sessions: usize) -> u32 {
-        number(self.0.range(..=Beginning { start: writer.start(), session: n_sessions }).count())
+        let at = Beginning { start: writer.start(), session: n_sessions };
+        number(self.begun.partition_point(|begun| *begun <= at))
     }
 }
 
@@ -137,7 +147,7 @@ pub(super) fn last_standing<'a>(
         let mut until = voids.of(&writer);
         for stretch in stretches.iter().rev() {
             if until.is_none_or(|until| stretch.last_step < until) {
-                let at = Moment::new(stretch.last_clock, f64::NEG_INFINITY, writer.id);
+                let at = Moment::of_value(stretch.last_clock, writer.id);
                 if last.is_none_or(|(step, clock, _)| (stretch.last_step, at) > (step, clock)) {
                     last = Some((stretch.last_step, at, stretch));
                 }

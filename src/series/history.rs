@@ -94,9 +94,7 @@ impl History {
     /// The attempts that this tag alone tells of.
     #[must_use]
     pub fn attempts(&self) -> Attempts {
-        let mut attempts = Attempts::default();
-        attempts.add_tag(self.parts.iter().map(|(writer, written)| (*writer, &written.stretches)));
-        attempts
+        Attempts::of_tags([self.parts.iter().map(|(writer, written)| (*writer, &written.stretches))])
     }
 
     /// Every point with its attempt: by writer, in the order of their starts, as each wrote them.
@@ -156,7 +154,7 @@ pub(super) fn standing<'a>(
     if all.iter().all(|s| s.point.step == Step(0)) {
         return all;
     }
-    all.sort_by_key(|s| (s.point.step, s.clock()));
+    all.sort_by_key(|s| (s.point.step, Moment::of_value(s.point.wall_time, s.writer.id)));
     // Of those at one step the last is kept.
     all.dedup_by(|later, kept| {
         let is_same = later.point.step == kept.point.step;
@@ -166,13 +164,6 @@ pub(super) fn standing<'a>(
         is_same
     });
     all
-}
-
-impl Standing {
-    /// By which of several at one step the last is known.
-    pub(super) fn clock(&self) -> Moment {
-        Moment::new(self.point.wall_time, f64::NEG_INFINITY, self.writer.id)
-    }
 }
 
 #[cfg(test)]
@@ -207,9 +198,9 @@ mod tests {
 
     /// Both views as steps with attempts: all, and the latest.
     fn views(parts: &[(Writer, Written)]) -> (Steps, Steps) {
-        let (mut history, mut attempts) = (History::default(), Attempts::default());
-        attempts.add_tag(parts.iter().map(|(writer, written)| (*writer, written.stretches())));
+        let mut history = History::default();
         parts.iter().rev().for_each(|(writer, written)| history.offer(*writer, written.clone()));
+        let attempts = history.attempts();
         let steps = |(point, attempt): (Point, u32)| (point.step.0, attempt);
         (history.all(&attempts).map(steps).collect(), history.latest(&attempts).map(steps).collect())
     }
@@ -266,9 +257,10 @@ mod tests {
         let (first, loss) = written(0, 1.0, &points(1..=3, 1.0));
         let (second, loss_again) = written(1, 100.0, &[Err(1), Ok((2, 101.0))]);
         let (_, only_later) = written(1, 100.0, &[Err(1), Ok((2, 101.0))]);
-        let mut attempts = Attempts::default();
-        attempts.add_tag([(first, loss.stretches()), (second, loss_again.stretches())]);
-        attempts.add_tag([(second, only_later.stretches())]);
+        let attempts = Attempts::of_tags([
+            vec![(first, loss.stretches()), (second, loss_again.stretches())],
+            vec![(second, only_later.stretches())],
+        ]);
         assert_eq!((attempts.n(), attempts.of(&first, 0), attempts.of(&second, 1)), (2, 1, 2));
     }
 }

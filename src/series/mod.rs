@@ -29,7 +29,7 @@ pub use by_tag::{ByTag, Recording};
 pub use history::{History, Written};
 pub use objective::{Change, Objective};
 pub use points::Points;
-pub use stretch::{Rewind, RewindReason, Stretch, Stretches};
+pub use stretch::{Rewind, RewindReason, Stretches};
 pub use summary::TagSummary;
 pub use writer::{Writer, WriterId};
 
@@ -120,8 +120,10 @@ impl Series {
         if let Some(from) = revived.into_iter().chain(replaced).min() {
             return Offered::Retold(self.retell(from.min(point.step)));
         }
-        let is_later =
-            |(other, by): &(Point, WriterId)| *by != writer && clock(other, *by) > clock(&point, writer);
+        let written = Moment::of_value(point.wall_time, writer);
+        let is_later = |(other, by): &(Point, WriterId)| {
+            *by != writer && Moment::of_value(other.wall_time, *by) > written
+        };
         if self.is_void(writer, point.step) || self.standing.get(&point.step).is_some_and(is_later) {
             return Offered::Replaced;
         }
@@ -174,11 +176,6 @@ impl Series {
         self.standing.extend(standing.into_iter().map(|s| (s.point.step, (s.point, s.writer.id))));
         from
     }
-}
-
-/// By which of several points at one step the last is known.
-fn clock(point: &Point, writer: WriterId) -> Moment {
-    Moment::new(point.wall_time, f64::NEG_INFINITY, writer)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl RewindReason {
 
 /// What one writer wrote of one tag in one session.
 #[derive(Debug, Clone, Copy)]
-pub struct Stretch {
+pub(super) struct Stretch {
     /// How many sessions the writer had begun by then.
     pub(super) session: usize,
     /// Where the writer resumed.

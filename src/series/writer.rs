@@ -54,8 +54,13 @@ pub(super) struct Moment {
 }
 
 impl Moment {
+    /// When a value was written. Where its clock does not tell, before any other.
+    pub(super) fn of_value(clock: WallTime, writer: WriterId) -> Self {
+        Self::new(clock, f64::NEG_INFINITY, writer)
+    }
+
     /// A writer's clock; one that says nothing (NaN, 0 or less) counts as `unknown`.
-    pub(super) fn new(clock: WallTime, unknown: f64, id: WriterId) -> Self {
+    fn new(clock: WallTime, unknown: f64, id: WriterId) -> Self {
         Self { clock: if clock.0 > 0.0 { clock.0 } else { unknown }, id }
     }
 }

@@ -308,4 +308,24 @@ fn the_doctor_tells_damage_and_closed_doors_from_a_writer_that_has_not_flushed()
     symlink("x.tfevents.1", place.path().join("x.tfevents.1")).expect("it is linked");
     let (code, found) = json(&place, &["doctor", ".", "--tag", "acc", "--json"]);
     assert_eq!((code, &found["cause"]), (Some(1), &json!("unreadable")));
+    // The others say so, too, alone and beside a file that can be read.
+    for n_readable in 0..2 {
+        for verb in ["inspect", "export", "plot", "verify"] {
+            let ran = place.run(&[verb, "."]);
+            assert_eq!(ran.code, Some(3), "{verb}, {n_readable} others: {ran:?}");
+            assert!([&*ran.out, &*ran.err].concat().contains("x.tfevents.1: "), "{verb}: {ran:?}");
+        }
+        place.write("y.tfevents.2", event_file(&[0.5]));
+    }
+}
+
+#[test]
+fn a_tag_that_is_named_in_vain_beside_others_is_told() {
+    let place = Place::new();
+    place.write("x.tfevents.1", event_file(&[0.5]));
+    for verb in ["export", "plot"] {
+        let ran = place.run(&[verb, ".", "--tag", "acc", "--tag", "accc"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.err.contains("matches `accc`; did you mean `acc`?"), "{ran:?}");
+    }
 }
