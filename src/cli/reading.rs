@@ -1,5 +1,6 @@
 //! The verbs that read event files.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -288,7 +289,7 @@ fn tell_unmatched<'t>(
     others: impl Iterator<Item = &'t Tag>,
     printer: Printer,
 ) {
-    let all: Vec<&Tag> = chosen.iter().copied().chain(others).collect();
+    let all: BTreeSet<&Tag> = chosen.iter().copied().chain(others).collect();
     for named in choice.unmatched(chosen) {
         let near = near_misses(named, all.iter().copied());
         let near: Vec<String> = near.iter().map(|tag| format!("`{}`", printable(tag.as_str()))).collect();
