@@ -56,6 +56,13 @@ pub const HEAD_BYTES: usize = 64;
 /// series.
 pub const POINTS_BLOCK_BYTES: usize = 64 << 10;
 
+/// From how many bytes of packed points on a series is long: it is given memory in larger blocks ...
+pub const LONG_SERIES_BYTES: usize = 4 << 20;
+
+/// ... of so many bytes: the large page of most processors. What one of them lacks to be full is within what
+/// the points before it take less than 20 bytes each.
+pub const POINTS_LARGE_BLOCK_BYTES: usize = 2 << 20;
+
 /// How deep below a directory event files are looked for: deeper than any trainer nests, and an end
 /// to symlink loops that the walk did not recognise.
 pub const MAX_WALK_DEPTH: usize = 64;
@@ -83,6 +90,10 @@ pub const MAX_DAMAGES_LISTED: usize = 100;
 /// The most tags of one event file or run that are told apart; values under further tags are counted. Real
 /// files hold some thousand; one with a tag a step must not fill the memory.
 pub const MAX_TAGS: usize = 100_000;
+
+/// The most forms of events that are remembered of one file, to know the next event of the same form: as many
+/// tags as a trainer logs a step. Each takes less than 500 bytes.
+pub const MAX_EVENT_FORMS: usize = 1_000;
 
 /// How long the tags together may be that are told apart, in bytes: the longest tag that is read is as long
 /// as a record that is held.

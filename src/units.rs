@@ -67,6 +67,35 @@ macro_rules! name_type {
 name_type!(Tag);
 name_type!(RunName);
 
+impl Tag {
+    /// Whether this is the tag `text`.
+    #[inline(always)]
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        is_same(self.0.as_bytes(), text.as_bytes())
+    }
+}
+
+/// Whether two short strings are the same. A call of the C library's comparison takes longer than what is
+/// left to do of a record whose tag is known.
+#[inline(always)]
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        // Words from the start; the last ones, which end with the strings, may overlap those before.
+        (Some(last_a), Some(last_b)) => {
+            let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+            words.chain([(last_a, last_b)]).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
+        }
+        _ => match (a.last_chunk::<4>(), b.last_chunk::<4>()) {
+            (Some(last_a), Some(last_b)) => last_a == last_b && a.first_chunk::<4>() == b.first_chunk::<4>(),
+            _ => a.iter().zip(b).all(|(a, b)| a == b),
+        },
+    }
+}
+
 /// A tag orders as its text does, so that a map of tags is asked by text.
 impl Borrow<str> for Tag {
     fn borrow(&self) -> &str {

@@ -34,7 +34,16 @@ fn decode(bytes: &[u8], sizes: &[u8], max_held: usize) -> Vec<Item> {
         let next = usize::try_from(decoder.next_offset()).expect("it fits");
         if next < bytes.len() {
             let mut input = &bytes[next..bytes.len().min(next + 1 + usize::from(*size))];
-            while take(decoder.poll(&mut input)) {}
+            loop {
+                if size.is_multiple_of(2) {
+                    decoder.take_intact(&mut input).for_each(|record| {
+                        take(Decoded::Record(record));
+                    });
+                }
+                if !take(decoder.poll(&mut input)) {
+                    break;
+                }
+            }
             assert!(input.is_empty());
             continue;
         }

@@ -2,7 +2,8 @@
 #![no_main]
 
 use hptune::event::{Event, What};
-use hptune::scalar::{self, Content, PartScan, ScannedWhat, Value};
+use hptune::scalar::{self, Content, PartScan, ScannedWhat, SingleFloats, Value};
+use hptune::units::MetricValue;
 use libfuzzer_sys::fuzz_target;
 
 type Said = (u64, i64, Vec<(String, String, String)>, bool);
@@ -37,10 +38,21 @@ fuzz_target!(|data: &[u8]| {
     if scanned.is_some() {
         assert_eq!(scanned, oracle(data));
     }
-    if let Some(single) = scalar::scan_single_float(data) {
-        let content = Content::Scalar(hptune::units::MetricValue::F32(single.value));
-        let values = vec![plain(Value { tag: single.tag, content, metadata: single.metadata })];
-        assert_eq!(Some((single.wall_time.0.to_bits(), single.step.0, values, false)), oracle(data));
+    // The same event, and one like it but for a byte, in turn.
+    let mut other = data.to_vec();
+    if let Some(byte) = other.get_mut(usize::from(*size)) {
+        *byte = byte.wrapping_add(1);
+    }
+    let mut floats = SingleFloats::default();
+    for data in [data, data, &other, &other, data] {
+        let found = floats.scan(data).map(|float| {
+            let content = Content::Scalar(MetricValue::F32(float.value));
+            let values = vec![plain(Value { tag: float.tag, content, metadata: float.metadata })];
+            (float.wall_time.0.to_bits(), float.step.0, values, false)
+        });
+        if found.is_some() {
+            assert_eq!(found, oracle(data));
+        }
     }
     let in_parts = |size: usize| {
         let mut scan = PartScan::new(data.len() as u64);

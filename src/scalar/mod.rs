@@ -7,6 +7,7 @@ mod metadata;
 mod parts;
 mod scan;
 mod select;
+mod single;
 mod tensor;
 mod wire;
 
@@ -19,8 +20,9 @@ use crate::units::MetricValue;
 pub use hparams::{HPARAMS_TAG, HparamValue, RunHparams, encode_hparams};
 pub use metadata::Metadata;
 pub use parts::{PartEvent, PartFault, PartScan};
-pub use scan::{Scanned, ScannedWhat, SingleFloat, scan, scan_single_float};
+pub use scan::{Scanned, ScannedWhat, scan};
 pub use select::{NearMiss, OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
+pub use single::{SingleFloat, SingleFloats};
 
 /// One value of an event.
 #[derive(Debug, Clone, PartialEq)]

@@ -32,71 +32,6 @@ pub enum ScannedWhat<'a> {
     Graph,
 }
 
-/// An event with one float32, in the form in which nearly every writer writes it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SingleFloat<'a> {
-    /// The writer's clock.
-    pub wall_time: WallTime,
-    /// The step.
-    pub step: Step,
-    /// The tag.
-    pub tag: &'a str,
-    /// The value.
-    pub value: f32,
-    /// What the writer says of the tag.
-    pub metadata: Metadata<'a>,
-}
-
-/// Scans the data of a record for the most common of all events; `None` where [`scan`] is to be asked.
-///
-/// It takes a `simple_value`, and the tensor that TensorFlow 2 and its like write in its place: a
-/// float32 without dimensions, with metadata that name the plugin `scalars` or without any.
-#[inline(always)]
-#[must_use]
-pub fn scan_single_float(data: &[u8]) -> Option<SingleFloat<'_>> {
-    // wall_time, step if it is not 0, summary.
-    let (&[0x09], rest) = data.split_first_chunk()? else { return None };
-    let (wall_time, rest) = rest.split_first_chunk()?;
-    let mut fields = Fields(rest);
-    let step = if let [0x10, rest @ ..] = fields.0 {
-        fields.0 = rest;
-        fields.varint()?
-    } else {
-        0
-    };
-    let summary = whole_message(fields.0, 0x2a)?;
-    let value = whole_message(summary, 0x0a)?;
-    let [0x0a, n, value @ ..] = value else { return None };
-    // A length of one byte: a tag of 128 bytes and more is rare.
-    let (tag, value) = value.split_at_checked(usize::from(*n)).filter(|_| *n < 0x80)?;
-    let (value, rest) = match value {
-        [0x15, value @ ..] => value.split_first_chunk().filter(|(_, rest)| rest.is_empty())?,
-        // A tensor of 10 bytes: dtype, tensor_shape, then tensor_content or float_val.
-        [0x42, 10, 0x08, 1, 0x12, 0, 0x22 | 0x2a, 4, value @ ..] => value.split_first_chunk()?,
-        _ => return None,
-    };
-    let metadata = match rest {
-        [] => Metadata::default(),
-        _ => Metadata::of_scalars(whole_message(rest, 0x4a)?)?,
-    };
-    Some(SingleFloat {
-        wall_time: WallTime(f64::from_le_bytes(*wall_time)),
-        step: Step(step.cast_signed()),
-        tag: std::str::from_utf8(tag).ok()?,
-        value: f32::from_le_bytes(*value),
-        metadata,
-    })
-}
-
-/// What is in the field `key`, where nothing follows it and its length takes one byte.
-#[inline]
-fn whole_message(bytes: &[u8], key: u8) -> Option<&[u8]> {
-    match bytes {
-        [k, n, rest @ ..] if *k == key && *n < 0x80 && usize::from(*n) == rest.len() => Some(rest),
-        _ => None,
-    }
-}
-
 /// Scans the data of one record; `None` where the full decode is to be asked.
 #[must_use]
 pub fn scan(data: &[u8]) -> Option<Scanned<'_>> {
@@ -177,7 +112,7 @@ pub(super) mod tests {
     use crate::proto::{
         self, Summary, TensorShapeProto, summary_metadata::PluginData, tensor_shape_proto::Dim,
     };
-    use crate::scalar;
+    use crate::scalar::{self, SingleFloat, SingleFloats};
 
     /// An event as [`check`] compares it: bits, so that NaN equals itself.
     type Plain = (u64, i64, Vec<(String, Content, String)>, bool);
@@ -218,7 +153,12 @@ pub(super) mod tests {
             };
             assert_eq!(Some(got), oracle(data));
         }
-        if let Some(SingleFloat { wall_time, step, tag, value, metadata }) = scan_single_float(data) {
+        check_single(data, SingleFloats::default().scan(data));
+    }
+
+    #[track_caller]
+    pub(crate) fn check_single(data: &[u8], found: Option<SingleFloat<'_>>) {
+        if let Some(SingleFloat { wall_time, step, tag, value, metadata }) = found {
             let value = super::Value { tag, content: Content::Scalar(MetricValue::F32(value)), metadata };
             let got = plain((wall_time, step), std::iter::once(value), false);
             assert_eq!(Some(got), oracle(data));
@@ -282,12 +222,6 @@ pub(super) mod tests {
         };
         let what = ScannedWhat::Values(Some(value("a", 0.5)), vec![value("b", f32::NAN)]);
         assert_eq!(scan(&data), Some(Scanned { wall_time: WallTime(1.5), step: Step(-7), what }));
-        assert_eq!(scan_single_float(&data), None);
-        let one = event::encode_scalars(WallTime(1.5), Step(300), &[("a", 0.5)]);
-        let metadata = Metadata::default();
-        let expected =
-            SingleFloat { wall_time: WallTime(1.5), step: Step(300), tag: "a", value: 0.5, metadata };
-        assert_eq!(scan_single_float(&one), Some(expected));
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl<T> ByTag<T> {
     #[inline]
     pub fn entry(&mut self, tag: &str, make: impl FnOnce() -> T) -> Option<&mut T> {
         let guess = self.follower.get(self.last).copied().unwrap_or(0);
-        let is_right = self.entries.get(guess).is_some_and(|(known, _)| known.as_str() == tag);
+        let is_right = self.entries.get(guess).is_some_and(|(known, _)| known.is(tag));
         let at = if is_right { guess } else { self.look_up(tag, make)? };
         self.last = at;
         self.entries.get_mut(at).map(|(_, entry)| entry)

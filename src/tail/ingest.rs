@@ -3,9 +3,9 @@
 use crate::event::{Event, What};
 use crate::limits::MAX_RECORD_HELD_BYTES;
 use crate::scalar::{
-    self, Content, Metadata, PartFault, PartScan, Scanned, ScannedWhat, SingleFloat, Value, scan_single_float,
+    self, Content, Metadata, PartFault, PartScan, Scanned, ScannedWhat, SingleFloat, SingleFloats, Value,
 };
-use crate::tfrecord::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES, Part};
+use crate::tfrecord::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES, Part, Record};
 use crate::units::{MetricValue, Step, WallTime};
 
 /// Reads one event file, whose bytes may arrive in any pieces.
@@ -58,10 +58,16 @@ impl Ingest {
     /// each with the clock of the file's first event.
     pub fn feed(&mut self, mut bytes: &[u8], sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
         loop {
-            match self.decoder.poll(&mut bytes) {
-                Decoded::NeedMore => return,
-                Decoded::Record(record) => self.taker.take_record(record.offset, record.data, sink),
-                decoded => self.taker.take(&decoded, sink),
+            let mut is_any = false;
+            for record in self.decoder.take_intact(&mut bytes) {
+                is_any = true;
+                self.taker.take_intact(record, sink);
+            }
+            if !is_any {
+                match self.decoder.poll(&mut bytes) {
+                    Decoded::NeedMore => return,
+                    decoded => self.taker.take(&decoded, &mut |started, said| sink(started, said)),
+                }
             }
         }
     }
@@ -73,8 +79,7 @@ impl Ingest {
         loop {
             match self.decoder.poll_end() {
                 Decoded::NeedMore => return,
-                Decoded::Record(record) => self.taker.take_record(record.offset, record.data, sink),
-                decoded => self.taker.take(&decoded, sink),
+                decoded => self.taker.take(&decoded, &mut |started, said| sink(started, said)),
             }
         }
     }
@@ -118,6 +123,7 @@ impl Ingest {
 #[derive(Debug, Default)]
 struct Taker {
     n_records: u64,
+    floats: SingleFloats,
     /// The clock of the file's first event.
     started: Option<WallTime>,
     /// The scan of a long record whose parts are coming.
@@ -125,24 +131,21 @@ struct Taker {
 }
 
 impl Taker {
+    /// Takes a record, with the way of most of them inlined.
     #[inline(always)]
-    fn take_record(
-        &mut self,
-        offset: u64,
-        data: &[u8],
-        sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized),
-    ) {
-        self.n_records += 1;
-        let Some(SingleFloat { wall_time, step, tag, value, metadata }) = scan_single_float(data) else {
-            return self.take_other_record(offset, data, &mut |started, said| sink(started, said));
-        };
-        let started = *self.started.get_or_insert(wall_time);
-        let content = Content::Scalar(MetricValue::F32(value));
-        sink(started, Ingested::Value { step, wall_time, tag, content, metadata });
+    fn take_intact(&mut self, record: Record<'_>, sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
+        match self.floats.scan(record.data) {
+            Some(SingleFloat { wall_time, step, tag, value, metadata }) => {
+                self.n_records += 1;
+                let started = *self.started.get_or_insert(wall_time);
+                let content = Content::Scalar(MetricValue::F32(value));
+                sink(started, Ingested::Value { step, wall_time, tag, content, metadata });
+            }
+            None => self.take(&Decoded::Record(record), &mut |started, said| sink(started, said)),
+        }
     }
 
-    #[inline(never)]
-    fn take_other_record(&mut self, offset: u64, data: &[u8], sink: &mut Sink<'_>) {
+    fn take_record(&mut self, offset: u64, data: &[u8], sink: &mut Sink<'_>) {
         if data.len() > MAX_RECORD_HELD_BYTES {
             // It is held, but what it is decoded to may be many times as long.
             let mut scan = PartScan::new(data.len() as u64);
@@ -177,11 +180,13 @@ impl Taker {
         }
     }
 
-    fn take(&mut self, decoded: &Decoded<'_>, sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
-        let sink: &mut Sink<'_> = &mut |started, said| sink(started, said);
+    fn take(&mut self, decoded: &Decoded<'_>, sink: &mut Sink<'_>) {
         match decoded {
             Decoded::NeedMore => {}
-            Decoded::Record(record) => self.take_record(record.offset, record.data, sink),
+            Decoded::Record(record) => {
+                self.n_records += 1;
+                self.take_record(record.offset, record.data, sink);
+            }
             Decoded::Part(Part { length, at, data, .. }) => {
                 if *at == 0 {
                     self.parts = Some(Box::new(PartScan::new(*length)));

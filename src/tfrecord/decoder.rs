@@ -96,6 +96,39 @@ pub struct Part<'a> {
     pub data: &'a [u8],
 }
 
+/// Records that lie one behind the other, with nothing wrong; see [`Decoder::take_intact`].
+#[derive(Debug)]
+#[must_use = "the records are taken from the input"]
+pub struct Intact<'a> {
+    /// Where the next one starts in the file.
+    offset: u64,
+    /// From there on.
+    bytes: &'a [u8],
+    /// How long the data of each is: of the `n` first ones.
+    lengths: [u32; INTACT_AT_ONCE],
+    n: usize,
+    /// Which comes next.
+    at: usize,
+}
+
+/// How many records are checked at once: their lengths take no more than some lines of the cache.
+const INTACT_AT_ONCE: usize = 64;
+
+impl<'a> Iterator for Intact<'a> {
+    type Item = Record<'a>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Record<'a>> {
+        let length = *self.lengths.get(..self.n)?.get(self.at)? as usize;
+        let (record, rest) = self.bytes.split_at_checked(HEADER_BYTES + length + FOOTER_BYTES)?;
+        let record = Record { offset: self.offset, data: record.get(HEADER_BYTES..HEADER_BYTES + length)? };
+        self.at += 1;
+        self.offset += (self.bytes.len() - rest.len()) as u64;
+        self.bytes = rest;
+        Some(record)
+    }
+}
+
 /// Whether more bytes may follow those given so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum More {
@@ -196,23 +229,28 @@ impl Decoder {
         }
     }
 
+    /// Takes the records that `input` begins with, 64 at most, as long as they lie whole within it and
+    /// nothing is wrong: what [`Self::poll`] gives one by one, at less cost where records are short. There
+    /// is none where `poll` is to be asked.
+    ///
+    /// `input` starts at [`Self::next_offset`], and is advanced past all of them.
+    #[inline]
+    pub fn take_intact<'i>(&mut self, input: &mut &'i [u8]) -> Intact<'i> {
+        let mut intact =
+            Intact { offset: self.offset, bytes: input, lengths: [0; INTACT_AT_ONCE], n: 0, at: 0 };
+        if self.carry.is_empty() && matches!(self.state, State::Framed) && self.pending.is_none() {
+            intact.n = crc::count_intact(input, self.longest_held(), &mut intact.lengths);
+            let data: usize = intact.lengths.iter().map(|length| *length as usize).sum();
+            self.consume(data + intact.n * (HEADER_BYTES + FOOTER_BYTES), input);
+        }
+        intact
+    }
+
     /// Decodes the next record of `input`, which is advanced past what was taken.
     ///
     /// `input` starts at [`Self::next_offset`]. Call it until [`Decoded::NeedMore`], by which time
     /// `input` is empty.
-    #[inline]
     pub fn poll<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Decoded<'s> {
-        // Most records lie whole within the input, and nothing is wrong with them.
-        if self.carry.is_empty()
-            && matches!(self.state, State::Framed)
-            && self.pending.is_none()
-            && let Some((data, rest)) = crc::split_intact(input, self.longest_held())
-        {
-            let offset = self.offset;
-            self.offset += (input.len() - rest.len()) as u64;
-            *input = rest;
-            return Decoded::Record(Record { offset, data });
-        }
         self.advance(input, More::Possible)
     }
 

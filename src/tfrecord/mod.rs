@@ -15,7 +15,7 @@ mod decoder;
 mod encoder;
 
 pub use damage::{Damage, DamageKind};
-pub use decoder::{Decoded, Decoder, Part, Record};
+pub use decoder::{Decoded, Decoder, Intact, Part, Record};
 pub use encoder::encode;
 
 /// The bytes of a record before its data: the length and its checksum.
