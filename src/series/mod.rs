@@ -10,6 +10,7 @@
 //! for files that are whole; [`Series`] follows them while files grow.
 
 mod attempts;
+mod block;
 mod by_tag;
 mod history;
 mod objective;

@@ -9,7 +9,7 @@
 //! ```
 
 use super::Point;
-use crate::limits::POINTS_BLOCK_BYTES;
+use super::block::Block;
 use crate::units::{MetricValue, Step, WallTime};
 
 /// The lower six bits of a point whose step follows whole.
@@ -22,9 +22,11 @@ const MAX_POINT_BYTES: usize = 1 + 8 + 8 + 8;
 /// and steps rise slowly, 25 at most.
 #[derive(Debug, Clone, Default)]
 pub struct Points {
-    full: Vec<Vec<u8>>,
+    full: Vec<Block>,
+    /// What the full blocks hold.
+    n_full_bytes: usize,
     /// The block that is filled.
-    open: Vec<u8>,
+    open: Block,
     n: usize,
     last_step: i64,
 }
@@ -36,7 +38,7 @@ impl Points {
         let rise = point.step.0.wrapping_sub(self.last_step);
         self.last_step = point.step.0;
         self.n += 1;
-        if self.open.capacity() - self.open.len() < MAX_POINT_BYTES {
+        if self.open.room().len() < MAX_POINT_BYTES {
             self.make_room();
         }
         let block = &mut self.open;
@@ -45,7 +47,7 @@ impl Points {
         if let (Some(rise), MetricValue::F32(value)) = (rise, point.value) {
             let ([a, b, c, d, e, f, g, h], [i, j, k, l]) =
                 (point.wall_time.0.to_le_bytes(), value.to_le_bytes());
-            return block.extend_from_slice(&[rise, a, b, c, d, e, f, g, h, i, j, k, l]);
+            return block.push([rise, a, b, c, d, e, f, g, h, i, j, k, l]);
         }
         let kind = match point.value {
             MetricValue::F32(_) => 0,
@@ -53,28 +55,26 @@ impl Points {
             MetricValue::I64(_) => 2,
             MetricValue::U64(_) => 3,
         };
-        block.push(kind << 6 | rise.unwrap_or(WHOLE_STEP));
+        block.push([kind << 6 | rise.unwrap_or(WHOLE_STEP)]);
         if rise.is_none() {
-            block.extend_from_slice(&point.step.0.to_le_bytes());
+            block.push(point.step.0.to_le_bytes());
         }
-        block.extend_from_slice(&point.wall_time.0.to_le_bytes());
+        block.push(point.wall_time.0.to_le_bytes());
         match point.value {
-            MetricValue::F32(v) => block.extend_from_slice(&v.to_le_bytes()),
-            MetricValue::F64(v) => block.extend_from_slice(&v.to_le_bytes()),
-            MetricValue::I64(v) => block.extend_from_slice(&v.to_le_bytes()),
-            MetricValue::U64(v) => block.extend_from_slice(&v.to_le_bytes()),
+            MetricValue::F32(v) => block.push(v.to_le_bytes()),
+            MetricValue::F64(v) => block.push(v.to_le_bytes()),
+            MetricValue::I64(v) => block.push(v.to_le_bytes()),
+            MetricValue::U64(v) => block.push(v.to_le_bytes()),
         }
     }
 
-    /// Makes room for one more point at least: short series take little, long ones are never moved.
+    /// Makes room for one more point: short series take little, long ones are never moved.
     #[inline(never)]
     fn make_room(&mut self) {
-        let capacity = self.open.capacity();
-        if capacity >= POINTS_BLOCK_BYTES {
-            self.full.push(std::mem::replace(&mut self.open, Vec::with_capacity(POINTS_BLOCK_BYTES)));
-        } else {
-            let wanted = (2 * capacity).clamp(4 * MAX_POINT_BYTES, POINTS_BLOCK_BYTES);
-            self.open.reserve_exact(wanted - self.open.len());
+        if !self.open.grow(MAX_POINT_BYTES) {
+            self.n_full_bytes += self.open.filled().len();
+            let next = Block::behind(self.n_full_bytes);
+            self.full.push(std::mem::replace(&mut self.open, next));
         }
     }
 
@@ -93,7 +93,7 @@ impl Points {
     /// The points in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = Point> {
         let mut step = 0;
-        self.full.iter().chain([&self.open]).flat_map(|block| Unpack(block)).map(
+        self.full.iter().chain([&self.open]).flat_map(|block| Unpack(block.filled())).map(
             move |(change, wall_time, value)| {
                 step = match change {
                     StepChange::Rise(rise) => i64::wrapping_add(step, i64::from(rise)),
@@ -146,6 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::{LONG_SERIES_BYTES, POINTS_BLOCK_BYTES, POINTS_LARGE_BLOCK_BYTES};
 
     fn any_value() -> impl Strategy<Value = MetricValue> {
         prop_oneof![
@@ -178,19 +179,28 @@ mod tests {
         }
     }
 
+    fn series_of(n: i64) -> Points {
+        let mut points = Points::default();
+        for step in 0..n {
+            points.push(Point { step: Step(step), wall_time: WallTime(1.0), value: MetricValue::F32(0.5) });
+        }
+        points
+    }
+
     fn capacity(points: &Points) -> usize {
-        points.full.iter().chain([&points.open]).map(Vec::capacity).sum()
+        points.full.iter().chain([&points.open]).map(Block::capacity).sum()
     }
 
     #[test]
-    fn a_long_series_takes_13_bytes_a_point_and_a_short_one_little() {
-        let mut points = Points::default();
-        for step in 0..100_000 {
-            points.push(Point { step: Step(step), wall_time: WallTime(1.0), value: MetricValue::F32(0.5) });
-            if step == 9 {
-                assert!(capacity(&points) <= 400);
-            }
+    fn a_short_series_takes_little_and_a_long_one_13_bytes_a_point_and_a_block() {
+        for n in [1, 10, 1_000, 100_000, 500_000, 1_000_000] {
+            let points = series_of(n);
+            let wanted = 13 * n as usize;
+            let open = if wanted < LONG_SERIES_BYTES { POINTS_BLOCK_BYTES } else { POINTS_LARGE_BLOCK_BYTES };
+            let most = (2 * wanted + 100).min(wanted + wanted / 1_000 + open);
+            assert!(capacity(&points) <= most, "{n} points take {}", capacity(&points));
+            assert!(points.iter().map(|point| point.step.0).eq(0..n));
+            assert!(points.clone().iter().eq(points.iter()));
         }
-        assert!(capacity(&points) <= 13 * 100_000 + 2 * POINTS_BLOCK_BYTES, "{}", capacity(&points));
     }
 }
