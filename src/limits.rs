@@ -67,6 +67,9 @@ pub const POINTS_LARGE_BLOCK_BYTES: usize = 2 << 20;
 /// to symlink loops that the walk did not recognise.
 pub const MAX_WALK_DEPTH: usize = 64;
 
+/// How much of a directory is read at once, in bytes: some hundred names.
+pub const LIST_BUFFER_BYTES: usize = 32 << 10;
+
 /// How deep below the parent of a directory without event files others are looked for, as a hint.
 pub const NEAR_DEPTH: usize = 4;
 

@@ -1,9 +1,11 @@
 //! Where event files are, and how one of them is opened and read.
 
-use std::fs::{DirEntry, File, Metadata};
+use std::fs::{DirEntry, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Stat, fstat, stat};
 
 use crate::limits::{MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, NEAR_DEPTH};
 use crate::tail::{FileId, Listed, is_followed};
@@ -50,9 +52,9 @@ impl Root {
     pub(super) fn list_only(&self) -> (Vec<Listed>, Vec<ListError>) {
         let (mut listed, mut errors) = (Vec::new(), Vec::new());
         if let Some(name) = &self.only {
-            match self.real_path(name).metadata() {
-                Ok(metadata) => listed.push(describe(name.clone(), &metadata)),
-                Err(error) => errors.push(ListError { path: name.clone(), error }),
+            match stat(self.real_path(name)) {
+                Ok(stat) => listed.push(describe(name.clone(), &stat)),
+                Err(error) => errors.push(ListError { path: name.clone(), error: error.into() }),
             }
         }
         (listed, errors)
@@ -84,7 +86,7 @@ impl Root {
     /// Those of opening it. A path at which another file stands by now is one too.
     pub(super) fn open_file(&self, path: &str, id: FileId) -> io::Result<File> {
         let file = File::open(self.real_path(path))?;
-        if identify(&file.metadata()?) != id {
+        if identify(&fstat(&file)?) != id {
             return Err(io::Error::other("replaced by another file while it was read"));
         }
         Ok(file)
@@ -136,15 +138,15 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
 }
 
 /// What tells a file or a directory from others.
-pub(super) fn identify(metadata: &Metadata) -> FileId {
-    FileId { device: metadata.dev(), inode: metadata.ino() }
+pub(super) fn identify(stat: &Stat) -> FileId {
+    FileId { device: stat.st_dev, inode: stat.st_ino }
 }
 
-pub(super) fn describe(path: String, metadata: &Metadata) -> Listed {
+pub(super) fn describe(path: String, stat: &Stat) -> Listed {
     Listed {
         path,
-        id: identify(metadata),
-        bytes: metadata.len(),
-        modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+        id: identify(stat),
+        bytes: stat.st_size.cast_unsigned(),
+        modified_ns: i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec),
     }
 }

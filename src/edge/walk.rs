@@ -1,15 +1,22 @@
 //! Finds the event files below a directory, on several threads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirEntry, Metadata};
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, RawDirEntry, Stat, openat, stat, statat};
+
 use super::files::{ListError, Root, describe, identify};
-use crate::limits::MAX_WALK_DEPTH;
+use crate::limits::{LIST_BUFFER_BYTES, MAX_WALK_DEPTH};
 use crate::tail::{FileId, Listed, is_followed};
+
+/// What the entries of a directory are read into.
+type Buffer = Vec<u8>;
 
 /// Directories that wait to be looked at, and what was found in the others.
 #[derive(Default)]
@@ -64,22 +71,23 @@ fn follow_links(root: &Path, found: &mut Found, files: &mut BTreeMap<FileId, Lis
         return;
     }
     let mut links = BTreeSet::new();
-    let identities = found.looked.drain(..).filter_map(|directory| directory.metadata().ok());
-    let mut looked: BTreeSet<FileId> = identities.map(|metadata| identify(&metadata)).collect();
+    let stats = found.looked.drain(..).filter_map(|directory| stat(&directory).ok());
+    let mut looked: BTreeSet<FileId> = stats.map(|stat| identify(&stat)).collect();
+    let mut buffer = Buffer::with_capacity(LIST_BUFFER_BYTES);
     loop {
         links.extend(found.links.drain(..));
         let Some((link, depth)) = links.pop_first() else { return };
         found.directories.push((link, depth));
         while let Some((path, depth)) = found.directories.pop() {
-            match path.metadata() {
-                Ok(metadata) if metadata.is_dir() => {
-                    if looked.insert(identify(&metadata)) {
-                        look(root, &path, depth, found);
+            match stat(&path) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
+                    if looked.insert(identify(&stat)) {
+                        look(root, &path, depth, &mut buffer, found);
                     }
                 }
-                Ok(metadata) => add_file(root, &path, &metadata, found),
+                Ok(stat) => add_file(root, &path, &stat, found),
                 // A link to nothing is no fault.
-                Err(e) => fail(root, &path, e, found),
+                Err(e) => fail(root, &path, e.into(), found),
             }
         }
         found.take_files(files);
@@ -92,6 +100,7 @@ fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
 
 /// Looks at directories until none is left.
 fn walk(root: &Path, found: &Mutex<Found>, more: &Condvar) {
+    let mut buffer = Buffer::with_capacity(LIST_BUFFER_BYTES);
     let mut held = lock(found);
     loop {
         let Some((directory, depth)) = held.directories.pop() else {
@@ -105,7 +114,7 @@ fn walk(root: &Path, found: &Mutex<Found>, more: &Condvar) {
         held.n_busy += 1;
         drop(held);
         let mut here = Found::default();
-        look(root, &directory, depth, &mut here);
+        look(root, &directory, depth, &mut buffer, &mut here);
         held = lock(found);
         held.n_busy -= 1;
         held.looked.push(directory);
@@ -120,38 +129,60 @@ fn walk(root: &Path, found: &Mutex<Found>, more: &Condvar) {
 }
 
 /// Looks at one directory.
-fn look(root: &Path, directory: &Path, depth: usize, here: &mut Found) {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(e) => return fail(root, directory, e, here),
+fn look(root: &Path, directory: &Path, depth: usize, buffer: &mut Buffer, here: &mut Found) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = match openat(CWD, directory, flags, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(e) => return fail(root, directory, e.into(), here),
     };
-    for entry in entries {
-        let looked = entry.and_then(|entry| look_at(root, &entry, depth, here));
-        if let Err(e) = looked {
-            fail(root, directory, e, here);
+    let mut entries = RawDir::new(&opened, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) => return fail(root, directory, e.into(), here),
+        };
+        if ![c".", c".."].contains(&entry.file_name())
+            && let Err(e) = look_at(root, directory, &opened, &entry, depth, here)
+        {
+            fail(root, directory, e.into(), here);
         }
     }
 }
 
-fn look_at(root: &Path, entry: &DirEntry, depth: usize, here: &mut Found) -> io::Result<()> {
-    let kind = entry.file_type()?;
-    if kind.is_dir() {
-        if depth < MAX_WALK_DEPTH {
-            here.directories.push((entry.path(), depth + 1));
+fn look_at(
+    root: &Path,
+    directory: &Path,
+    opened: &OwnedFd,
+    entry: &RawDirEntry<'_>,
+    depth: usize,
+    here: &mut Found,
+) -> rustix::io::Result<()> {
+    let stat = || statat(opened, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+    let path = || directory.join(OsStr::from_bytes(entry.file_name().to_bytes()));
+    let kind = match entry.file_type() {
+        // Some file systems do not say.
+        FileType::Unknown => FileType::from_raw_mode(stat()?.st_mode),
+        kind => kind,
+    };
+    match kind {
+        FileType::Directory if depth < MAX_WALK_DEPTH => here.directories.push((path(), depth + 1)),
+        FileType::Symlink => here.links.push((path(), depth + 1)),
+        FileType::RegularFile => {
+            let below = below(root, &path());
+            if is_followed(&below) {
+                here.files.push(describe(below, &stat()?));
+            }
         }
-    } else if kind.is_symlink() {
-        here.links.push((entry.path(), depth + 1));
-    } else if kind.is_file() && is_followed(&below(root, &entry.path())) {
-        here.files.push(describe(below(root, &entry.path()), &entry.metadata()?));
+        _ => {}
     }
     Ok(())
 }
 
 /// Takes a file, if it is one to follow. Others than regular ones (pipes, devices) may never end.
-fn add_file(root: &Path, path: &Path, metadata: &Metadata, here: &mut Found) {
+fn add_file(root: &Path, path: &Path, stat: &Stat, here: &mut Found) {
     let below = below(root, path);
-    if metadata.is_file() && is_followed(&below) {
-        here.files.push(describe(below, metadata));
+    if FileType::from_raw_mode(stat.st_mode).is_file() && is_followed(&below) {
+        here.files.push(describe(below, stat));
     }
 }
 

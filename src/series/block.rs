@@ -38,7 +38,7 @@ impl Block {
     pub(super) fn grow(&mut self, least: usize) -> bool {
         match &mut self.memory {
             Memory::Heap(bytes) if bytes.len() < POINTS_BLOCK_BYTES => {
-                let wanted = (2 * bytes.len()).clamp(4 * least, POINTS_BLOCK_BYTES);
+                let wanted = (3 * bytes.len()).clamp(4 * least, POINTS_BLOCK_BYTES);
                 bytes.reserve_exact(wanted - bytes.len());
                 bytes.resize(wanted, 0);
                 self.room().len() >= least
