@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Stat, fstat, stat};
+use rustix::fs::{FileType, Stat, fstat, stat};
 
+use super::reader::Place;
+use super::walk;
 use crate::limits::{MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, NEAR_DEPTH};
 use crate::tail::{FileId, Listed, is_followed};
 
@@ -91,12 +93,20 @@ impl Root {
         }
         Ok(file)
     }
+}
 
-    /// Fills `buffer` from a file's offset; less than the whole buffer means the file ends there.
-    ///
-    /// # Errors
-    /// Those of opening and reading. A path at which another file stands by now is one too.
-    pub fn read(&self, path: &str, id: FileId, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
+impl Place for Root {
+    fn list(&mut self) -> (Vec<Listed>, Vec<ListError>) {
+        walk::list(self, 1)
+    }
+
+    fn look(&mut self, path: &str) -> io::Result<Option<Listed>> {
+        let stat = stat(self.real_path(path))?;
+        let is_file = FileType::from_raw_mode(stat.st_mode).is_file() && is_followed(path);
+        Ok(is_file.then(|| describe(path.to_owned(), &stat)))
+    }
+
+    fn read(&mut self, path: &str, id: FileId, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let file = self.open_file(path, id)?;
         let mut n = 0;
         while let Some(rest) = buffer.get_mut(n..).filter(|rest| !rest.is_empty()) {

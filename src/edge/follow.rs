@@ -64,7 +64,7 @@ impl Follower {
         reports: Sender<Followed>,
     ) -> std::io::Result<Self> {
         let is_draining = Arc::new(AtomicBool::new(false));
-        let reader = Reader::new(Root::directory(directory), clock);
+        let reader = Reader::new(Box::new(Root::directory(directory)), clock);
         let flag = Arc::clone(&is_draining);
         let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
             let following = AssertUnwindSafe(|| follow(trial, reader, &objective, clock, &flag, &reports));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::files::Root;
+use super::read::Source;
 use crate::limits::FIRST_EVENT_BYTES;
 use crate::tail::{Ingest, Listed, run_of};
 use crate::units::WallTime;
@@ -29,7 +30,7 @@ pub fn sort(root: &Root, files: &mut Vec<Listed>) {
 /// The clock of a file's first event.
 fn started_at(root: &Root, file: &Listed) -> Option<WallTime> {
     let mut buffer = [0; FIRST_EVENT_BYTES];
-    let n = root.read(&file.path, file.id, 0, &mut buffer).ok()?;
+    let n = Source::new(root, file).read_at(0, &mut buffer).ok()?;
     let mut started = None;
     Ingest::default().feed(buffer.get(..n)?, &mut |at, _| {
         started.get_or_insert(at);

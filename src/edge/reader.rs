@@ -1,18 +1,38 @@
 //! Lists and reads as a [`Tail`] asks.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::files::{ListError, Root, is_passing};
-use super::walk;
+use super::files::{ListError, is_passing};
 use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, READ_CHUNK_BYTES};
-use crate::tail::{Action, AtEnd, Found, Tail};
+use crate::tail::{Action, AtEnd, FileId, Found, Listed, Tail};
 
-/// Carries out the actions of a [`Tail`] on the files of a [`Root`].
-#[derive(Debug)]
+/// A place that holds event files: a directory, a bucket.
+pub trait Place: Send {
+    /// Lists every file to follow, sorted by path, each once, and what could not be looked at.
+    fn list(&mut self) -> (Vec<Listed>, Vec<ListError>);
+
+    /// What a listing would show of one path; `None` where nothing to follow stands there.
+    ///
+    /// # Errors
+    /// Those of looking at it.
+    fn look(&mut self, path: &str) -> io::Result<Option<Listed>>;
+
+    /// Fills `buffer` from an offset of the file that was listed as `id` under `path`. Less than the whole
+    /// buffer means that the file ends there. All bytes are of one and the same state of the file.
+    ///
+    /// # Errors
+    /// Those of opening and reading. A path at which another file stands by now is one too. Those that may
+    /// pass are told apart by `is_passing`.
+    fn read(&mut self, path: &str, id: FileId, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+/// Carries out the actions of a [`Tail`] on the files of a [`Place`].
 pub struct Reader {
-    root: Root,
+    place: Box<dyn Place>,
     clock: Clock,
     tail: Tail,
     buffer: Vec<u8>,
@@ -22,13 +42,19 @@ pub struct Reader {
     is_failing: bool,
 }
 
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("tail", &self.tail).finish_non_exhaustive()
+    }
+}
+
 impl Reader {
-    /// A reader of everything below `root`.
+    /// A reader of everything in `place`.
     #[must_use]
-    pub fn new(root: Root, clock: Clock) -> Self {
+    pub fn new(place: Box<dyn Place>, clock: Clock) -> Self {
         let tail = Tail::new(clock.now());
         Self {
-            root,
+            place,
             clock,
             tail,
             buffer: vec![0; READ_CHUNK_BYTES],
@@ -44,7 +70,7 @@ impl Reader {
         match self.tail.poll_action(now) {
             Action::Wait(until) => return Some(until),
             Action::List => {
-                let (listing, errors) = walk::list(&self.root, 1);
+                let (listing, errors) = self.place.list();
                 for ListError { path, error } in errors {
                     self.is_failing |= is_passing(&error);
                     if self.told.insert(path.clone()) {
@@ -58,7 +84,7 @@ impl Reader {
             Action::Read { id, path, offset_bytes, at_most_bytes } => {
                 let at_most = at_most_bytes.min(self.buffer.len());
                 let buffer = self.buffer.get_mut(..at_most).unwrap_or_default();
-                let read = self.root.read(&path, id, offset_bytes, buffer);
+                let read = self.place.read(&path, id, offset_bytes, buffer);
                 let is_whole = matches!(read, Ok(n) if n == at_most);
                 let at_end = if is_whole { AtEnd::No } else { AtEnd::Yes };
                 self.is_failing |= read.as_ref().is_err_and(is_passing);
