@@ -52,7 +52,7 @@ struct Form {
 }
 
 impl SingleFloats {
-    /// Scans the data of a record; `None` where [`super::scan`] is to be asked.
+    /// Scans the data of a record; `None` where [`super::scan()`] is to be asked.
     ///
     /// It finds a `simple_value`, and the tensor that TensorFlow 2 and its like write in its place: a
     /// float32 without dimensions, with metadata that name the plugin `scalars` or without any.
