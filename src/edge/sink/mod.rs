@@ -3,6 +3,13 @@
 //! A sink is driven by a thread of its own, which reads the event files at the pace of its sink: a slow
 //! one holds up nobody, and what it has not taken yet waits in the event files, not in memory.
 
+mod file;
+mod lines;
+mod trouble;
+
+pub use self::file::FileSink;
+pub use self::lines::LinesSink;
+
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -46,6 +53,15 @@ pub trait Sink: Send {
     /// Those of looking, and where what the sink has is not ours.
     fn kept_since(&mut self, mark: u64, line: &mut dyn FnMut(&str)) -> io::Result<()> {
         let _ = (mark, line);
+        Ok(())
+    }
+
+    /// Makes durable what was delivered so far, as far as that is in this process's hands; call it before
+    /// a [`Self::mark`] is stored.
+    ///
+    /// # Errors
+    /// Those of the system; the mark must not be stored then.
+    fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
