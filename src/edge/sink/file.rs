@@ -59,7 +59,7 @@ impl FileSink {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
         let to = match path.metadata() {
             Ok(metadata) if metadata.file_type().is_socket() => {
-                let words = format!("{0}: is a socket\nhint: want unix:{0}", path.display());
+                let words = format!("{0}: is a socket\n  hint: want unix:{0}", path.display());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
             }
             Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => To::Stream(None),
@@ -156,7 +156,7 @@ impl Sink for FileSink {
         match &mut self.to {
             To::Regular(regular) => regular.kept_since(mark, line).map_err(|e| {
                 let hint = match e.kind() {
-                    io::ErrorKind::InvalidData => "\nhint: move it away, or name another file",
+                    io::ErrorKind::InvalidData => "\n  hint: move it away, or name another file",
                     _ => "",
                 };
                 io::Error::new(e.kind(), format!("{}: {e}{hint}", self.path.display()))
@@ -418,7 +418,7 @@ mod tests {
     fn what_is_not_ours_is_neither_taken_nor_cut() {
         let ours = lines(0..1);
         let n = ours.len();
-        let hint = "\nhint: move it away, or name another file";
+        let hint = "\n  hint: move it away, or name another file";
         let no_line = |at: usize| format!("what stands at byte {at} is no line of ours{hint}");
         check_refused(b"a letter\n", 0, &no_line(0));
         check_refused(b"a letter", 0, &no_line(0));

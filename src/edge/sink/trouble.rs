@@ -63,11 +63,12 @@ impl<K: PartialEq> Troubles<K> {
     /// Things went on: pauses are short again, but nothing is told before all is well.
     pub(super) fn progressed(&mut self) {
         self.n_failed = 0;
+        self.last.clear();
     }
 
     /// All is well; told if trouble was.
     pub(super) fn passed(&mut self, tell: &mut dyn FnMut(String)) {
-        self.n_failed = 0;
+        self.progressed();
         if !self.told.is_empty() {
             self.told.clear();
             tell(self.say("takes lines again"));
@@ -79,7 +80,7 @@ impl<K: PartialEq> Troubles<K> {
         format!("{}: {words}", self.place)
     }
 
-    /// What was wrong with the last try.
+    /// What was wrong with the last try; nothing where things went on since.
     pub(super) fn last(&self) -> String {
         self.last.clone()
     }
