@@ -274,7 +274,7 @@ pub const WEBHOOK_IDLE: Duration = Duration::from_secs(30);
 /// was missed comes soon after it is back.
 pub const WEBHOOK_LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The longest pause that a webhook may ask for.
+/// The longest pause that a webhook may ask for: a slip of its must not silence the lines for hours.
 pub const WEBHOOK_MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// The most redirects of one request that are followed.
@@ -283,7 +283,7 @@ pub const WEBHOOK_MAX_REDIRECTS: usize = 5;
 /// How much of a webhook's answer is read, in bytes, so that its connection can be used again.
 pub const WEBHOOK_ANSWER_BYTES: usize = 16 << 10;
 
-/// How many characters of the answer that refuses lines are shown.
+/// How many characters of the answer that refuses lines are shown: a line or two of a terminal.
 pub const WEBHOOK_ANSWER_SHOWN: usize = 200;
 
 /// The longest file of a token, in bytes: servers take no longer header.

@@ -50,7 +50,7 @@ pub trait Sink: Send {
     /// for each new kind of trouble, not once a try.
     ///
     /// # Errors
-    /// The batch was not delivered, or not known to be.
+    /// The batch was not delivered, or not known to be; where patience ended, it may be delivered again.
     fn deliver(
         &mut self,
         batch: Batch<'_>,

@@ -8,7 +8,7 @@
 use std::io::{self, Write};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
@@ -26,6 +26,7 @@ pub struct SocketSink {
     stream: Option<UnixStream>,
     pauses: Pauses,
     troubles: Troubles<Trouble>,
+    stalled_after: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,14 @@ impl SocketSink {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let pauses = Pauses { first: SINK_FIRST_PAUSE, longest: SINK_LONGEST_PAUSE };
         let troubles = Troubles::at(format!("unix:{}", path.display()));
-        Ok(Self { path: path.to_owned(), runtime, stream: None, pauses, troubles })
+        Ok(Self {
+            path: path.to_owned(),
+            runtime,
+            stream: None,
+            pauses,
+            troubles,
+            stalled_after: SOCKET_STALLED_AFTER,
+        })
     }
 
     /// Connects without waiting for the other side: a plain connect does where its queue is full.
@@ -86,7 +94,7 @@ impl SocketSink {
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    if moved.elapsed() >= SOCKET_STALLED_AFTER {
+                    if moved.elapsed() >= self.stalled_after {
                         self.troubles.met(Trouble::Stalled, STALLED, "waits for it", trouble);
                     }
                     if !patience.lasts() {
@@ -241,6 +249,37 @@ mod tests {
         server.join().expect("it ends");
         let words = format!("unix:{}: {STALLED}", path.display());
         assert_eq!(result, Err(Undelivered::GaveUp(words)));
+    }
+
+    #[test]
+    fn a_reader_that_reads_nothing_for_long_is_told_of_until_it_does() {
+        let (_directory, path) = place();
+        let listener = UnixListener::bind(&path).expect("it listens");
+        let text = "a line\n".repeat(300_000);
+        let (go_on, wait) = mpsc::channel::<()>();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("it connects");
+            wait.recv().expect("it was told");
+            let mut text = String::new();
+            stream.read_to_string(&mut text).expect("text");
+            text
+        });
+        let mut sink = SocketSink::new(&path).expect("a path");
+        sink.stalled_after = Duration::ZERO;
+        let mut told = Vec::new();
+        let tell = &mut |words| {
+            told.push(words);
+            // Gone already, when it has passed.
+            let _ = go_on.send(());
+        };
+        sink.deliver(batch(&text), &Patience::default(), tell).expect("it is delivered");
+        drop(sink);
+        assert!(server.join().expect("it ends") == text, "not all came");
+        let place = format!("unix:{}", path.display());
+        assert_eq!(
+            told,
+            [format!("{place}: {STALLED}; waits for it"), format!("{place}: takes lines again")]
+        );
     }
 
     #[test]

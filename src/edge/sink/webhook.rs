@@ -851,7 +851,7 @@ mod tests {
         check("Mon, 06 May 2024 07:08:39 GMT", Some("Mon, 06 May 2024 07:08:34 GMT"), Some(5));
         check("Mon, 06 May 2024 07:08:39 GMT", Some("yesterday"), Some(30));
         check("Sun, 05 May 2024 07:08:39 GMT", None, Some(0));
-        check("Fri, 31 Dec 9999 23:59:59 GMT", None, most);
+        check("Wed, 29 Dec 9999 23:59:59 GMT", None, most);
         check("soon", None, None);
         check("-5", None, None);
         check("1.5", None, None);
@@ -871,6 +871,5 @@ mod tests {
         for shown in [format!("{sink:?}"), format!("{token:?} {options:?}"), format!("{error} {error:?}")] {
             assert!(!shown.contains("secret"), "{shown}");
         }
-        webhook("https://localhost/", Some(token));
     }
 }
