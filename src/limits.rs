@@ -267,6 +267,9 @@ pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connecting to a webhook may take, a part of [`WEBHOOK_TIMEOUT`].
 pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the rest of a webhook's answer is waited for when its status is known.
+pub const WEBHOOK_REST: Duration = Duration::from_secs(1);
+
 /// How long a connection to a webhook is kept without use: gateways forget it after a minute.
 pub const WEBHOOK_IDLE: Duration = Duration::from_secs(30);
 

@@ -7,9 +7,9 @@
 //! | `unix:PATH` | [`SocketSink`] | no |
 //! | `http://...`, `https://...` | [`Webhook`] | no, but it can tell what comes twice |
 //!
-//! A further one (a tuning service that is spoken to in its own protocol) is a variant of [`SinkSpec`] with
-//! its text, a file here with an implementation of [`Sink`], and an arm of [`open`]. It gets lines and
-//! reads from them what it needs.
+//! A further one (Vizier, Katib: services that are spoken to in their own protocols) is a variant of
+//! [`SinkSpec`] with its text, a file here with an implementation of [`Sink`], and an arm of [`open`]. It
+//! gets lines as the others do, and reads from them what it needs.
 //!
 //! A sink is driven by a thread of its own, which reads the event files at the pace of its sink: a slow
 //! one holds up nobody, and what it has not taken yet waits in the event files, not in memory.
@@ -21,16 +21,16 @@ mod spec;
 mod trouble;
 mod webhook;
 
-pub use self::file::FileSink;
-pub use self::lines::LinesSink;
-pub use self::socket::SocketSink;
-pub use self::spec::{SinkSpec, SinkSpecError};
-pub use self::webhook::{Token, VERSION as WEBHOOK_VERSION, Webhook, WebhookOptions, WebhookUrl};
-
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+pub use file::FileSink;
+pub use lines::LinesSink;
+pub use socket::SocketSink;
+pub use spec::{SinkSpec, SinkSpecError};
+pub use webhook::{Token, VERSION as WEBHOOK_VERSION, Webhook, WebhookOptions, WebhookUrl};
 
 /// Whole lines that are delivered together.
 #[derive(Debug, Clone, Copy)]

@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 use crate::limits::{
     MAX_TOKEN_BYTES, SINK_FIRST_PAUSE, SINK_LOOK, WEBHOOK_ANSWER_BYTES, WEBHOOK_ANSWER_SHOWN,
     WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_IDLE, WEBHOOK_LONGEST_PAUSE, WEBHOOK_MAX_BYTES, WEBHOOK_MAX_LINES,
-    WEBHOOK_MAX_REDIRECTS, WEBHOOK_MAX_RETRY_AFTER, WEBHOOK_TIMEOUT,
+    WEBHOOK_MAX_REDIRECTS, WEBHOOK_MAX_RETRY_AFTER, WEBHOOK_REST, WEBHOOK_TIMEOUT,
 };
 
 use super::trouble::{Pauses, Troubles};
@@ -213,7 +213,9 @@ impl Webhook {
         let exchange = async {
             let response = request.send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            Ok((status, headers, text(response).await))
+            // Lines that were taken are not held up, nor sent again, for the rest of an answer.
+            let text = tokio::time::timeout(WEBHOOK_REST, text(response)).await.unwrap_or_default();
+            Ok((status, headers, text))
         };
         let ended = async {
             // Patience can end at any time, and tells only who waits for it alone.
@@ -771,6 +773,17 @@ mod tests {
         assert_eq!(result, Err(Undelivered::GaveUp(words)));
         drop(sink);
         assert_eq!(server.join().expect("it ends"), [0]);
+    }
+
+    #[test]
+    fn lines_that_were_taken_wait_for_no_rest_of_an_answer() {
+        let never_whole = "HTTP/1.1 200 Told\r\ncontent-length: 9\r\n\r\nshort".to_owned();
+        let (origin, requests) = serve([never_whole]);
+        let mut sink = webhook(&origin, None);
+        assert_eq!(deliver(&mut sink, 0..1, NEVER), (Ok(()), Vec::new()));
+        drop(sink);
+        assert_eq!(requests.iter().next().map(|request| request.seqs()), Some(vec![0]));
+        assert_eq!(requests.try_iter().count(), 0);
     }
 
     #[test]
