@@ -233,3 +233,61 @@ pub const MAX_PAGE_POINTS_A_CURVE: usize = 100_000;
 
 /// The most points of all curves in a web page: some 20 MB of text.
 pub const MAX_PAGE_POINTS: usize = 1_000_000;
+
+/// The pause after the first failed try of a sink: what passes at once (a server that starts again) holds up
+/// nothing ...
+pub const SINK_FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// ... and the longest one on this machine, where a try costs nothing and a full disk may be cleared any time.
+pub const SINK_LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pause before a full pipe is written to again.
+pub const SINK_FULL_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a sink waits for the outside at once before it looks whether its time is over.
+pub const SINK_LOOK: Duration = Duration::from_millis(100);
+
+/// How long the reader of a socket may take nothing before the user is told; one that is only slow is no
+/// trouble.
+pub const SOCKET_STALLED_AFTER: Duration = Duration::from_secs(10);
+
+/// The longest line of a sink that is read back, in bytes: many times the longest tag.
+pub const MAX_SINK_LINE_BYTES: u64 = 1 << 20;
+
+/// The most lines of one request to a webhook: servers handle so many at once.
+pub const WEBHOOK_MAX_LINES: usize = 1_000;
+
+/// The most bytes of lines of one request to a webhook, below what common servers and gateways take (1 MiB);
+/// a single line may be longer.
+pub const WEBHOOK_MAX_BYTES: usize = 512 << 10;
+
+/// How long a webhook may take to answer a request.
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long connecting to a webhook may take, a part of [`WEBHOOK_TIMEOUT`].
+pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the rest of a webhook's answer is waited for when its status is known.
+pub const WEBHOOK_REST: Duration = Duration::from_secs(1);
+
+/// How long a connection to a webhook is kept without use: gateways forget it after a minute.
+pub const WEBHOOK_IDLE: Duration = Duration::from_secs(30);
+
+/// The longest pause between two requests to a webhook that fails: it is not burdened further, and what
+/// was missed comes soon after it is back.
+pub const WEBHOOK_LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The longest pause that a webhook may ask for: a slip of its must not silence the lines for hours.
+pub const WEBHOOK_MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// The most redirects of one request that are followed.
+pub const WEBHOOK_MAX_REDIRECTS: usize = 5;
+
+/// How much of a webhook's answer is read, in bytes, so that its connection can be used again.
+pub const WEBHOOK_ANSWER_BYTES: usize = 16 << 10;
+
+/// How many characters of the answer that refuses lines are shown: a line or two of a terminal.
+pub const WEBHOOK_ANSWER_SHOWN: usize = 200;
+
+/// The longest file of a token, in bytes: servers take no longer header.
+pub const MAX_TOKEN_BYTES: u64 = 16 << 10;

@@ -1,12 +1,36 @@
 //! Where `watch` delivers its lines, one sink a file.
 //!
+//! | text | sink | knows what it has |
+//! |---|---|---|
+//! | `-` | [`LinesSink`] | no |
+//! | `file:PATH` | [`FileSink`] | yes, but for pipes and devices |
+//! | `unix:PATH` | [`SocketSink`] | no |
+//! | `http://...`, `https://...` | [`Webhook`] | no, but it can tell what comes twice |
+//!
+//! A further one (Vizier, Katib: services that are spoken to in their own protocols) is a variant of
+//! [`SinkSpec`] with its text, a file here with an implementation of [`Sink`], and an arm of [`open`]. It
+//! gets lines as the others do, and reads from them what it needs.
+//!
 //! A sink is driven by a thread of its own, which reads the event files at the pace of its sink: a slow
 //! one holds up nobody, and what it has not taken yet waits in the event files, not in memory.
 
+mod file;
+mod lines;
+mod socket;
+mod spec;
+mod trouble;
+mod webhook;
+
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+pub use file::FileSink;
+pub use lines::LinesSink;
+pub use socket::SocketSink;
+pub use spec::{SinkSpec, SinkSpecError};
+pub use webhook::{Token, VERSION as WEBHOOK_VERSION, Webhook, WebhookOptions, WebhookUrl};
 
 /// Whole lines that are delivered together.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +50,7 @@ pub trait Sink: Send {
     /// for each new kind of trouble, not once a try.
     ///
     /// # Errors
-    /// The batch was not delivered, or not known to be.
+    /// The batch was not delivered, or not known to be; where patience ended, it may be delivered again.
     fn deliver(
         &mut self,
         batch: Batch<'_>,
@@ -48,6 +72,42 @@ pub trait Sink: Send {
         let _ = (mark, line);
         Ok(())
     }
+
+    /// Makes durable what was delivered so far, as far as that is in this process's hands; call it before
+    /// a [`Self::mark`] is stored.
+    ///
+    /// # Errors
+    /// Those of the system; the mark must not be stored then.
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What sinks need beside their texts.
+pub struct SinkOptions {
+    /// Where [`SinkSpec::Stdout`] writes.
+    pub stdout: Box<dyn Write + Send>,
+    /// What a web server knows us by.
+    pub token: Option<Token>,
+}
+
+impl fmt::Debug for SinkOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkOptions").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// Opens a sink. Only a file must be there or be made now; servers are looked for at the first delivery.
+///
+/// # Errors
+/// Those of opening, with the path or the address.
+pub fn open(spec: &SinkSpec, options: SinkOptions) -> io::Result<Box<dyn Sink>> {
+    Ok(match spec {
+        SinkSpec::Stdout => Box::new(LinesSink::new(options.stdout, "stdout")),
+        SinkSpec::File(path) => Box::new(FileSink::open(path)?),
+        SinkSpec::Unix(path) => Box::new(SocketSink::new(path)?),
+        SinkSpec::Http(url) => Box::new(Webhook::new(url.clone(), WebhookOptions { token: options.token })?),
+    })
 }
 
 /// Why a batch was not delivered.
@@ -105,5 +165,53 @@ impl Patience {
             }
             deadline = self.0.1.wait_timeout(deadline, end - now).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_ends_when_patience_does() {
+        let patience = Patience::default();
+        assert!(patience.pause(Duration::ZERO) && patience.lasts());
+        let ends = patience.clone();
+        let other = std::thread::spawn(move || ends.end_at(Instant::now()));
+        assert!(!patience.pause(Duration::from_secs(3_600)));
+        assert!(!patience.lasts());
+        other.join().expect("it ends");
+    }
+
+    #[test]
+    fn each_text_opens_its_sink() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let text = "{\"kind\":\"point\",\"seq\":0}\n";
+        let deliver = |spec: &str, token| {
+            let spec: SinkSpec = spec.parse().expect("it names a sink");
+            let options = SinkOptions { stdout: Box::new(io::sink()), token };
+            let mut sink = open(&spec, options).map_err(|e| e.to_string())?;
+            let patience = Patience::default();
+            let mut told = Vec::new();
+            let batch = Batch { first_seq: 0, n_lines: 1, text };
+            let result = sink.deliver(batch, &patience, &mut |words| {
+                told.push(words);
+                patience.end_at(Instant::now());
+            });
+            sink.sync().map_err(|e| e.to_string())?;
+            Ok::<_, String>((result, told, sink.mark()))
+        };
+        assert_eq!(deliver("-", None), Ok((Ok(()), Vec::new(), 0)));
+        let path = directory.path().join("lines");
+        let delivered = deliver(&format!("file:{}", path.display()), None);
+        assert_eq!(delivered, Ok((Ok(()), Vec::new(), text.len() as u64)));
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), text);
+        let spec = format!("unix:{}", directory.path().join("socket").display());
+        let missing = format!("{spec}: No such file or directory (os error 2)");
+        let told = vec![format!("{missing}; connects again")];
+        assert_eq!(deliver(&spec, None), Ok((Err(Undelivered::GaveUp(missing)), told, 0)));
+        let both = deliver("http://me:secret@localhost/x?key=secret", Some(Token::Text("secret".into())));
+        let words = "got a user in the address and a token, want one of them";
+        assert_eq!(both, Err(format!("http://localhost/x?...: {words}")));
     }
 }

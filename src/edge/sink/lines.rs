@@ -1,0 +1,235 @@
+//! Lines to a writer: standard output, a pipe, a device.
+//!
+//! Knows neither what it writes to nor what the lines say. A write that the writer holds up is not cut
+//! short: whoever drives this sink must be able to leave it behind.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use crate::limits::{SINK_FIRST_PAUSE, SINK_FULL_PAUSE, SINK_LONGEST_PAUSE};
+
+use super::trouble::{Pauses, Troubles};
+use super::{Batch, Patience, Sink, Undelivered};
+
+/// Writes lines, and flushes after each batch. What went out once is never written again, even where a
+/// batch that was given up is delivered once more.
+pub struct LinesSink {
+    writer: Box<dyn Write + Send>,
+    pauses: Pauses,
+    troubles: Troubles<io::ErrorKind>,
+    reached: Option<Reached>,
+}
+
+/// How far a batch that was given up went out.
+#[derive(Debug, Clone, Copy)]
+struct Reached {
+    /// The first line that is not whole there ...
+    seq: u64,
+    /// ... and how many of its bytes are.
+    n_bytes: usize,
+}
+
+impl fmt::Debug for LinesSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinesSink").field("troubles", &self.troubles).finish_non_exhaustive()
+    }
+}
+
+impl LinesSink {
+    /// Lines to `writer`, which users know as `place`.
+    #[must_use]
+    pub fn new(writer: Box<dyn Write + Send>, place: &str) -> Self {
+        let pauses = Pauses { first: SINK_FIRST_PAUSE, longest: SINK_LONGEST_PAUSE };
+        Self { writer, pauses, troubles: Troubles::at(place), reached: None }
+    }
+
+    /// Writes what can be written of `text` behind `written`, and moves that on.
+    fn write(&mut self, text: &[u8], written: &mut usize) -> io::Result<()> {
+        while let Some(rest) = text.get(*written..).filter(|rest| !rest.is_empty()) {
+            match self.writer.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    *written += n;
+                    self.troubles.progressed();
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        loop {
+            match self.writer.flush() {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                flushed => return flushed,
+            }
+        }
+    }
+}
+
+impl Sink for LinesSink {
+    fn deliver(
+        &mut self,
+        batch: Batch<'_>,
+        patience: &Patience,
+        trouble: &mut dyn FnMut(String),
+    ) -> Result<(), Undelivered> {
+        let text = batch.text.as_bytes();
+        let mut written = self.reached.take().map_or(0, |reached| reached.in_batch(batch));
+        loop {
+            let error = match self.write(text, &mut written) {
+                Ok(()) => {
+                    self.troubles.passed(trouble);
+                    return Ok(());
+                }
+                Err(e) => e,
+            };
+            let pause = match error.kind() {
+                io::ErrorKind::BrokenPipe => return Err(Undelivered::Closed),
+                io::ErrorKind::WouldBlock => SINK_FULL_PAUSE,
+                kind => {
+                    let words = error.to_string();
+                    self.pauses.after(self.troubles.met(kind, &words, "tries again", trouble))
+                }
+            };
+            if !patience.pause(pause) {
+                self.reached = Some(Reached::after(batch, written));
+                return Err(Undelivered::GaveUp(match error.kind() {
+                    io::ErrorKind::WouldBlock => self.troubles.say("its reader takes nothing"),
+                    _ => self.troubles.last(),
+                }));
+            }
+        }
+    }
+}
+
+impl Reached {
+    /// The place in the lines behind the first `n_written` bytes of a batch.
+    fn after(batch: Batch<'_>, n_written: usize) -> Self {
+        let written = batch.text.as_bytes().get(..n_written).unwrap_or_default();
+        let n_whole = written.iter().filter(|&&byte| byte == b'\n').count();
+        let torn = written.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        Self { seq: batch.first_seq.saturating_add(n_whole as u64), n_bytes: torn }
+    }
+
+    /// How many bytes of a batch are in front of this place; none where it lies elsewhere.
+    fn in_batch(self, batch: Batch<'_>) -> usize {
+        let Some(n_whole) = self.seq.checked_sub(batch.first_seq).and_then(|n| usize::try_from(n).ok())
+        else {
+            return 0;
+        };
+        if n_whole > batch.n_lines {
+            return 0;
+        }
+        let whole: usize = batch.text.split_inclusive('\n').take(n_whole).map(str::len).sum();
+        (whole + self.n_bytes).min(batch.text.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A writer that does what it is told, call by call, and then takes all.
+    struct Scripted {
+        script: VecDeque<Result<usize, i32>>,
+        out: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = match self.script.pop_front() {
+                Some(Err(code)) => return Err(io::Error::from_raw_os_error(code)),
+                Some(Ok(n)) => n.min(bytes.len()),
+                None => bytes.len(),
+            };
+            self.out.lock().unwrap().extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const EINTR: i32 = 4;
+    const EAGAIN: i32 = 11;
+    const ENOSPC: i32 = 28;
+    const EPIPE: i32 = 32;
+
+    fn scripted(script: impl IntoIterator<Item = Result<usize, i32>>) -> (LinesSink, Arc<Mutex<Vec<u8>>>) {
+        let out = Arc::new(Mutex::new(Vec::new()));
+        let writer = Scripted { script: script.into_iter().collect(), out: Arc::clone(&out) };
+        (LinesSink::new(Box::new(writer), "stdout"), out)
+    }
+
+    fn batch(text: &str) -> Batch<'_> {
+        Batch { first_seq: 7, n_lines: text.lines().count(), text }
+    }
+
+    #[track_caller]
+    fn check(
+        script: impl IntoIterator<Item = Result<usize, i32>>,
+        delivered: Result<(), Undelivered>,
+        out: &str,
+        told: &[&str],
+    ) {
+        let (mut sink, written) = scripted(script);
+        let mut heard = Vec::new();
+        let text = "{\"seq\":7}\n{\"seq\":8}\n";
+        let result = sink.deliver(batch(text), &Patience::default(), &mut |words| heard.push(words));
+        assert_eq!(result, delivered);
+        assert_eq!(String::from_utf8_lossy(&written.lock().unwrap()), out);
+        assert_eq!(heard, told);
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_behind_what_went_out() {
+        let whole = "{\"seq\":7}\n{\"seq\":8}\n";
+        check([], Ok(()), whole, &[]);
+        check([Err(EINTR), Ok(3), Err(EAGAIN), Err(EINTR)], Ok(()), whole, &[]);
+        let told =
+            ["stdout: No space left on device (os error 28); tries again", "stdout: takes lines again"];
+        check([Ok(3), Err(ENOSPC), Ok(10), Err(ENOSPC)], Ok(()), whole, &told);
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_quietly() {
+        check([Ok(12), Err(EPIPE)], Err(Undelivered::Closed), "{\"seq\":7}\n{\"", &[]);
+    }
+
+    #[test]
+    fn a_batch_that_was_given_up_goes_on_where_it_stopped() {
+        let text = "one\ntwo\nthree\n";
+        for n_written in 0..=text.len() {
+            let (mut sink, out) =
+                scripted([Ok(n_written), Err(ENOSPC)].into_iter().skip((n_written == 0).into()));
+            let patience = Patience::default();
+            let gave_up = sink.deliver(batch(text), &patience, &mut |_| patience.end_at(Instant::now()));
+            if n_written < text.len() {
+                let words = "stdout: No space left on device (os error 28)".to_owned();
+                assert_eq!(gave_up, Err(Undelivered::GaveUp(words)));
+                sink.deliver(batch(text), &Patience::default(), &mut |_| ()).expect("it takes all");
+            }
+            assert_eq!(String::from_utf8_lossy(&out.lock().unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn a_full_device_and_a_pipe_without_a_reader_are_told_apart() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+        let patience = Patience::default();
+        let mut sink = LinesSink::new(Box::new(full), "file:/dev/full");
+        let result = sink.deliver(batch("one\n"), &patience, &mut |_| patience.end_at(Instant::now()));
+        let words = "file:/dev/full: No space left on device (os error 28)".to_owned();
+        assert_eq!(result, Err(Undelivered::GaveUp(words)));
+
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let mut sink = LinesSink::new(Box::new(writer), "stdout");
+        let result = sink.deliver(batch("one\n"), &Patience::default(), &mut |_| ());
+        assert_eq!(result, Err(Undelivered::Closed));
+    }
+}
