@@ -7,11 +7,11 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A training step as its writer counted it (`Event.step`): dimensionless, usually from 0 upwards.
 /// Nothing in the format forbids negative or falling steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Step(pub i64);
 
@@ -66,6 +66,48 @@ macro_rules! name_type {
 
 name_type!(Tag);
 name_type!(RunName);
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::from(&*text))
+    }
+}
+
+impl<'de> Deserialize<'de> for RunName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::from(&*text))
+    }
+}
+
+impl From<WallTime> for f64 {
+    fn from(time: WallTime) -> Self {
+        time.0
+    }
+}
+
+impl From<f64> for WallTime {
+    fn from(seconds: f64) -> Self {
+        Self(seconds)
+    }
+}
+
+/// A float as the number that its bits are: JSON has no NaN and no infinity.
+pub(crate) mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<T: Into<f64> + Copy, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64((*value).into().to_bits())
+    }
+
+    pub(crate) fn deserialize<'de, T: From<f64>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        u64::deserialize(deserializer).map(|bits| T::from(f64::from_bits(bits)))
+    }
+}
 
 impl Tag {
     /// Whether this is the tag `text`.

@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 
+use serde::{Deserialize, Serialize};
+
 use super::stretch::Stretch;
 use super::writer::Moment;
 use super::{Rewind, Stretches, Writer};
@@ -40,14 +42,14 @@ impl Voids {
 }
 
 /// A session of a writer, by which an attempt may begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Beginning {
     start: Moment,
     session: usize,
 }
 
 /// The attempts of one run: its tags are restarted together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Attempts {
     /// By which sessions the second and later ones began, in order.
     begun: Vec<Beginning>,
@@ -78,6 +80,14 @@ impl Attempts {
         begun.sort_unstable();
         begun.dedup();
         Self { begun }
+    }
+
+    /// Takes it that a session of a writer replaced values of an earlier attempt.
+    pub(super) fn begin(&mut self, writer: &Writer, session: usize) {
+        let beginning = Beginning { start: writer.start(), session };
+        if let Err(at) = self.begun.binary_search(&beginning) {
+            self.begun.insert(at, beginning);
+        }
     }
 
     /// How many attempts there are, at least 1.

@@ -78,7 +78,7 @@ pub struct History {
 pub(super) struct Standing {
     pub(super) point: Point,
     pub(super) writer: Writer,
-    n_sessions: usize,
+    pub(super) n_sessions: usize,
 }
 
 impl History {

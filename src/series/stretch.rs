@@ -1,10 +1,12 @@
 //! What one writer wrote of one tag, from session to session, without its points.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::MAX_STRETCHES;
 use crate::units::{MetricValue, Step, WallTime};
 
 /// Where a later attempt replaced an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rewind {
     /// Values of the earlier attempt from this step on are void.
     pub from: Step,
@@ -13,12 +15,16 @@ pub struct Rewind {
 }
 
 /// How it is known that a writer resumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RewindReason {
     /// It said so, by the start of a session.
+    #[serde(rename = "session-start")]
     Session,
     /// Its first value lies at or below a step that was there before.
     FallingSteps,
+    /// The writer of an earlier attempt goes on: it was only silent, and its values stand again.
+    StillWriting,
 }
 
 impl RewindReason {
@@ -28,12 +34,13 @@ impl RewindReason {
         match self {
             Self::Session => "session-start",
             Self::FallingSteps => "falling-steps",
+            Self::StillWriting => "still-writing",
         }
     }
 }
 
 /// What one writer wrote of one tag in one session.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Stretch {
     /// How many sessions the writer had begun by then.
     pub(super) session: usize,
@@ -44,14 +51,16 @@ pub(super) struct Stretch {
     /// The largest step.
     pub(super) last_step: Step,
     /// The clock of the value there; of several, the last written.
+    #[serde(with = "crate::units::bits")]
     pub(super) last_clock: WallTime,
     /// The value there, where it is a number.
+    #[serde(skip)]
     pub(super) last_value: Option<MetricValue>,
 }
 
 /// What one writer wrote of one tag: a stretch for each session in which it wrote some, of the first
 /// [`MAX_STRETCHES`]; values of later sessions count as the last one's.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Stretches(Vec<Stretch>);
 
 impl Stretches {

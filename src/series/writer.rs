@@ -2,20 +2,24 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::WallTime;
 
 /// Which event file of a run a point came from: one file, one writer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WriterId(pub u32);
 
 /// One event file as the writer that it is, and when it was at work.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Writer {
     /// The file.
     pub id: WriterId,
     /// The clock of its first event.
+    #[serde(with = "crate::units::bits")]
     started: WallTime,
     /// The latest clock of any event of it.
+    #[serde(with = "crate::units::bits")]
     last: WallTime,
 }
 
@@ -47,8 +51,9 @@ impl Writer {
 }
 
 /// A clock, and the order of files for clocks that are equal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Moment {
+    #[serde(with = "crate::units::bits")]
     clock: f64,
     id: WriterId,
 }
