@@ -83,6 +83,10 @@ pub const MAX_NEAR_LISTED: usize = 3;
 /// directories hold.
 pub const MAX_FILES_FOLLOWED: usize = 100_000;
 
+/// The most paths of changed files that are remembered until they are looked at; of what is beyond that the
+/// next listing tells.
+pub const MAX_HINTS: usize = 10_000;
+
 /// The most tags of a trial that are remembered for diagnosis; a trainer that makes a tag a step
 /// must not fill the memory.
 pub const MAX_TAGS_REMEMBERED: usize = 10_000;

@@ -53,6 +53,12 @@ impl Reader {
     #[must_use]
     pub fn new(place: Box<dyn Place>, clock: Clock) -> Self {
         let tail = Tail::new(clock.now());
+        Self::with(place, clock, tail)
+    }
+
+    /// A reader of everything in `place`, as `tail` asks.
+    #[must_use]
+    pub fn with(place: Box<dyn Place>, clock: Clock, tail: Tail) -> Self {
         Self {
             place,
             clock,
@@ -81,6 +87,11 @@ impl Reader {
                 let took = Duration::try_from(listed_at.duration_since(now)).unwrap_or_default();
                 self.tail.handle_listing(listed_at, took, listing, found);
             }
+            Action::Look { path } => {
+                // What is wrong with it, the next listing will tell.
+                let listed = self.place.look(&path).ok().flatten();
+                self.tail.handle_look(now, listed, found);
+            }
             Action::Read { id, path, offset_bytes, at_most_bytes } => {
                 let at_most = at_most_bytes.min(self.buffer.len());
                 let buffer = self.buffer.get_mut(..at_most).unwrap_or_default();
@@ -94,6 +105,17 @@ impl Reader {
             }
         }
         None
+    }
+
+    /// What decides what is read next.
+    #[must_use]
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// A path is said to have changed.
+    pub fn hint(&mut self, path: &str) {
+        self.tail.hint(path);
     }
 
     /// Something is said to have changed.

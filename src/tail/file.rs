@@ -1,11 +1,13 @@
 //! One followed file: how far it is read, and whether it is still the same.
 
+use serde::{Deserialize, Serialize};
+
 use super::hypertune::HypertuneFile;
 use super::ingest::Ingest;
-use super::{AtEnd, Found, Listed, is_hypertune_file, run_of};
+use super::{AtEnd, FileId, Found, Listed, is_hypertune_file, run_of};
 use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES};
 use crate::series::WriterId;
-use crate::units::RunName;
+use crate::units::{RunName, WallTime};
 
 /// A followed file.
 pub(super) struct File {
@@ -24,6 +26,24 @@ pub(super) struct File {
     pub(super) seen: Option<(u64, i128)>,
     pub(super) is_queued: bool,
     pub(super) is_failing: bool,
+}
+
+/// How far one file was read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct FileProgress {
+    path: String,
+    pub(super) id: FileId,
+    writer: WriterId,
+    /// Everything before was told.
+    offset_bytes: u64,
+    head: Vec<u8>,
+    /// The clock of the first event.
+    #[serde(with = "crate::units::bits")]
+    started: WallTime,
+    n_records: u64,
+    /// What tells the entries of a metrics file that were told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    entries: Vec<u64>,
 }
 
 /// What its bytes are read as.
@@ -50,6 +70,49 @@ impl File {
             seen: None,
             is_queued: false,
             is_failing: false,
+        }
+    }
+
+    /// A file that another process has followed.
+    pub(super) fn resume(progress: FileProgress) -> Self {
+        let FileProgress { path, writer, offset_bytes, head, started, n_records, entries, .. } = progress;
+        let reader = if is_hypertune_file(&path) {
+            Reader::Hypertune(HypertuneFile::resume(entries))
+        } else {
+            Reader::Events(Box::new(Ingest::resume(offset_bytes, started, n_records)))
+        };
+        Self {
+            run: run_of(&path),
+            path,
+            writer,
+            reader,
+            offset_bytes,
+            head,
+            is_checking: false,
+            seen: None,
+            is_queued: false,
+            is_failing: false,
+        }
+    }
+
+    /// How far it was read.
+    pub(super) fn progress(&self, id: FileId) -> FileProgress {
+        let (offset_bytes, started, n_records, entries) = match &self.reader {
+            Reader::Events(ingest) => {
+                (ingest.resume_offset(), ingest.started().unwrap_or_default(), ingest.n_records(), Vec::new())
+            }
+            Reader::Hypertune(file) => (0, WallTime::default(), 0, file.told().to_vec()),
+        };
+        let told = usize::try_from(offset_bytes).unwrap_or(HEAD_BYTES);
+        FileProgress {
+            path: self.path.clone(),
+            id,
+            writer: self.writer,
+            offset_bytes,
+            head: self.head.iter().take(told).copied().collect(),
+            started,
+            n_records,
+            entries,
         }
     }
 

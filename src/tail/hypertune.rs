@@ -29,11 +29,23 @@ pub struct HypertuneEntry {
 #[derive(Debug, Default)]
 pub struct HypertuneFile {
     bytes: Vec<u8>,
-    /// The whole lines of the reading before.
-    told: Vec<Vec<u8>>,
+    /// What tells the whole lines of the reading before.
+    told: Vec<u64>,
 }
 
 impl HypertuneFile {
+    /// A file whose last reading, by another process, gave the lines that [`Self::told`] told there.
+    #[must_use]
+    pub fn resume(told: Vec<u64>) -> Self {
+        Self { bytes: Vec::new(), told }
+    }
+
+    /// What tells the lines of the last reading from others.
+    #[must_use]
+    pub fn told(&self) -> &[u64] {
+        &self.told
+    }
+
     /// The next bytes are those at the start of the file.
     pub fn rewind(&mut self) {
         self.bytes.clear();
@@ -49,18 +61,23 @@ impl HypertuneFile {
     /// The entries that were not told before, oldest first. A line that is cut off, because the file
     /// was read while it was written, is left for the next reading.
     pub fn take_new(&mut self) -> Vec<HypertuneEntry> {
-        let lines = self.bytes.split(|byte| *byte == b'\n').filter(|line| parse(line).is_some());
-        let lines: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
+        let lines = self.bytes.split(|byte| *byte == b'\n');
+        let lines: Vec<(u64, HypertuneEntry)> =
+            lines.filter_map(|line| Some((digest(line), parse(line)?))).collect();
         self.bytes.clear();
         // Old lines leave at the front, new ones come at the end; clocks may be set back meanwhile.
-        let first = lines.first().and_then(|first| self.told.iter().position(|line| line == first));
+        let first = lines.first().and_then(|(first, _)| self.told.iter().position(|line| line == first));
         let n_known = first.map_or(0, |first| self.told.len() - first);
-        let new: Vec<HypertuneEntry> = lines.iter().skip(n_known).filter_map(|line| parse(line)).collect();
-        if !new.is_empty() {
-            self.told = lines;
+        if lines.len() > n_known {
+            self.told = lines.iter().map(|(digest, _)| *digest).collect();
         }
-        new
+        lines.into_iter().skip(n_known).map(|(_, entry)| entry).collect()
     }
+}
+
+/// Tells a line from the hundred others of a file.
+fn digest(line: &[u8]) -> u64 {
+    u64::from(crc32c::crc32c(line)) << 32 | line.len() as u64
 }
 
 fn parse(line: &[u8]) -> Option<HypertuneEntry> {

@@ -54,6 +54,20 @@ impl Ingest {
         Self { decoder: Decoder::with_max_held(0, max_held), taker: Taker::default() }
     }
 
+    /// Goes on with a file of which everything before `offset` was told: `n_records` records, the first
+    /// event with the clock `started`.
+    #[must_use]
+    pub fn resume(offset: u64, started: WallTime, n_records: u64) -> Self {
+        let started = (n_records > 0).then_some(started);
+        Self { decoder: Decoder::new(offset), taker: Taker { n_records, started, ..Taker::default() } }
+    }
+
+    /// The clock of the file's first event.
+    #[must_use]
+    pub fn started(&self) -> Option<WallTime> {
+        self.taker.started
+    }
+
     /// Takes the next bytes of the file, those from [`Self::next_offset`] on. `sink` gets what they say,
     /// each with the clock of the file's first event.
     pub fn feed(&mut self, mut bytes: &[u8], sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {

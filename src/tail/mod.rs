@@ -9,17 +9,20 @@ mod hypertune;
 mod ingest;
 mod read;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::limits::{LIST_SHARE, MAX_FILES_FOLLOWED, MIN_LIST_INTERVAL, POLL_INTERVAL, READ_CHUNK_BYTES};
+use crate::limits::{
+    LIST_SHARE, MAX_FILES_FOLLOWED, MAX_HINTS, MIN_LIST_INTERVAL, POLL_INTERVAL, READ_CHUNK_BYTES,
+};
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
 
-use file::File;
+use file::{File, FileProgress};
 pub use gather::{Gather, Seen};
 pub use hypertune::{HypertuneEntry, HypertuneFile};
 pub use ingest::{Ingest, Ingested};
@@ -29,7 +32,7 @@ pub use read::{read, read_at, read_bytes};
 pub const HYPERTUNE_METRICS_PATH: &str = ".hptune/output.metrics";
 
 /// What tells a file from another, whatever its name: device and inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId {
     /// The device that holds it.
     pub device: u64,
@@ -56,6 +59,11 @@ pub enum Action {
     /// List every file below the root whose name [`is_followed`] takes, and hand it to
     /// [`Tail::handle_listing`].
     List,
+    /// Look at one path, and hand what a listing would show of it to [`Tail::handle_look`].
+    Look {
+        /// The path, below the root.
+        path: String,
+    },
     /// Read a piece of a file from an offset, of no more than some bytes, and hand it to
     /// [`Tail::handle_read`].
     Read {
@@ -131,8 +139,34 @@ pub enum Found<'a> {
     },
 }
 
+/// How a root is followed.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// The time between two listings, at least.
+    pub poll_interval: Duration,
+    /// How much is read at once, in bytes.
+    pub read_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { poll_interval: POLL_INTERVAL, read_bytes: READ_CHUNK_BYTES }
+    }
+}
+
+/// How far following has come, to go on from there in another process: all that was found before is left
+/// out then, and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    next_writer: u32,
+    files: Vec<FileProgress>,
+}
+
 /// Follows all event files below one root, and the cloudml-hypertune file, for as long as asked.
 pub struct Tail {
+    config: Config,
+    /// Paths that are said to have changed.
+    hints: BTreeSet<String>,
     files: BTreeMap<FileId, File>,
     to_read: VecDeque<FileId>,
     list_at: Timestamp,
@@ -172,14 +206,42 @@ impl Tail {
     /// Follows from `now` on; the first action is to list.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
+        Self::with(Config::default(), Progress::default(), now)
+    }
+
+    /// Follows from `now` on, from where another process had come.
+    #[must_use]
+    pub fn with(config: Config, progress: Progress, now: Timestamp) -> Self {
+        let files = progress.files.into_iter().map(|file| (file.id, File::resume(file))).collect();
         Self {
-            files: BTreeMap::new(),
+            config,
+            hints: BTreeSet::new(),
+            files,
             to_read: VecDeque::new(),
             list_at: now,
             rest_until: now,
-            next_writer: 0,
+            next_writer: progress.next_writer,
             is_full: false,
         }
+    }
+
+    /// How far it has come: everything that was found so far, and no more.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let files = self.files.iter().map(|(id, file)| file.progress(*id)).collect();
+        Progress { next_writer: self.next_writer, files }
+    }
+
+    /// The file of a writer: its path and its identity.
+    #[must_use]
+    pub fn file_of(&self, writer: WriterId) -> Option<(&str, FileId)> {
+        self.files.iter().find(|(_, file)| file.writer == writer).map(|(id, file)| (&*file.path, *id))
+    }
+
+    /// How many files are followed.
+    #[must_use]
+    pub fn n_files(&self) -> usize {
+        self.files.len()
     }
 
     /// What to do at `now`.
@@ -189,13 +251,26 @@ impl Tail {
                 let (offset_bytes, at_most_bytes) = if file.is_checking {
                     (0, file.head.len())
                 } else {
-                    (file.next_offset(), READ_CHUNK_BYTES)
+                    (file.next_offset(), self.config.read_bytes)
                 };
                 return Action::Read { id: *id, path: file.path.clone(), offset_bytes, at_most_bytes };
             }
             self.to_read.pop_front();
         }
-        if now >= self.list_at { Action::List } else { Action::Wait(self.list_at) }
+        if now >= self.list_at {
+            return Action::List;
+        }
+        match self.hints.pop_first() {
+            Some(path) => Action::Look { path },
+            None => Action::Wait(self.list_at),
+        }
+    }
+
+    /// Takes it that a path is said to have changed: it is looked at soon. Others need not be.
+    pub fn hint(&mut self, path: &str) {
+        if is_followed(path) && self.hints.len() < MAX_HINTS {
+            self.hints.insert(path.to_owned());
+        }
     }
 
     /// Asks for a listing soon: something is said to have changed. A stream of changes does not make
@@ -228,24 +303,61 @@ impl Tail {
         let rest = took.saturating_mul(LIST_SHARE);
         let after = |wait: Duration| now.checked_add(wait.max(rest)).unwrap_or(Timestamp::MAX);
         self.rest_until = after(MIN_LIST_INTERVAL);
-        self.list_at = after(POLL_INTERVAL);
+        self.list_at = after(self.config.poll_interval);
+        self.hints.clear();
+        self.adopt(&listing);
         for listed in listing {
-            if !self.files.contains_key(&listed.id) && self.files.len() >= MAX_FILES_FOLLOWED {
-                if !std::mem::replace(&mut self.is_full, true) {
-                    found(Found::TooManyFiles { path: &listed.path });
-                }
-                continue;
+            self.take_listed(listed, found);
+        }
+    }
+
+    /// Takes what is to be seen of one path. What is not known yet, or gone, is left to the next listing,
+    /// which comes soon then.
+    pub fn handle_look(&mut self, now: Timestamp, listed: Option<Listed>, found: &mut dyn FnMut(Found<'_>)) {
+        match listed {
+            Some(listed) if self.files.get(&listed.id).is_some_and(|file| file.path == listed.path) => {
+                self.take_listed(listed, found);
             }
-            let next_writer = &mut self.next_writer;
-            let file = self.files.entry(listed.id).or_insert_with(|| {
-                let file = File::new(&listed.path, next_writer);
-                found(Found::File { run: &file.run, path: &file.path });
-                file
-            });
-            if file.wants_read(&listed, next_writer, found) && !file.is_queued {
-                file.is_queued = true;
-                self.to_read.push_back(listed.id);
+            Some(_) | None => self.wake(now),
+        }
+    }
+
+    /// Where another file stands at the path of one that is gone, it takes its place: it may be the same,
+    /// longer, and only what is new is read then.
+    fn adopt(&mut self, listing: &[Listed]) {
+        let is_new = |listed: &&Listed| !self.files.contains_key(&listed.id);
+        let new: Vec<&Listed> = listing.iter().filter(is_new).collect();
+        if new.is_empty() {
+            return;
+        }
+        let there: BTreeSet<FileId> = listing.iter().map(|listed| listed.id).collect();
+        let gone = self.files.iter().filter(|(id, _)| !there.contains(id));
+        let gone: BTreeMap<String, FileId> = gone.map(|(id, file)| (file.path.clone(), *id)).collect();
+        for listed in new {
+            if let Some(mut file) = gone.get(&listed.path).and_then(|id| self.files.remove(id)) {
+                file.seen = None;
+                file.is_queued = false;
+                self.files.insert(listed.id, file);
             }
+        }
+    }
+
+    fn take_listed(&mut self, listed: Listed, found: &mut dyn FnMut(Found<'_>)) {
+        if !self.files.contains_key(&listed.id) && self.files.len() >= MAX_FILES_FOLLOWED {
+            if !std::mem::replace(&mut self.is_full, true) {
+                found(Found::TooManyFiles { path: &listed.path });
+            }
+            return;
+        }
+        let next_writer = &mut self.next_writer;
+        let file = self.files.entry(listed.id).or_insert_with(|| {
+            let file = File::new(&listed.path, next_writer);
+            found(Found::File { run: &file.run, path: &file.path });
+            file
+        });
+        if file.wants_read(&listed, next_writer, found) && !file.is_queued {
+            file.is_queued = true;
+            self.to_read.push_back(listed.id);
         }
     }
 
@@ -386,6 +498,7 @@ mod tests {
                             .collect();
                         tail.handle_listing(NOW, Duration::ZERO, listing, &mut found);
                     }
+                    Action::Look { path } => panic!("nobody hinted at {path}"),
                     Action::Read { id, offset_bytes, at_most_bytes, .. } => {
                         let bytes = &files.iter().find(|f| f.1 == id.inode).expect("it was listed").2;
                         let offset = usize::try_from(offset_bytes).expect("it is small");
@@ -531,6 +644,55 @@ mod tests {
         world.files.clear();
         world.write("a/y.tfevents.2", 1, &records(0..4));
         world.expect(&[("a", 3)]);
+    }
+
+    #[test]
+    fn a_file_replaced_by_rename_goes_on_where_it_begins_the_same() {
+        let mut world = World::with_followed_file();
+        world.write("x.tfevents.1", 2, &records(0..5));
+        world.expect(&[(".", 3), (".", 4)]);
+        assert_eq!(world.other.len(), 0);
+        world.write("x.tfevents.1", 3, &records_made_at(2.0, 5..9));
+        world.expect(&[(".", 5), (".", 6), (".", 7), (".", 8)]);
+        assert_eq!(world.other.len(), 1, "it is told that another file stands there");
+    }
+
+    #[test]
+    fn another_process_goes_on_where_one_stopped() {
+        let bytes = records(0..9);
+        for cut in 0..=bytes.len() {
+            let mut world = World::new();
+            world.write("x.tfevents.1", 1, &bytes[..cut]);
+            world.follow();
+            let stored = serde_json::to_string(&world.tail.progress()).expect("it is stored");
+            let progress = serde_json::from_str(&stored).expect("it is read");
+            world.tail = Tail::with(Config::default(), progress, NOW);
+            // Another device number, as after a restart of the machine, and a longer file.
+            world.write("x.tfevents.1", 7, &bytes);
+            world.follow();
+            let steps: Vec<i64> = world.steps.iter().map(|(_, step)| *step).collect();
+            assert_eq!(steps, (0..9).collect::<Vec<_>>(), "stopped at byte {cut}");
+            assert_eq!(world.other, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_hinted_at_is_looked_at_before_the_next_listing() {
+        let mut world = World::with_followed_file();
+        world.tail.hint("checkpoint");
+        assert!(matches!(world.tail.poll_action(NOW), Action::Wait(_)));
+        world.tail.hint("x.tfevents.1");
+        assert_eq!(world.tail.poll_action(NOW), Action::Look { path: "x.tfevents.1".into() });
+        let bytes = records(0..4);
+        let id = FileId { device: 0, inode: 1 };
+        let listed = |inode| Listed {
+            path: "x.tfevents.1".into(),
+            id: FileId { device: 0, inode },
+            bytes: bytes.len() as u64,
+            modified_ns: 99,
+        };
+        world.tail.handle_look(NOW, Some(listed(1)), &mut |_| {});
+        assert!(matches!(world.tail.poll_action(NOW), Action::Read { id: read, .. } if read == id));
     }
 
     #[test]
