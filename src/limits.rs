@@ -295,3 +295,29 @@ pub const WEBHOOK_ANSWER_SHOWN: usize = 200;
 
 /// The longest file of a token, in bytes: servers take no longer header.
 pub const MAX_TOKEN_BYTES: u64 = 16 << 10;
+
+/// How much `watch` reads of a file at once, in bytes: what is read is held as lines, some ten times as long,
+/// until the sink has taken it.
+pub const WATCH_READ_BYTES: usize = 64 << 10;
+
+/// How many lines `watch` delivers at once, where so many wait; what one reading gives comes on top.
+pub const WATCH_BATCH_LINES: usize = 4_096;
+
+/// How often `watch` stores how far its sinks have come, at most ...
+pub const STATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// ... and no more than once in so many times the time that it takes.
+pub const STATE_SHARE: u32 = 50;
+
+/// The longest state file, in bytes: a hundred thousand files with some tags each.
+pub const MAX_STATE_BYTES: u64 = 1 << 30;
+
+/// How many messages of its workers may wait for `watch`.
+pub const WATCH_QUEUE: usize = 64;
+
+/// How often `watch` looks whether it is to end, where nothing tells it.
+pub const UNTIL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often all is listed again after the trainer has ended, until nothing new is found: a network file system
+/// may show the last bytes late.
+pub const QUIET_POLLS: u32 = 2;

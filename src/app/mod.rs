@@ -15,6 +15,7 @@ pub mod plot;
 pub mod prepare;
 pub mod run;
 pub mod verify;
+pub mod watch;
 
 use std::fmt;
 

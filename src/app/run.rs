@@ -14,7 +14,7 @@ use super::prepare::{Plan, store_failure};
 use crate::controller::{Controller, Input, JobEnd, JobState, Output, Record, Signal};
 use crate::edge::clock::Clock;
 use crate::edge::follow::{Followed, Follower, Objective};
-use crate::edge::process::{Group, Launch, Status, adopt_orphans};
+use crate::edge::process::{Group, Launch, Status, Streams, adopt_orphans};
 use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
 use crate::edge::store::{JobNumber, NewJob, Store};
 use crate::limits::{
@@ -165,6 +165,7 @@ impl<'t> Job<'t> {
                 Some(report) = followed.recv() => self.take_followed(report)?,
                 heard = signals.next() => match heard {
                     Heard::Child => self.reap()?,
+                    Heard::Other(_) => {}
                     Heard::End(signal) => self.interrupted(signal)?,
                 },
                 () = tokio::time::sleep(wait) => {
@@ -362,8 +363,13 @@ impl<'t> Job<'t> {
             no_metric_after: self.config.no_metric_after,
         };
         let environment = launch::environment(&context);
-        let launch =
-            Launch { program, arguments, environment, mark: launch::TRIAL_DIR_VARIABLE, log: files.log };
+        let launch = Launch {
+            program,
+            arguments,
+            environment,
+            mark: launch::TRIAL_DIR_VARIABLE,
+            output: Streams::Log(files.log),
+        };
         let mut group = Group::start(&launch)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", launch.program)))?;
         let follower = Follower::start(trial, &files.directory, objective, self.clock, self.reports.clone())

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -31,6 +32,12 @@ pub(super) enum Verb {
     Run(Run),
     /// Tune a small neural network on handwritten digits, to see how it all works
     Demo(Demo),
+    /// Follow the event files of a trainer and deliver each value as it is written
+    ///
+    /// With COMMAND, watch is the trainer's parent: it passes signals on, delivers what is left when the trainer has
+    /// ended, and ends with its exit code. Without, it follows until it is told to end. Lines are JSON objects; see
+    /// docs/watch.md. Where they go to stdout, COMMAND's output goes to stderr.
+    Watch(Box<Watch>),
     /// Show what is in event files: runs, tags, counts, steps, last values, damage
     ///
     /// The exit code is 1 where there is damage, or no event file at all. A file that ends inside a record may still be
@@ -96,6 +103,100 @@ pub(super) struct Demo {
     /// Print what happens as JSON, one object a line
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Directory that is followed at any depth; it may come later
+    #[arg(value_name = "JOB_DIR")]
+    pub(super) job_dir: PathBuf,
+    /// Where to deliver: - (stdout), file:PATH, unix:PATH, http(s)://… (repeatable) [default: -]
+    #[arg(long, value_name = "SINK")]
+    pub(super) to: Vec<String>,
+    /// Only this tag, whole (repeatable) [default: all tags]
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(super) tags: Vec<String>,
+    /// Only tags that match this glob, in which * goes beyond / (repeatable)
+    #[arg(long = "tag-glob", value_name = "GLOB")]
+    pub(super) tag_globs: Vec<String>,
+    /// All tags, as without --tag
+    #[arg(long, conflicts_with_all = ["tags", "tag_globs"])]
+    pub(super) all: bool,
+    /// Only runs whose name, or one of whose directories, matches this glob (repeatable)
+    #[arg(long = "run", value_name = "GLOB")]
+    pub(super) runs: Vec<String>,
+    /// Deliver only where TF_CONFIG says that this replica is the chief, or where there is no TF_CONFIG
+    #[arg(long)]
+    pub(super) chief_only: bool,
+    /// Deliver the first of each N values of a tag; the others are counted
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(super) every: std::num::NonZeroU64,
+    /// Deliver values from this step on
+    #[arg(long, value_name = "STEP", allow_negative_numbers = true)]
+    pub(super) since: Option<i64>,
+    /// Deliver only the latest value of each tag in each of these times, such as 1s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) latest_per: Option<Duration>,
+    /// File that keeps how far each sink has come, so that a restart goes on there [for file:PATH: PATH.state]
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
+    /// Look at all files this often, and do without the system's notifications [default: 500ms, and notifications]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) poll: Option<Duration>,
+    /// End when this process has ended
+    #[arg(long, value_name = "PID", conflicts_with = "command")]
+    pub(super) until_pid: Option<i32>,
+    /// End when this file is there
+    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    pub(super) until_file: Option<PathBuf>,
+    /// End when nothing new has come for so long, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
+    pub(super) until_idle: Option<Duration>,
+    /// End when all that is there is delivered
+    #[arg(long, conflicts_with = "command")]
+    pub(super) once: bool,
+    /// How long a trainer that is stopped may take to end, and a sink to take what is left
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
+    pub(super) grace: Duration,
+    /// Stop the trainer where a value says so, such as 'metric1 < 0.2 after 1000' (repeatable)
+    #[arg(long, value_name = "RULE")]
+    pub(super) stop_if: Vec<crate::app::watch::StopIf>,
+    /// Stop the trainer after N values of --tag in a row that are no better than the best
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) patience: Option<u64>,
+    /// What --patience takes for better
+    #[arg(long, value_enum, default_value_t = Goal::Maximize, value_name = "GOAL")]
+    pub(super) goal: Goal,
+    /// Stop the trainer at a value that is NaN or infinite
+    #[arg(long)]
+    pub(super) stop_on_nan: bool,
+    /// Explain it where no value of a --tag has come after so long, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) no_metric_after: Option<Duration>,
+    /// File with the bearer token for http(s) sinks, read before each request [default: $HPTUNE_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// Name of the trial in the lines
+    #[arg(long, value_name = "ID", env = "CLOUD_ML_TRIAL_ID")]
+    pub(super) trial: Option<String>,
+    /// The trainer's command
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Goal {
+    /// Larger values
+    Maximize,
+    /// Smaller values
+    Minimize,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = crate::study::config::parse_duration(text);
+    duration
+        .filter(|d| !d.is_zero())
+        .ok_or_else(|| "want a time with its unit, such as 500ms, 30s or 10m".to_owned())
 }
 
 #[derive(Debug, Args)]

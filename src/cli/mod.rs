@@ -10,6 +10,7 @@ mod summary;
 mod tables;
 mod text;
 mod view;
+mod watching;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,7 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
             run_job(plan, asked.as_deref(), args.json, printer)
         }
         Verb::DemoTrainer(arguments) => demo::train(&arguments).map(|()| 0),
+        Verb::Watch(args) => watching::watch(*args, printer),
         Verb::Inspect(args) => reading::inspect(&args.paths, args.json, printer),
         Verb::Doctor(args) => reading::doctor(&args, printer),
         Verb::Export(args) => reading::export(&args, printer),

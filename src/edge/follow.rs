@@ -7,17 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use notify::event::ModifyKind;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::Sender;
 
 use super::clock::Clock;
 use super::files::Root;
+use super::notice::Notices;
 use super::reader::Reader;
 use crate::limits::FOLLOW_BATCH;
 use crate::scalar::RunSelector;
 use crate::series::Change;
-use crate::tail::{Gather, Seen, is_followed};
+use crate::tail::{Gather, Seen};
 use crate::units::{Tag, TrialId};
 
 /// What a follower reports.
@@ -47,8 +46,6 @@ pub struct Objective {
 pub struct Follower {
     is_draining: Arc<AtomicBool>,
     thread: JoinHandle<()>,
-    /// Wakes the thread early; without it, polling alone finds what is new.
-    _watcher: Option<RecommendedWatcher>,
 }
 
 impl Follower {
@@ -66,14 +63,16 @@ impl Follower {
         let is_draining = Arc::new(AtomicBool::new(false));
         let reader = Reader::new(Box::new(Root::directory(directory)), clock);
         let flag = Arc::clone(&is_draining);
+        let root = directory.to_owned();
         let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
-            let following = AssertUnwindSafe(|| follow(trial, reader, &objective, clock, &flag, &reports));
+            let notices = Notices::new(&root, thread::current());
+            let following =
+                AssertUnwindSafe(|| follow(trial, reader, notices, &objective, clock, &flag, &reports));
             if catch_unwind(following).is_err() {
                 give_up(trial, &flag, &reports);
             }
         })?;
-        let watcher = watch(directory, thread.thread().clone());
-        Ok(Self { is_draining, thread, _watcher: watcher })
+        Ok(Self { is_draining, thread })
     }
 
     /// Nothing more will be written: [`Followed::Drained`] comes when all is read.
@@ -100,35 +99,10 @@ fn give_up(trial: TrialId, is_draining: &AtomicBool, reports: &Sender<Followed>)
     let _ = reports.blocking_send(Followed::Drained(trial, Box::new(seen)));
 }
 
-/// A watcher that wakes `thread` when a followed file changes or anything comes or goes, where the
-/// system gives one. Reading, ours above all, and writing to other files are no reason.
-fn watch(directory: &Path, thread: thread::Thread) -> Option<RecommendedWatcher> {
-    let root = directory.to_owned();
-    let matters = move |event: &notify::Event| match event.kind {
-        EventKind::Access(_) => false,
-        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => event
-            .paths
-            .iter()
-            .any(|path| path.strip_prefix(&root).is_ok_and(|path| is_followed(&path.to_string_lossy()))),
-        EventKind::Any
-        | EventKind::Create(_)
-        | EventKind::Modify(_)
-        | EventKind::Remove(_)
-        | EventKind::Other => true,
-    };
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.as_ref().is_ok_and(&matters) {
-            thread.unpark();
-        }
-    })
-    .ok()?;
-    watcher.watch(directory, RecursiveMode::Recursive).ok()?;
-    Some(watcher)
-}
-
 fn follow(
     trial: TrialId,
     mut reader: Reader,
+    mut notices: Notices,
     objective: &Objective,
     clock: Clock,
     is_draining: &AtomicBool,
@@ -165,7 +139,9 @@ fn follow(
         {
             return;
         }
+        // Without watches polling alone finds what is new.
+        let _ = notices.keep();
         thread::park_timeout(Duration::try_from(until.duration_since(now)).unwrap_or_default());
-        reader.wake();
+        notices.pass_on(&mut reader);
     }
 }

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod files;
 pub mod follow;
+pub mod notice;
 pub mod order;
 pub mod output;
 pub mod process;
@@ -13,5 +14,6 @@ pub mod read;
 pub mod reader;
 pub mod signals;
 pub mod sink;
+pub mod state;
 pub mod store;
 pub mod walk;

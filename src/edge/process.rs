@@ -4,15 +4,18 @@
 //! variable of its environment. One that clears its environment too, or runs as another user, is not.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal as Os, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
-    set_child_subreaper, waitpgid, waitpid,
+    Pid, PidfdFlags, Signal as Os, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
+    pidfd_open, set_child_subreaper, waitpgid, waitpid,
 };
 
 use super::process_table::{self, Process};
@@ -32,8 +35,19 @@ pub struct Launch {
     /// Which of these variables has a value that no other trial's has: by it those processes are known
     /// that leave the group.
     pub mark: &'static str,
-    /// The file that its output and errors are appended to.
-    pub log: PathBuf,
+    /// Where its output and errors go.
+    pub output: Streams,
+}
+
+/// Where the output and the errors of a process go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Streams {
+    /// Both are appended to a file; there is no input.
+    Log(PathBuf),
+    /// Where ours go; the input is ours too, unless that is a terminal, which only one process can read.
+    Ours,
+    /// As [`Self::Ours`], but the output goes where our errors go, since ours is data.
+    OurErrors,
 }
 
 /// A process group that was started, until nothing of it is left.
@@ -94,20 +108,28 @@ pub fn find_program(program: &str) -> Result<PathBuf, String> {
 }
 
 impl Group {
-    /// Starts a command as the leader of a new group, without input.
+    /// Starts a command as the leader of a new group.
     ///
     /// # Errors
     /// Those of opening the log and of starting the program; nothing is left then.
     pub fn start(launch: &Launch) -> io::Result<Self> {
-        let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
-        let child = Command::new(&launch.program)
-            .args(&launch.arguments)
-            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .spawn()?;
+        let mut command = Command::new(&launch.program);
+        command.args(&launch.arguments).envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        match &launch.output {
+            Streams::Log(path) => {
+                let log = OpenOptions::new().create(true).append(true).open(path)?;
+                command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+            }
+            Streams::Ours | Streams::OurErrors => {
+                if io::stdin().is_terminal() {
+                    command.stdin(Stdio::null());
+                }
+                if launch.output == Streams::OurErrors {
+                    command.stdout(io::stderr());
+                }
+            }
+        }
+        let child = command.process_group(0).spawn()?;
         let leader = Pid::from_child(&child);
         let marked = launch.environment.iter().find(|(name, _)| name == launch.mark);
         let mark = marked.map(|(name, value)| format!("{name}={value}")).unwrap_or_default();
@@ -169,6 +191,14 @@ impl Group {
         }
     }
 
+    /// Sends any signal to the group, as somebody sent it to us.
+    pub fn pass_on(&self, signal: i32) {
+        if let Some(signal) = Os::from_named_raw(signal).filter(|_| !self.is_gone) {
+            // It went just now where this fails.
+            let _ = kill_process_group(self.leader, signal);
+        }
+    }
+
     /// Sends a signal to all that is left; to none is fine.
     pub fn signal(&mut self, signal: Signal) {
         self.is_killed |= signal == Signal::Kill;
@@ -190,6 +220,39 @@ impl Group {
             let _ = kill_process_group(self.leader, Os::CONT);
         }
     }
+}
+
+/// A process that is not ours, whose end can be seen all the same, however its number is used again.
+#[derive(Debug)]
+pub struct Stranger(Option<OwnedFd>);
+
+impl Stranger {
+    /// The process with this number; one that is not there has ended.
+    ///
+    /// # Errors
+    /// Those of the system, and that no process can have this number.
+    pub fn open(id: i32) -> io::Result<Self> {
+        let id = Pid::from_raw(id).filter(|id| id.as_raw_nonzero().get() > 0);
+        let id = id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "want a number above 0"))?;
+        match pidfd_open(id, PidfdFlags::empty()) {
+            Ok(handle) => Ok(Self(Some(handle))),
+            Err(Errno::SRCH) => Ok(Self(None)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let Some(handle) = &self.0 else { return true };
+        poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|n| n > 0)
+    }
+}
+
+/// Collects what has ended and came to us because its parent ended: as the first process of a container we are
+/// the parent of all that have none.
+pub fn reap_orphans() {
+    collect_adopted();
 }
 
 /// Collects children that came to us from elsewhere and have ended in a session of their own. Leaders

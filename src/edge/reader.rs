@@ -1,14 +1,16 @@
 //! Lists and reads as a [`Tail`] asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use super::clock::Clock;
 use super::files::{ListError, is_passing};
-use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, READ_CHUNK_BYTES};
-use crate::tail::{Action, AtEnd, FileId, Found, Listed, Tail};
+use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, MAX_SESSIONS, READ_CHUNK_BYTES};
+use crate::scalar::Content;
+use crate::series::{Point, WriterId, Written};
+use crate::tail::{Action, AtEnd, FileId, Found, Ingest, Ingested, Listed, Tail, is_hypertune_file};
 
 /// A place that holds event files: a directory, a bucket.
 pub trait Place: Send {
@@ -77,7 +79,9 @@ impl Reader {
             Action::Wait(until) => return Some(until),
             Action::List => {
                 let (listing, errors) = self.place.list();
-                for ListError { path, error } in errors {
+                // A root that is not there may come.
+                let is_told = |e: &ListError| e.error.kind() != io::ErrorKind::NotFound;
+                for ListError { path, error } in errors.into_iter().filter(is_told) {
                     self.is_failing |= is_passing(&error);
                     if self.told.insert(path.clone()) {
                         found(Found::Unreadable { path: &path, error: error.to_string() });
@@ -118,6 +122,64 @@ impl Reader {
         self.tail.hint(path);
     }
 
+    /// Reads again what some writers wrote of a tag: of each its first values, so many.
+    ///
+    /// # Errors
+    /// Those of reading, of the first file that cannot be read; the others are read.
+    pub fn read_again(
+        &mut self,
+        tag: &str,
+        writers: impl Iterator<Item = (WriterId, usize)>,
+    ) -> (BTreeMap<WriterId, Written>, Option<io::Error>) {
+        let (mut read, mut trouble) = (BTreeMap::new(), None);
+        for (writer, n_values) in writers {
+            // A metrics file does not keep what it held.
+            let file = self.tail.file_of(writer).filter(|(path, _)| !is_hypertune_file(path));
+            let Some((path, id)) = file.map(|(path, id)| (path.to_owned(), id)) else { continue };
+            let (mut ingest, mut sessions, mut written, mut n) =
+                (Ingest::default(), Vec::new(), Written::default(), 0);
+            while n < n_values {
+                match self.place.read(&path, id, ingest.next_offset(), &mut self.buffer) {
+                    Ok(0) => break,
+                    Ok(n_bytes) => {
+                        let bytes = self.buffer.get(..n_bytes).unwrap_or(&[]);
+                        ingest.feed(bytes, &mut |_, said| match said {
+                            Ingested::SessionStart(step) if sessions.len() < MAX_SESSIONS => {
+                                sessions.push(step)
+                            }
+                            Ingested::Value {
+                                step,
+                                wall_time,
+                                tag: of,
+                                content: Content::Scalar(value),
+                                ..
+                            } if of == tag && n < n_values => {
+                                written.add(&sessions, Point { step, wall_time, value });
+                                n += 1;
+                            }
+                            _ => {}
+                        });
+                    }
+                    Err(e) => {
+                        trouble.get_or_insert(e);
+                        break;
+                    }
+                }
+            }
+            read.insert(writer, written);
+        }
+        (read, trouble)
+    }
+
+    /// Reads all that there is now. The answer is whether something could not be looked at that may be looked
+    /// at again soon.
+    pub fn read_all(&mut self, found: &mut dyn FnMut(Found<'_>)) -> bool {
+        self.is_failing = false;
+        self.tail.list_now(self.clock.now());
+        while self.step(found).is_none() {}
+        self.is_failing
+    }
+
     /// Something is said to have changed.
     pub fn wake(&mut self) {
         self.tail.wake(self.clock.now());
@@ -130,10 +192,7 @@ impl Reader {
         // The last look is at the bytes themselves: a time of change may be coarse or late.
         self.tail.distrust();
         loop {
-            self.is_failing = false;
-            self.tail.list_now(self.clock.now());
-            while self.step(found).is_none() {}
-            if !self.is_failing || self.clock.now() >= give_up {
+            if !self.read_all(found) || self.clock.now() >= give_up {
                 break;
             }
             std::thread::sleep(DRAIN_RETRY);

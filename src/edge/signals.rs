@@ -14,6 +14,9 @@ pub const INTERRUPT: i32 = 2;
 /// TERM: please end.
 pub const TERMINATE: i32 = 15;
 
+/// QUIT, USR1, USR2: what they mean is up to the trainer.
+const PASSED_ON: [i32; 3] = [3, 10, 12];
+
 /// The signals that ask this program to end, but for those that it was started to ignore.
 #[derive(Debug)]
 pub struct Signals {
@@ -21,6 +24,7 @@ pub struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     child: Signal,
+    passed_on: [Option<Signal>; 3],
 }
 
 /// What a signal says.
@@ -30,6 +34,8 @@ pub enum Heard {
     End(i32),
     /// A process of ours ended.
     Child,
+    /// Another signal, for a process of ours; only after [`Signals::pass_on_others`].
+    Other(i32),
 }
 
 impl Signals {
@@ -47,12 +53,29 @@ impl Signals {
             interrupt: unless_ignored(INTERRUPT)?,
             terminate: unless_ignored(TERMINATE)?,
             child: signal(SignalKind::child())?,
+            passed_on: [None, None, None],
         })
+    }
+
+    /// Listens to QUIT, USR1 and USR2 too, which end this program otherwise.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn pass_on_others(&mut self) -> io::Result<()> {
+        for (slot, number) in self.passed_on.iter_mut().zip(PASSED_ON) {
+            *slot = Some(signal(SignalKind::from_raw(number))?);
+        }
+        Ok(())
     }
 
     /// The next signal; nothing is lost where this is not waited for to its end.
     pub async fn next(&mut self) -> Heard {
+        let [quit, user_1, user_2] = &mut self.passed_on;
+        let [quit_number, user_1_number, user_2_number] = PASSED_ON;
         tokio::select! {
+            () = heard(quit) => Heard::Other(quit_number),
+            () = heard(user_1) => Heard::Other(user_1_number),
+            () = heard(user_2) => Heard::Other(user_2_number),
             () = heard(&mut self.hangup) => Heard::End(HANGUP),
             () = heard(&mut self.interrupt) => Heard::End(INTERRUPT),
             () = heard(&mut self.terminate) => Heard::End(TERMINATE),

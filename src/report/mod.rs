@@ -3,6 +3,7 @@
 //! Layer 6: may import layers 0, 3 and 4. Pure.
 
 pub mod jsonl;
+pub mod watch;
 
 use serde::Serialize;
 

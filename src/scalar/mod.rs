@@ -13,6 +13,8 @@ mod wire;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::proto::TensorProto;
 use crate::proto::summary::{self, value};
 use crate::units::MetricValue;
@@ -45,7 +47,8 @@ pub enum Content {
 }
 
 /// What a tag holds, as far as its values tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Single numbers.
     Scalar,

@@ -8,6 +8,7 @@ mod fields;
 mod options;
 mod parameters;
 
+pub(crate) use fields::parse_duration;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;

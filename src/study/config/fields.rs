@@ -159,7 +159,8 @@ impl Reader {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A duration with its unit: `500ms`, `30s`, `10m`, `1.5h`, `2d`.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(unit_at);
     let seconds = match unit {

@@ -1,0 +1,395 @@
+//! `watch`: the sidecar that follows event files and delivers each value, beside a trainer or as its parent.
+//!
+//! Every sink has a worker of its own, which reads the files at the pace of its sink; one more worker without a
+//! sink judges the values where rules are given. This loop waits for what ends it, tells the workers, and goes
+//! with the trainer's exit code.
+
+mod feed;
+mod rules;
+mod worker;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::Failure;
+use crate::controller::Signal;
+use crate::edge::clock::Clock;
+use crate::edge::files::Root;
+use crate::edge::process::{
+    Group, Launch, Status, Stranger, Streams, adopt_orphans, find_program, reap_orphans,
+};
+use crate::edge::signals::{Heard, Signals};
+use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivered};
+use crate::edge::state::StateFile;
+use crate::limits::{POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
+use crate::study::Exit;
+use crate::tail::Config;
+
+pub use feed::Selection;
+use rules::Judge;
+pub use rules::{Better, Rules, StopIf};
+pub use worker::Summary;
+use worker::{Come, Control, Said, Worker};
+
+/// What to watch, and what to do with it.
+pub struct Request {
+    /// Where event files are, or will be.
+    pub job_dir: PathBuf,
+    /// Which values are delivered.
+    pub selection: Selection,
+    /// The trial's name in the lines.
+    pub trial: Option<String>,
+    /// Where to.
+    pub sinks: Vec<SinkSpec>,
+    /// Where [`SinkSpec::Stdout`] writes.
+    pub stdout: fn() -> Box<dyn Write + Send>,
+    /// What web servers know us by.
+    pub token: Option<Token>,
+    /// The file that keeps how far sinks have come.
+    pub state: Option<PathBuf>,
+    /// The time between two looks at all files.
+    pub poll: Option<Duration>,
+    /// Only the latest value of each tag in each of these times.
+    pub latest_per: Option<Duration>,
+    /// When to end, where no command is given.
+    pub until: Until,
+    /// The trainer.
+    pub command: Vec<String>,
+    /// How long a trainer that is to stop, and a sink at the end, may take.
+    pub grace: Duration,
+    /// When to stop the trainer.
+    pub rules: Rules,
+    /// How long to wait for a value before its absence is explained.
+    pub no_metric_after: Option<Duration>,
+}
+
+/// When watching ends, whichever comes first.
+#[derive(Debug, Clone, Default)]
+pub struct Until {
+    /// When this process has ended.
+    pub pid: Option<i32>,
+    /// When this file is there.
+    pub file: Option<PathBuf>,
+    /// When nothing new has come for so long.
+    pub idle: Option<Duration>,
+    /// When all that is there is delivered.
+    pub once: bool,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Watched {
+    /// The process's exit code.
+    pub code: u8,
+    /// What was delivered to the first sink that took all.
+    pub summary: Option<Summary>,
+}
+
+/// The variable by which the trainer's processes are known.
+const MARK: &str = "HPTUNE_WATCH_ID";
+
+/// Watches to the end. `tell` gets what there is to say to the user.
+///
+/// # Errors
+/// A sink or the state cannot be opened, the trainer cannot be started, or the system failed.
+pub fn watch(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::outside(format!("cannot start: {e}")))?;
+    runtime.block_on(run(request, tell))
+}
+
+/// What the loop holds.
+struct Watch<'t> {
+    request: Request,
+    clock: Clock,
+    started: Instant,
+    control: Arc<Control>,
+    patience: Patience,
+    group: Option<Group>,
+    /// The process whose end is waited for.
+    process: Option<Stranger>,
+    /// Until when a trainer that was told to end may take.
+    kill_at: Option<Instant>,
+    /// Why the trainer is being stopped.
+    stopped: Option<String>,
+    /// Why watching ends.
+    reason: Option<String>,
+    n_workers: usize,
+    summary: Option<Summary>,
+    has_failed: bool,
+    last_trouble: Option<String>,
+    tell: &'t mut dyn FnMut(&str),
+}
+
+async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Failure> {
+    let failed = |what: &str, e: io::Error| Failure::outside(format!("{what}: {e}"));
+    let mut signals = Signals::listen().map_err(|e| failed("cannot listen for signals", e))?;
+    let process = request
+        .until
+        .pid
+        .map(|pid| Stranger::open(pid).map_err(|e| failed(&format!("--until-pid {pid}"), e)));
+    let process = process.transpose()?;
+    let (told, mut said) = mpsc::channel(WATCH_QUEUE);
+    let mut watch = Watch {
+        request,
+        clock: Clock::start(),
+        started: Instant::now(),
+        control: Arc::default(),
+        patience: Patience::default(),
+        group: None,
+        process,
+        kill_at: None,
+        stopped: None,
+        reason: None,
+        n_workers: 0,
+        summary: None,
+        has_failed: false,
+        last_trouble: None,
+        tell,
+    };
+    if !watch.request.job_dir.exists() {
+        (watch.tell)(&format!("{} is not there yet: waiting for it", watch.request.job_dir.display()));
+    }
+    watch.start_workers(&told)?;
+    drop(told);
+    if !watch.request.command.is_empty() {
+        signals.pass_on_others().map_err(|e| failed("cannot listen for signals", e))?;
+        watch.start_trainer()?;
+    }
+    if watch.request.until.once {
+        watch.end("all that is there was read", None);
+    }
+    let mut exit_code = None;
+    let mut give_up_at: Option<Instant> = None;
+    while watch.n_workers > 0 || watch.group.is_some() {
+        tokio::select! {
+            Some(said) = said.recv() => watch.handle(said),
+            heard = signals.next() => match heard {
+                Heard::End(signal) => watch.interrupted(signal),
+                Heard::Other(signal) => watch.group.iter().for_each(|group| group.pass_on(signal)),
+                Heard::Child => reap_orphans(),
+            },
+            () = tokio::time::sleep(UNTIL_INTERVAL) => {}
+        }
+        if let Some(code) = watch.poll_trainer() {
+            exit_code = Some(code);
+        }
+        watch.poll_until();
+        if watch.group.is_none() && watch.reason.is_some() {
+            // A sink may be away: it gets the grace, the trainer's end is not held up longer.
+            let deadline = *give_up_at.get_or_insert_with(|| Instant::now() + watch.request.grace);
+            watch.patience.end_at(deadline);
+            if Instant::now() > deadline + watch.request.grace {
+                (watch.tell)("a sink holds up the end; what it has not taken is left in the event files");
+                watch.has_failed = true;
+                break;
+            }
+        }
+    }
+    let code = match exit_code {
+        Some(code) => code,
+        None if watch.has_failed => 3,
+        None => 0,
+    };
+    Ok(Watched { code, summary: watch.summary })
+}
+
+impl Watch<'_> {
+    fn start_workers(&mut self, told: &mpsc::Sender<Said>) -> Result<(), Failure> {
+        let job_dir = self.request.job_dir.display().to_string();
+        let shared = match &self.request.state {
+            Some(path) => Some(Arc::new(open_state(path, &job_dir)?)),
+            None => None,
+        };
+        let mut sinks = Vec::new();
+        for spec in &self.request.sinks {
+            let options = SinkOptions { stdout: (self.request.stdout)(), token: self.request.token.clone() };
+            let sink =
+                sink::open(spec, options).map_err(|e| Failure::outside(format!("--to {spec}: {e}")))?;
+            let state = match (spec, &shared) {
+                (_, Some(shared)) => Some(Arc::clone(shared)),
+                // A file can say what it has: beside it is kept how far that is.
+                (SinkSpec::File(path), None) if !path.exists() || path.is_file() => {
+                    let mut name = path.as_os_str().to_owned();
+                    name.push(".state");
+                    Some(Arc::new(open_state(&PathBuf::from(name), &job_dir)?))
+                }
+                (_, None) => None,
+            };
+            sinks.push((Some((spec.to_string(), sink)), state));
+        }
+        let rules = self.request.rules.clone();
+        let looks = !rules.is_empty() || self.request.no_metric_after.is_some();
+        if looks || sinks.is_empty() || self.request.until.idle.is_some() {
+            sinks.push((None, None));
+        }
+        for (sink, state) in sinks {
+            let is_looking = sink.is_none();
+            let place = sink.as_ref().map(|(name, _)| format!("--to {name}: ")).unwrap_or_default();
+            let worker = Worker {
+                judge: (is_looking && !rules.is_empty()).then(|| Judge::new(rules.clone())),
+                tell_missing_after: self.request.no_metric_after.filter(|_| is_looking),
+                latest_per: self.request.latest_per.filter(|_| !is_looking),
+                sink,
+                state,
+                selection: self.request.selection.clone(),
+                trial: self.request.trial.clone(),
+                job_dir: job_dir.clone(),
+                config: Config {
+                    poll_interval: self.request.poll.unwrap_or(POLL_INTERVAL),
+                    read_bytes: WATCH_READ_BYTES,
+                },
+                clock: self.clock,
+                control: Arc::clone(&self.control),
+                patience: self.patience.clone(),
+                told: told.clone(),
+            };
+            let root = Root::directory(&self.request.job_dir);
+            let notices = self.request.poll.is_none().then_some(&*self.request.job_dir);
+            // Its end is told; a thread that hangs in a write is left behind at the end.
+            let _ =
+                worker.start(Box::new(root), notices).map_err(|e| Failure::outside(format!("{place}{e}")))?;
+            self.n_workers += 1;
+        }
+        Ok(())
+    }
+
+    fn start_trainer(&mut self) -> Result<(), Failure> {
+        let Some((program, arguments)) = self.request.command.split_first() else { return Ok(()) };
+        find_program(program).map_err(Failure::usage)?;
+        // Without it the orphans of the trainer are left to the system's init, which collects them too.
+        let _ = adopt_orphans();
+        let has_stdout = self.request.sinks.iter().any(|sink| matches!(sink, SinkSpec::Stdout));
+        let launch = Launch {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            environment: vec![(MARK.to_owned(), std::process::id().to_string())],
+            mark: MARK,
+            output: if has_stdout { Streams::OurErrors } else { Streams::Ours },
+        };
+        let group = Group::start(&launch).map_err(|e| Failure::outside(format!("{program}: {e}")))?;
+        self.group = Some(group);
+        Ok(())
+    }
+
+    fn handle(&mut self, said: Said) {
+        match said {
+            // Each worker meets the same trouble.
+            Said::Trouble(text) => {
+                if self.last_trouble.as_ref() != Some(&text) {
+                    (self.tell)(&text);
+                }
+                self.last_trouble = Some(text);
+            }
+            Said::Stop(reason) => {
+                (self.tell)(&format!("stopping: {reason}"));
+                self.stop(&format!("stopped: {reason}"));
+            }
+            Said::Missing(tag, seen) => {
+                (self.tell)(&format!("no value of `{tag}` yet: {}", seen.explain_missing(&tag)));
+            }
+            Said::Ended(ended) => {
+                self.n_workers -= 1;
+                match ended {
+                    Ok(summary) => {
+                        self.summary.get_or_insert(summary);
+                    }
+                    Err(Undelivered::Closed) => {}
+                    Err(Undelivered::GaveUp(why)) => {
+                        (self.tell)(&format!("not all was delivered: {why}"));
+                        self.has_failed = true;
+                    }
+                }
+                if self.n_workers == 0 && self.group.is_none() {
+                    self.reason.get_or_insert_with(String::new);
+                }
+            }
+        }
+    }
+
+    /// Ends watching.
+    fn end(&mut self, reason: &str, exit_code: Option<i32>) {
+        if self.reason.is_none() {
+            self.reason = Some(reason.to_owned());
+            self.control.end(reason, exit_code);
+        }
+    }
+
+    /// Stops the trainer, or ends watching where there is none.
+    fn stop(&mut self, reason: &str) {
+        match &mut self.group {
+            Some(group) => {
+                group.signal(Signal::Terminate);
+                self.stopped.get_or_insert_with(|| reason.to_owned());
+                self.kill_at.get_or_insert(Instant::now() + self.request.grace);
+            }
+            None => self.end(reason, None),
+        }
+    }
+
+    fn interrupted(&mut self, signal: i32) {
+        match &self.group {
+            // The trainer decides how it ends.
+            Some(group) => group.pass_on(signal),
+            None => self.end(&format!("ended by signal {signal}"), None),
+        }
+    }
+
+    /// Looks after the trainer; the answer is its exit code, once it has ended.
+    fn poll_trainer(&mut self) -> Option<u8> {
+        let group = self.group.as_mut()?;
+        let status = group.poll();
+        if let Some(at) = self.kill_at
+            && Instant::now() >= at
+            && !matches!(status, Status::Gone(_))
+        {
+            group.signal(Signal::Kill);
+        }
+        let exit = match status {
+            Status::Running => return None,
+            // What it started and left running is its own business, unless all is to stop.
+            Status::Left(_) if self.kill_at.is_some() => return None,
+            Status::Left(exit) | Status::Gone(exit) => exit,
+        };
+        let code = match exit {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => 128 + signal,
+        };
+        self.group = None;
+        let reason = match exit {
+            Exit::Code(code) => format!("the trainer ended with exit code {code}"),
+            Exit::Signal(signal) => format!("the trainer was ended by signal {signal}"),
+        };
+        let reason = self.stopped.take().unwrap_or(reason);
+        self.end(&reason, Some(code));
+        Some(u8::try_from(code).unwrap_or(1))
+    }
+
+    fn poll_until(&mut self) {
+        if self.group.is_some() || self.reason.is_some() {
+            return;
+        }
+        let until = &self.request.until;
+        if self.process.as_ref().is_some_and(Stranger::has_ended) {
+            return self.end("the process has ended", None);
+        }
+        if until.file.as_ref().is_some_and(|path| path.exists()) {
+            return self.end("the marker file is there", None);
+        }
+        if let Some(idle) = until.idle
+            && self.started.elapsed().saturating_sub(self.control.last_news()) >= idle
+        {
+            self.end(&format!("nothing new came for {idle:?}"), None);
+        }
+    }
+}
+
+fn open_state(path: &std::path::Path, job_dir: &str) -> Result<StateFile<Come>, Failure> {
+    StateFile::open(path, job_dir).map_err(|e| Failure::outside(format!("--state {}: {e}", path.display())))
+}

@@ -1,0 +1,335 @@
+//! Follows a place for one sink, at the pace of that sink: what it has not taken yet waits in the event files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::Sender;
+
+use super::feed::{Feed, Item, Memory, Selection};
+use super::rules::Judge;
+use crate::edge::clock::Clock;
+use crate::edge::notice::Notices;
+use crate::edge::reader::{Place, Reader};
+use crate::edge::sink::{Batch, Patience, Sink, Undelivered};
+use crate::edge::state::StateFile;
+use crate::limits::{DRAIN_RETRY, QUIET_POLLS, WATCH_BATCH_LINES};
+use crate::report::watch::{self, Line};
+use crate::tail::{Config, Progress, Seen, Tail};
+use crate::units::Tag;
+
+/// How far one sink has come.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Come {
+    /// The `seq` of the next line.
+    next_seq: u64,
+    /// What the sink had by then; see [`Sink::mark`].
+    mark: u64,
+    progress: Progress,
+    memory: Memory,
+}
+
+/// What a worker tells.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Something is wrong outside, or right again; in words.
+    Trouble(String),
+    /// The trainer is to be stopped, for this reason.
+    Stop(String),
+    /// No value of a tag has come, and what is there instead.
+    Missing(Tag, Box<Seen>),
+    /// It has ended.
+    Ended(Result<Summary, Undelivered>),
+}
+
+/// What a worker delivered.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Summary {
+    /// How many values.
+    pub n_points: u64,
+    /// How many were left out, as was asked for.
+    pub n_left_out: u64,
+    /// How many stretches of damage there were.
+    pub n_damages: u64,
+}
+
+/// What the loop tells its workers.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    /// Why all is to end, and the trainer's exit code: all is read to its end, and the last line delivered.
+    ending: Mutex<Option<(String, Option<i32>)>>,
+    /// When something new was found last, in milliseconds since the start.
+    last_news_ms: AtomicU64,
+}
+
+impl Control {
+    pub(super) fn end(&self, reason: &str, exit_code: Option<i32>) {
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.get_or_insert((reason.to_owned(), exit_code));
+    }
+
+    fn ending(&self) -> Option<(String, Option<i32>)> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn last_news(&self) -> Duration {
+        Duration::from_millis(self.last_news_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// What a worker works with.
+pub(super) struct Worker {
+    /// Where it delivers to; none where it only looks for the others.
+    pub(super) sink: Option<(String, Box<dyn Sink>)>,
+    pub(super) state: Option<Arc<StateFile<Come>>>,
+    pub(super) selection: Selection,
+    pub(super) judge: Option<Judge>,
+    pub(super) tell_missing_after: Option<Duration>,
+    pub(super) trial: Option<String>,
+    pub(super) job_dir: String,
+    pub(super) latest_per: Option<Duration>,
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) control: Arc<Control>,
+    pub(super) patience: Patience,
+    pub(super) told: Sender<Said>,
+}
+
+impl Worker {
+    /// Starts a thread that follows `place`; changes below `root` wake it, where there is one.
+    ///
+    /// # Errors
+    /// Those of the system, of the state, and of what the sink has.
+    pub(super) fn start(
+        mut self,
+        place: Box<dyn Place>,
+        root: Option<&Path>,
+    ) -> std::io::Result<thread::JoinHandle<()>> {
+        let name = self.sink.as_ref().map_or("", |(name, _)| name).to_owned();
+        let mut come = self.state.as_ref().and_then(|state| state.get(&name)).unwrap_or_default();
+        let mut kept: HashMap<u64, u32> = HashMap::new();
+        if let (Some((_, sink)), Some(_)) = (&mut self.sink, &self.state) {
+            // What it was given after its state was stored is not delivered again.
+            sink.kept_since(come.mark, &mut |line| {
+                if let Some((text, seq)) = watch::split(line) {
+                    *kept.entry(digest(text)).or_default() += 1;
+                    come.next_seq = come.next_seq.max(seq + 1);
+                }
+            })?;
+        }
+        let root = root.map(Path::to_owned);
+        let (told, control) = (self.told.clone(), Arc::clone(&self.control));
+        thread::Builder::new().name(format!("watch {name}")).spawn(move || {
+            let tail = Tail::with(self.config, std::mem::take(&mut come.progress), self.clock.now());
+            let reader = Reader::with(place, self.clock, tail);
+            let notices = root.map(|root| Notices::new(&root, thread::current()));
+            let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
+            let job = Following { worker: self, reader, notices, feed, kept, next_seq: come.next_seq };
+            let ended = catch_unwind(AssertUnwindSafe(|| job.follow())).unwrap_or_else(|_| {
+                let fault = "a fault of hptune ended it".to_owned();
+                control.end(&fault, None);
+                Err(Undelivered::GaveUp(fault))
+            });
+            // Nobody is left to tell if this fails.
+            let _ = told.blocking_send(Said::Ended(ended));
+        })
+    }
+}
+
+/// A line without its number, as 64 bits.
+fn digest(text: &str) -> u64 {
+    u64::from(crc32c::crc32c(text.as_bytes())) << 32 | (text.len() as u64 & 0xffff_ffff)
+}
+
+struct Following {
+    worker: Worker,
+    reader: Reader,
+    notices: Option<Notices>,
+    feed: Feed,
+    /// Lines that the sink has beyond the state, by their digests.
+    kept: HashMap<u64, u32>,
+    next_seq: u64,
+}
+
+impl Following {
+    fn follow(mut self) -> Result<Summary, Undelivered> {
+        let started = self.worker.clock.now();
+        let after = |wait: Duration| started.checked_add(wait).ok();
+        let mut tell_missing_at = self.worker.tell_missing_after.and_then(after);
+        let mut n_tags_told = None;
+        let mut deliver_at = Instant::now();
+        if self.next_seq == 0 {
+            let job_dir = self.worker.job_dir.clone();
+            self.deliver(vec![Item::Line(Line::Watch { version: watch::VERSION, job_dir })])?;
+        }
+        loop {
+            if let Some((reason, exit_code)) = self.worker.control.ending() {
+                return self.drain(reason, exit_code);
+            }
+            let feed = &mut self.feed;
+            let wait_until = self.reader.step(&mut |found| feed.handle(found));
+            let is_full = self.feed.n_items() >= WATCH_BATCH_LINES;
+            if wait_until.is_none() && !is_full {
+                continue;
+            }
+            let is_due = self.worker.latest_per.is_none() || Instant::now() >= deliver_at;
+            if self.feed.n_items() > 0 {
+                let now = self.worker.clock.now().duration_since(started);
+                let now = u64::try_from(now.as_millis()).unwrap_or(0);
+                self.worker.control.last_news_ms.store(now, Ordering::Relaxed);
+                if is_due || is_full {
+                    let items = self.feed.take_items();
+                    self.deliver(items)?;
+                    deliver_at = Instant::now() + self.worker.latest_per.unwrap_or_default();
+                }
+            }
+            self.tell_troubles();
+            let Some(until) = wait_until else { continue };
+            let now = self.worker.clock.now();
+            if tell_missing_at.is_some_and(|at| at <= now) {
+                let seen = self.feed.seen(self.reader.tail().n_files());
+                match self.feed.missing().next().cloned() {
+                    None => tell_missing_at = None,
+                    Some(tag) if n_tags_told.replace(seen.tags.len()) != Some(seen.tags.len()) => {
+                        self.tell(Said::Missing(tag, Box::new(seen)));
+                    }
+                    Some(_) => {}
+                }
+            }
+            if let Some(trouble) = self.notices.as_mut().and_then(Notices::keep) {
+                self.tell(Said::Trouble(trouble));
+            }
+            let mut wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            if self.feed.n_items() > 0 {
+                wait = wait.min(deliver_at.saturating_duration_since(Instant::now()));
+            }
+            if let Some(at) = tell_missing_at.filter(|at| *at > now) {
+                wait = wait.min(Duration::try_from(at.duration_since(now)).unwrap_or_default());
+            }
+            thread::park_timeout(wait);
+            if let Some(notices) = &self.notices {
+                notices.pass_on(&mut self.reader);
+            }
+        }
+    }
+
+    fn tell(&self, said: Said) {
+        // Nobody is left to tell if this fails.
+        let _ = self.worker.told.blocking_send(said);
+    }
+
+    fn tell_troubles(&mut self) {
+        for trouble in self.feed.take_troubles() {
+            self.tell(Said::Trouble(trouble));
+        }
+    }
+
+    /// Reads all that there is, nothing more being written, and delivers it.
+    fn drain(mut self, reason: String, exit_code: Option<i32>) -> Result<Summary, Undelivered> {
+        // What waits from before comes first.
+        let items = self.feed.take_items();
+        self.deliver(items)?;
+        let mut n_quiet = 0;
+        while n_quiet < QUIET_POLLS {
+            let feed = &mut self.feed;
+            self.reader.read_all(&mut |found| feed.handle(found));
+            n_quiet = if self.feed.n_items() == 0 { n_quiet + 1 } else { 0 };
+            let items = self.feed.take_items();
+            self.deliver(items)?;
+            if n_quiet < QUIET_POLLS {
+                thread::sleep(DRAIN_RETRY);
+            }
+        }
+        let feed = &mut self.feed;
+        self.reader.read_to_end(&mut |found| feed.handle(found));
+        let items = self.feed.take_items();
+        self.deliver(items)?;
+        let Memory { n_points, n_left_out, n_damages, .. } = *self.feed.memory();
+        let end = Line::End { reason, exit_code, points: n_points, left_out: n_left_out };
+        self.deliver(vec![Item::Line(end)])?;
+        self.store(true);
+        self.tell_troubles();
+        Ok(Summary { n_points, n_left_out, n_damages })
+    }
+
+    /// Delivers items, and stores how far the sink has come.
+    fn deliver(&mut self, mut items: Vec<Item>) -> Result<(), Undelivered> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        if self.worker.latest_per.is_some() {
+            self.feed.coalesce(&mut items);
+        }
+        let (mut text, mut n_lines, first_seq) = (String::new(), 0, self.next_seq);
+        for item in items {
+            let mut again = BTreeMap::new();
+            if let Item::Rewind(_, rewound) = &item
+                && !rewound.again.is_empty()
+            {
+                let (read, trouble) = self.reader.read_again(rewound.tag.as_str(), rewound.again.writers());
+                again = read;
+                if let Some(e) = trouble {
+                    let tag = &rewound.tag;
+                    self.tell(Said::Trouble(format!(
+                        "values of `{tag}` that stand cannot be read again: {e}"
+                    )));
+                }
+            }
+            for line in self.feed.lines(item, &again) {
+                if matches!(line, Line::Point { .. }) {
+                    self.feed.count(1);
+                }
+                if let Some(reason) = self.worker.judge.as_mut().and_then(|judge| judge.handle(&line)) {
+                    self.tell(Said::Stop(reason));
+                }
+                if self.worker.sink.is_none() {
+                    continue;
+                }
+                let line = watch::encode(&line, self.worker.trial.as_deref());
+                if let Some(n) = self.kept.get_mut(&digest(&line)).filter(|n| **n > 0) {
+                    *n -= 1;
+                    continue;
+                }
+                text.push_str(&watch::finish(line, self.next_seq));
+                self.next_seq += 1;
+                n_lines += 1;
+            }
+        }
+        let told = self.worker.told.clone();
+        if let Some((_, sink)) = &mut self.worker.sink
+            && n_lines > 0
+        {
+            sink.deliver(Batch { first_seq, n_lines, text: &text }, &self.worker.patience, &mut |trouble| {
+                // Nobody is left to tell if this fails.
+                let _ = told.blocking_send(Said::Trouble(trouble));
+            })?;
+        }
+        self.store(false);
+        Ok(())
+    }
+
+    /// Stores how far the sink has come, where it is time to or `must` is set. Only to be called where all
+    /// that was found is delivered.
+    fn store(&mut self, must: bool) {
+        let (Some(state), Some((name, sink))) = (&self.worker.state, &mut self.worker.sink) else { return };
+        if self.feed.n_items() > 0 || !(must || state.is_due()) {
+            return;
+        }
+        let come = Come {
+            next_seq: self.next_seq,
+            mark: sink.mark(),
+            progress: self.reader.tail().progress(),
+            memory: self.feed.memory().clone(),
+        };
+        if let Err(e) = sink.sync().and_then(|()| state.put(name, come)) {
+            let trouble =
+                format!("the state cannot be stored: {e}; what is delivered now comes twice after a crash");
+            self.tell(Said::Trouble(trouble));
+        }
+    }
+}

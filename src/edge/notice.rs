@@ -1,0 +1,133 @@
+//! Hears from the system what changed below a directory: a hint that makes the next look come sooner.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+
+use notify::event::{CreateKind, ModifyKind, RemoveKind};
+use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use rustix::fs::stat;
+
+use super::files::identify;
+use super::reader::Reader;
+use crate::limits::MAX_HINTS;
+use crate::tail::{FileId, is_followed};
+
+/// Wakes a thread when something changes below a directory, and says what.
+#[derive(Debug)]
+pub struct Notices {
+    root: PathBuf,
+    thread: Thread,
+    heard: Arc<Mutex<Heard>>,
+    /// The watcher, with the directory that it watches, which may be replaced by another.
+    watcher: Option<(RecommendedWatcher, FileId)>,
+    /// The system gives no more watches: there is no use in asking again.
+    is_refused: bool,
+}
+
+/// What was heard and not yet passed on.
+#[derive(Debug, Default)]
+struct Heard {
+    paths: BTreeSet<String>,
+    must_list: bool,
+}
+
+impl Notices {
+    /// Hears of nothing yet; see [`Self::keep`].
+    #[must_use]
+    pub fn new(root: &Path, thread: Thread) -> Self {
+        Self { root: root.to_owned(), thread, heard: Arc::default(), watcher: None, is_refused: false }
+    }
+
+    /// Watches the directory that stands there now, if any. Where the system gives no watch the answer is what
+    /// to tell the user, once.
+    pub fn keep(&mut self) -> Option<String> {
+        let id = stat(&self.root).ok().map(|stat| identify(&stat));
+        if self.is_refused || id == self.watcher.as_ref().map(|(_, id)| *id) {
+            return None;
+        }
+        self.watcher = None;
+        let id = id?;
+        let (root, thread, heard) = (self.root.clone(), self.thread.clone(), Arc::clone(&self.heard));
+        let hear = move |event: notify::Result<notify::Event>| {
+            let is_news = {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.take(&root, event)
+            };
+            if is_news {
+                thread.unpark();
+            }
+        };
+        let watcher = notify::recommended_watcher(hear).and_then(|mut watcher| {
+            watcher.watch(&self.root, RecursiveMode::Recursive)?;
+            Ok(watcher)
+        });
+        match watcher {
+            Ok(watcher) => {
+                self.watcher = Some((watcher, id));
+                // What came before the watch was there.
+                self.heard.lock().unwrap_or_else(PoisonError::into_inner).must_list = true;
+                None
+            }
+            Err(e) if matches!(e.kind, ErrorKind::PathNotFound) => None,
+            Err(e) => {
+                self.is_refused = true;
+                let why = match e.kind {
+                    ErrorKind::MaxFilesWatch => "the system's limit of watches is reached \
+                        (fs.inotify.max_user_watches)"
+                        .to_owned(),
+                    _ => e.to_string(),
+                };
+                Some(format!("{}: changes are found by polling alone: {why}", self.root.display()))
+            }
+        }
+    }
+
+    /// Passes on what was heard.
+    pub fn pass_on(&self, reader: &mut Reader) {
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        heard.paths.iter().for_each(|path| reader.hint(path));
+        if heard.must_list {
+            reader.wake();
+        }
+    }
+}
+
+impl Heard {
+    /// Whether the event says anything: reading, ours above all, and writing to other files do not.
+    fn take(&mut self, root: &Path, event: notify::Result<notify::Event>) -> bool {
+        let Ok(event) = event else {
+            self.must_list = true;
+            return true;
+        };
+        let is_of_file = match event.kind {
+            EventKind::Access(_) => return false,
+            EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => true,
+            EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File) => {
+                // A file that is new or gone shows in a listing only.
+                self.must_list |= event.paths.iter().any(|path| below(root, path).is_some());
+                return self.must_list;
+            }
+            EventKind::Any
+            | EventKind::Create(_)
+            | EventKind::Modify(_)
+            | EventKind::Remove(_)
+            | EventKind::Other => false,
+        };
+        if !is_of_file || event.need_rescan() || self.paths.len() >= MAX_HINTS {
+            self.must_list = true;
+            return true;
+        }
+        let paths = event.paths.iter().filter_map(|path| below(root, path));
+        let n_before = self.paths.len();
+        self.paths.extend(paths);
+        self.paths.len() > n_before
+    }
+}
+
+/// The path below the root of a file that is followed.
+fn below(root: &Path, path: &Path) -> Option<String> {
+    let below = path.strip_prefix(root).ok()?.to_str()?;
+    is_followed(below).then(|| below.to_owned())
+}

@@ -1,0 +1,135 @@
+//! How far the sinks of `watch` have come, in a file: there whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::output::Output;
+use crate::limits::{MAX_STATE_BYTES, STATE_INTERVAL, STATE_SHARE};
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// A file with a `T` for each of several names, which threads share.
+#[derive(Debug)]
+pub struct StateFile<T> {
+    path: PathBuf,
+    inner: Mutex<Inner<T>>,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    stored: Stored<T>,
+    /// When it may be written again.
+    rest_until: Option<Instant>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored<T> {
+    version: u32,
+    /// What it is about: another is not gone on with.
+    subject: String,
+    parts: BTreeMap<String, T>,
+}
+
+impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
+    /// Opens the state of `subject`, which may not be there yet.
+    ///
+    /// # Errors
+    /// Those of reading; that it is of another version, of another subject, or no state at all.
+    pub fn open(path: &Path, subject: &str) -> io::Result<Self> {
+        let bad = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let stored = match File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Stored { version: VERSION, subject: subject.to_owned(), parts: BTreeMap::new() }
+            }
+            Err(e) => return Err(e),
+            Ok(file) => {
+                let mut text = String::new();
+                file.take(MAX_STATE_BYTES).read_to_string(&mut text)?;
+                let version: Version = serde_json::from_str(&text)
+                    .map_err(|e| bad(format!("this is no state of watch: {e}")))?;
+                if version.version != VERSION {
+                    return Err(bad(format!("got a state of version {}, want {VERSION}", version.version)));
+                }
+                let stored: Stored<T> = serde_json::from_str(&text)
+                    .map_err(|e| bad(format!("this is no state of watch: {e}")))?;
+                if stored.subject != subject {
+                    return Err(bad(format!("this is the state of {}, not of {subject}", stored.subject)));
+                }
+                stored
+            }
+        };
+        Ok(Self { path: path.to_owned(), inner: Mutex::new(Inner { stored, rest_until: None }) })
+    }
+
+    /// What is stored under `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<T> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).stored.parts.get(name).cloned()
+    }
+
+    /// Whether it is time to store again.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.rest_until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// Stores `part` under `name`, durably.
+    ///
+    /// # Errors
+    /// Those of writing; what was stored before is untouched then.
+    pub fn put(&self, name: &str, part: T) -> io::Result<()> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
+        inner.stored.parts.insert(name.to_owned(), part);
+        let text = serde_json::to_string(&inner.stored).map_err(io::Error::other)?;
+        let mut output = Output::replacing(&self.path)?;
+        output.write_all(text.as_bytes())?;
+        output.finish()?;
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
+        let took: Duration = started.elapsed();
+        inner.rest_until = Some(Instant::now() + (took * STATE_SHARE).max(STATE_INTERVAL));
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_read_as_it_was_stored_and_another_s_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state");
+        let state = StateFile::<u32>::open(&path, "a").expect("it opens");
+        assert_eq!(state.get("x"), None);
+        state.put("x", 7).expect("it is stored");
+        state.put("y", 8).expect("it is stored");
+        assert!(!state.is_due());
+        let again = StateFile::<u32>::open(&path, "a").expect("it opens");
+        assert_eq!((again.get("x"), again.get("y")), (Some(7), Some(8)));
+        let error = |text: Option<&str>, subject| {
+            if let Some(text) = text {
+                fs::write(&path, text).expect("it is written");
+            }
+            StateFile::<u32>::open(&path, subject).expect_err("it is refused").to_string()
+        };
+        assert!(error(None, "b").contains("the state of a, not of b"));
+        assert!(error(Some(r#"{"version":9}"#), "a").contains("version 9"));
+        assert!(error(Some("{}"), "a").contains("no state of watch"));
+    }
+}

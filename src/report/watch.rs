@@ -1,0 +1,156 @@
+//! The lines that `watch` delivers: one JSON object each, in the order of each file.
+//!
+//! Every line has a `kind` and a `seq`, which rises by one from line to line; a reader skips kinds and
+//! fields that it does not know. `docs/watch.schema.json` describes them. The last field is `seq`, so that what
+//! stands before it is the same however often a value is delivered.
+
+use serde::Serialize;
+
+use crate::units::{MetricValue, RunName, Step, Tag, serialize_f64};
+
+/// The version of the format, in the `version` field of the first line.
+pub const VERSION: u32 = 1;
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Line {
+    /// The first line of all.
+    Watch {
+        /// That of the format.
+        version: u32,
+        /// Where the event files are.
+        job_dir: String,
+    },
+    /// A tag that was not there before.
+    Tag {
+        /// Its run directory.
+        run: RunName,
+        /// The tag.
+        tag: Tag,
+        /// What it holds: `scalar`, `histogram`, `image` and so on.
+        holds: &'static str,
+    },
+    /// A value.
+    Point {
+        /// The run directory.
+        run: RunName,
+        /// The tag.
+        tag: Tag,
+        /// The step.
+        step: Step,
+        /// The writer's clock, in seconds since the Unix epoch.
+        #[serde(serialize_with = "serialize_f64")]
+        wall_time: f64,
+        /// The value; NaN and infinities as strings.
+        value: MetricValue,
+        /// The attempt of a restarted trainer, from 1.
+        attempt: u32,
+    },
+    /// Values of a tag at this step and later ones that were delivered before are void; those that follow
+    /// stand.
+    Rewind {
+        /// The run directory.
+        run: RunName,
+        /// The tag.
+        tag: Tag,
+        /// The first void step.
+        from_step: Step,
+        /// The attempt that begins.
+        attempt: u32,
+        /// How it is known: `session-start`, `falling-steps` or `still-writing`.
+        reason: &'static str,
+    },
+    /// A stretch of a file that gave no event.
+    Damage {
+        /// The file, below job_dir.
+        file: String,
+        /// Where it starts, in bytes.
+        offset: u64,
+        /// Its length in bytes.
+        bytes: u64,
+        /// What is wrong there.
+        damage: &'static str,
+    },
+    /// Another file stands where one was, or it was written anew: its values follow, and the old ones stay.
+    Rewritten {
+        /// The file, below job_dir.
+        file: String,
+    },
+    /// Nothing follows.
+    End {
+        /// Why.
+        reason: String,
+        /// The exit code of the trainer, where it was started by us.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        /// How many values were delivered, by this process and those before.
+        points: u64,
+        /// How many were left out, as was asked for.
+        left_out: u64,
+    },
+}
+
+/// A line as text, without its `seq` and what follows that; see [`finish`].
+#[must_use]
+pub fn encode(line: &Line, trial: Option<&str>) -> String {
+    let mut text = serde_json::to_string(line).unwrap_or_default();
+    text.pop();
+    if let Some(trial) = trial {
+        text.push_str(",\"trial\":");
+        text.push_str(&serde_json::Value::from(trial).to_string());
+    }
+    text
+}
+
+/// Ends a line with its `seq`, and the line's end.
+#[must_use]
+pub fn finish(mut text: String, seq: u64) -> String {
+    text.push_str(",\"seq\":");
+    text.push_str(&seq.to_string());
+    text.push_str("}\n");
+    text
+}
+
+/// What [`encode`] gave and the `seq` of a line that was delivered, without its end; `None` where it is no such
+/// line.
+#[must_use]
+pub fn split(line: &str) -> Option<(&str, u64)> {
+    let (text, seq) = line.strip_suffix('}')?.rsplit_once(",\"seq\":")?;
+    Some((text, seq.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_json_that_ends_with_its_number() {
+        #[track_caller]
+        fn check(line: &Line, trial: Option<&str>, expected: &str) {
+            let text = finish(encode(line, trial), 7);
+            assert_eq!(text, format!("{expected}\n"));
+            let (body, seq) = split(text.trim_end()).expect("it is a line");
+            assert_eq!((body, seq), (&*encode(line, trial), 7));
+        }
+        let point = Line::Point {
+            run: RunName::root(),
+            tag: Tag::from("a \"b\""),
+            step: Step(3),
+            wall_time: 1.5,
+            value: MetricValue::F32(f32::NAN),
+            attempt: 1,
+        };
+        check(
+            &point,
+            Some("7"),
+            r#"{"kind":"point","run":".","tag":"a \"b\"","step":3,"wall_time":1.5,"value":"NaN","attempt":1,"trial":"7","seq":7}"#,
+        );
+        check(
+            &Line::Rewritten { file: "x,\"seq\":5}".into() },
+            None,
+            r#"{"kind":"rewritten","file":"x,\"seq\":5}","seq":7}"#,
+        );
+        assert_eq!(split("{\"kind\":\"x\"}"), None);
+    }
+}
