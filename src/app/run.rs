@@ -419,7 +419,8 @@ impl<'t> Job<'t> {
                 self.feed(Input::Changed(trial, changes))
             }
             Followed::NoMetric(trial, seen) => {
-                let text = seen.explain_missing(&self.config.spec.metric_tag);
+                let text =
+                    seen.explain_missing(&self.config.spec.metric_tag, "set hyperparameterMetricTag to it");
                 self.note(trial, format!("no value yet: {text}"));
                 Ok(())
             }
@@ -474,7 +475,8 @@ impl<'t> Job<'t> {
         let outcome = self.trial(trial).and_then(Trial::outcome).cloned();
         match outcome {
             Some(Outcome::NoMetric) => {
-                let text = seen.explain_missing(&self.config.spec.metric_tag);
+                let text =
+                    seen.explain_missing(&self.config.spec.metric_tag, "set hyperparameterMetricTag to it");
                 self.tell_once(trial, &text, &text);
             }
             Some(Outcome::Failed(_)) => {

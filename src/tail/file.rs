@@ -36,6 +36,7 @@ pub(super) struct FileProgress {
     writer: WriterId,
     /// Everything before was told.
     offset_bytes: u64,
+    #[serde(with = "hex")]
     head: Vec<u8>,
     /// The clock of the first event.
     #[serde(with = "crate::units::bits")]
@@ -227,4 +228,29 @@ fn new_writer(next_writer: &mut u32) -> WriterId {
     let writer = WriterId(*next_writer);
     *next_writer += 1;
     writer
+}
+
+/// Bytes as hexadecimal digits.
+mod hex {
+    use std::fmt::Write as _;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let pairs = text.as_bytes().chunks(2).map(|pair| {
+            let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
+            u8::from_str_radix(pair, 16).map_err(D::Error::custom)
+        });
+        pairs.collect()
+    }
 }

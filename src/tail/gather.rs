@@ -148,9 +148,10 @@ impl Seen {
         self.n_values > 1 && self.n_beyond_step_0 == 0
     }
 
-    /// Why no value of `wanted` was found, and what to do: a sentence, and one with a way out.
+    /// Why no value of `wanted` was found, and what to do: a sentence, and one with a way out; `mend` says how a
+    /// tag that comes close is asked for.
     #[must_use]
-    pub fn explain_missing(&self, wanted: &Tag) -> String {
+    pub fn explain_missing(&self, wanted: &Tag, mend: &str) -> String {
         let tag = wanted.as_str();
         if self.tags.is_empty() {
             return if self.n_files == 0 {
@@ -182,7 +183,7 @@ impl Seen {
             }
         } else {
             let named: Vec<String> = near.iter().map(|tag| format!("`{tag}`")).collect();
-            let _ = write!(text, "; did you mean {}? set hyperparameterMetricTag to it", named.join(" or "));
+            let _ = write!(text, "; did you mean {}? {mend}", named.join(" or "));
         }
         text
     }
@@ -236,7 +237,7 @@ mod tests {
     fn a_missing_objective_is_explained_by_what_is_there() {
         #[track_caller]
         fn check(values: &[(&str, Content)], expected: &str) {
-            let text = seen(values).explain_missing(&Tag::from("accuracy"));
+            let text = seen(values).explain_missing(&Tag::from("accuracy"), "set it");
             assert!(text.contains(expected), "{text}");
         }
         let scalar = || Content::Scalar(MetricValue::F32(0.5));

@@ -11,3 +11,4 @@ mod reading;
 mod run;
 mod simulation;
 mod support;
+mod watch;

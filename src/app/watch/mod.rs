@@ -11,6 +11,7 @@ mod worker;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -121,6 +122,8 @@ struct Watch<'t> {
     /// Why watching ends.
     reason: Option<String>,
     n_workers: usize,
+    /// The workers, to be woken.
+    threads: Vec<Thread>,
     summary: Option<Summary>,
     has_failed: bool,
     last_trouble: Option<String>,
@@ -148,6 +151,7 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         stopped: None,
         reason: None,
         n_workers: 0,
+        threads: Vec::new(),
         summary: None,
         has_failed: false,
         last_trouble: None,
@@ -253,8 +257,9 @@ impl Watch<'_> {
             let root = Root::directory(&self.request.job_dir);
             let notices = self.request.poll.is_none().then_some(&*self.request.job_dir);
             // Its end is told; a thread that hangs in a write is left behind at the end.
-            let _ =
+            let thread =
                 worker.start(Box::new(root), notices).map_err(|e| Failure::outside(format!("{place}{e}")))?;
+            self.threads.push(thread.thread().clone());
             self.n_workers += 1;
         }
         Ok(())
@@ -292,7 +297,10 @@ impl Watch<'_> {
                 self.stop(&format!("stopped: {reason}"));
             }
             Said::Missing(tag, seen) => {
-                (self.tell)(&format!("no value of `{tag}` yet: {}", seen.explain_missing(&tag)));
+                (self.tell)(&format!(
+                    "no value of `{tag}` yet: {}",
+                    seen.explain_missing(&tag, "give it with --tag")
+                ));
             }
             Said::Ended(ended) => {
                 self.n_workers -= 1;
@@ -318,6 +326,7 @@ impl Watch<'_> {
         if self.reason.is_none() {
             self.reason = Some(reason.to_owned());
             self.control.end(reason, exit_code);
+            self.threads.iter().for_each(Thread::unpark);
         }
     }
 

@@ -45,15 +45,16 @@ impl std::str::FromStr for StopIf {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let want = || format!("got `{text}`, want a rule such as `loss > 10 after 1000`");
-        let (rule, after) = match text.rsplit_once(" after ") {
-            Some((rule, after)) => (rule, Some(Step(after.trim().parse().map_err(|_| want())?))),
-            None => (text, None),
+        let at = text.rfind(['<', '>']).ok_or_else(want)?;
+        let (tag, rest) = text.split_at(at);
+        let (sign, comparison) =
+            Comparison::ALL.into_iter().find(|(sign, _)| rest.starts_with(sign)).ok_or_else(want)?;
+        let rest = rest.strip_prefix(sign).unwrap_or(rest);
+        let (threshold, after) = match rest.split_once(" after ") {
+            Some((threshold, after)) => (threshold, Some(Step(after.trim().parse().map_err(|_| want())?))),
+            None => (rest, None),
         };
-        let at = rule.rfind(['<', '>']).ok_or_else(want)?;
-        let (tag, rest) = rule.split_at(at);
-        let (text, comparison) =
-            Comparison::ALL.into_iter().find(|(text, _)| rest.starts_with(text)).ok_or_else(want)?;
-        let threshold: f64 = rest.strip_prefix(text).unwrap_or(rest).trim().parse().map_err(|_| want())?;
+        let threshold: f64 = threshold.trim().parse().map_err(|_| want())?;
         if tag.trim().is_empty() || threshold.is_nan() {
             return Err(want());
         }
