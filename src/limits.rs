@@ -87,6 +87,10 @@ pub const MAX_FILES_FOLLOWED: usize = 100_000;
 /// next listing tells.
 pub const MAX_HINTS: usize = 10_000;
 
+/// How long changes gather that come thick and fast: far below what anybody waits for, and the system queues some
+/// ten thousand meanwhile.
+pub const NOTICE_REST: Duration = Duration::from_millis(2);
+
 /// The most tags of a trial that are remembered for diagnosis; a trainer that makes a tag a step
 /// must not fill the memory.
 pub const MAX_TAGS_REMEMBERED: usize = 10_000;
@@ -190,7 +194,7 @@ pub const STORE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A directory is listed at most once in so many times the time that a listing takes: following costs
 /// a small share of one core.
-pub const LIST_SHARE: u32 = 20;
+pub const LIST_SHARE: u32 = 100;
 
 /// How many fresh draws are made to avoid a combination that was suggested before.
 pub const MAX_REDRAWS: u32 = 1_000;

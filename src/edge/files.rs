@@ -4,6 +4,7 @@ use std::fs::{DirEntry, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat, fstat, stat};
 
@@ -17,6 +18,8 @@ use crate::tail::{FileId, Listed, is_followed};
 pub struct Root {
     directory: PathBuf,
     only: Option<String>,
+    /// The file that was read last: as a rule it is read once more at once.
+    open: Option<(FileId, Arc<File>)>,
 }
 
 /// What a listing could not look at.
@@ -32,7 +35,7 @@ impl Root {
     /// A directory; it may come later.
     #[must_use]
     pub fn directory(path: &Path) -> Self {
-        Self { directory: path.to_owned(), only: None }
+        Self { directory: path.to_owned(), only: None, open: None }
     }
 
     /// What `path` is now: one file, or a directory.
@@ -44,7 +47,7 @@ impl Root {
         match (path.file_name(), path.parent()) {
             (Some(name), Some(parent)) if !metadata.is_dir() => {
                 let only = Some(name.to_string_lossy().into_owned());
-                Ok(Self { directory: parent.to_owned(), only })
+                Ok(Self { directory: parent.to_owned(), only, open: None })
             }
             _ => Ok(Self::directory(path)),
         }
@@ -97,17 +100,22 @@ impl Root {
 
 impl Place for Root {
     fn list(&mut self) -> (Vec<Listed>, Vec<ListError>) {
+        self.open = None;
         walk::list(self, 1)
     }
 
     fn look(&mut self, path: &str) -> io::Result<Option<Listed>> {
+        self.open = None;
         let stat = stat(self.real_path(path))?;
         let is_file = FileType::from_raw_mode(stat.st_mode).is_file() && is_followed(path);
         Ok(is_file.then(|| describe(path.to_owned(), &stat)))
     }
 
     fn read(&mut self, path: &str, id: FileId, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let file = self.open_file(path, id)?;
+        let file = match self.open.take() {
+            Some((open, file)) if open == id => file,
+            _ => Arc::new(self.open_file(path, id)?),
+        };
         let mut n = 0;
         while let Some(rest) = buffer.get_mut(n..).filter(|rest| !rest.is_empty()) {
             match file.read_at(rest, offset_bytes + n as u64) {
@@ -117,6 +125,7 @@ impl Place for Root {
                 Err(e) => return Err(e),
             }
         }
+        self.open = Some((id, file));
         Ok(n)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
+use std::time::Instant;
 
 use notify::event::{CreateKind, ModifyKind, RemoveKind};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -11,7 +12,7 @@ use rustix::fs::stat;
 
 use super::files::identify;
 use super::reader::Reader;
-use crate::limits::MAX_HINTS;
+use crate::limits::{MAX_HINTS, NOTICE_REST};
 use crate::tail::{FileId, is_followed};
 
 /// Wakes a thread when something changes below a directory, and says what.
@@ -24,6 +25,28 @@ pub struct Notices {
     watcher: Option<(RecommendedWatcher, FileId)>,
     /// The system gives no more watches: there is no use in asking again.
     is_refused: bool,
+}
+
+/// Takes changes that come thick and fast some at a time: to wake for each costs more than to read what it is
+/// about. One that comes alone waits for nothing.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+    rested: Option<Instant>,
+}
+
+impl Pace {
+    fn keep(&mut self) {
+        let now = Instant::now();
+        let is_within = |since: Option<Instant>, time| since.is_some_and(|since| now - since < time);
+        let is_dense = is_within(self.last, NOTICE_REST) && !is_within(self.rested, NOTICE_REST / 4);
+        self.last = Some(now);
+        if is_dense {
+            std::thread::sleep(NOTICE_REST);
+            self.rested = Some(Instant::now());
+            self.last = self.rested;
+        }
+    }
 }
 
 /// What was heard and not yet passed on.
@@ -50,6 +73,7 @@ impl Notices {
         self.watcher = None;
         let id = id?;
         let (root, thread, heard) = (self.root.clone(), self.thread.clone(), Arc::clone(&self.heard));
+        let mut pace = Pace::default();
         let hear = move |event: notify::Result<notify::Event>| {
             let is_news = {
                 let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,6 +82,7 @@ impl Notices {
             if is_news {
                 thread.unpark();
             }
+            pace.keep();
         };
         let watcher = notify::recommended_watcher(hear).and_then(|mut watcher| {
             watcher.watch(&self.root, RecursiveMode::Recursive)?;

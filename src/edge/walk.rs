@@ -1,6 +1,6 @@
 //! Finds the event files below a directory, on several threads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -47,26 +47,33 @@ pub fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
         walk(directory, &found, &more);
     });
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut files = BTreeMap::new();
+    let mut files = Files::default();
     found.take_files(&mut files);
     follow_links(directory, &mut found, &mut files);
-    let mut files: Vec<Listed> = files.into_values().collect();
+    let mut files = files.listed;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     (files, found.errors)
 }
 
+/// The files of a listing, each once.
+#[derive(Default)]
+struct Files {
+    listed: Vec<Listed>,
+    known: HashSet<FileId>,
+}
+
 impl Found {
     /// Moves the files to `files`, unless they are there already under another path.
-    fn take_files(&mut self, files: &mut BTreeMap<FileId, Listed>) {
-        self.files.sort_by(|a, b| a.path.cmp(&b.path));
-        for file in self.files.drain(..) {
-            files.entry(file.id).or_insert(file);
-        }
+    fn take_files(&mut self, files: &mut Files) {
+        let mut new = std::mem::take(&mut self.files);
+        new.sort_by(|a, b| a.path.cmp(&b.path));
+        new.retain(|file| files.known.insert(file.id));
+        if files.listed.is_empty() { files.listed = new } else { files.listed.append(&mut new) }
     }
 }
 
 /// Looks at what links lead to, in the order of their paths, unless it was looked at before.
-fn follow_links(root: &Path, found: &mut Found, files: &mut BTreeMap<FileId, Listed>) {
+fn follow_links(root: &Path, found: &mut Found, files: &mut Files) {
     if found.links.is_empty() {
         return;
     }

@@ -6,8 +6,7 @@
 //! same step, where the later clock decides. None of this depends on the order in which files are read.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::ops::Bound::{Excluded, Unbounded};
+use std::collections::{BinaryHeap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,24 +19,28 @@ use crate::units::{Step, Tag};
 ///
 /// By when a writer starts: the least step from which it or a later one resumed. Both rise.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Voids(BTreeMap<Moment, Step>);
+pub(super) struct Voids(Vec<(Moment, Step)>);
 
 impl Voids {
     /// Takes it that a writer which started at `start` resumed at `from`.
     pub(super) fn add(&mut self, start: Moment, from: Step) {
-        if self.0.range(start..).next().is_some_and(|(_, least)| *least <= from) {
+        let at = self.0.partition_point(|(moment, _)| *moment < start);
+        if self.0.get(at).is_some_and(|(_, least)| *least <= from) {
             return;
         }
-        while let Some((&before, _)) = self.0.range(..start).next_back().filter(|(_, least)| **least >= from)
-        {
-            self.0.remove(&before);
+        // Both rise: what it makes superfluous lies together.
+        let first = self.0.partition_point(|(moment, least)| *moment < start && *least < from);
+        let end = at + usize::from(self.0.get(at).is_some_and(|(moment, _)| *moment == start));
+        if self.0.is_empty() {
+            self.0.reserve_exact(1);
         }
-        self.0.insert(start, from);
+        self.0.splice(first..end, [(start, from)]);
     }
 
     /// The step from which on the values of a writer are replaced by those of later ones.
     pub(super) fn of(&self, writer: &Writer) -> Option<Step> {
-        self.0.range((Excluded(writer.end()), Unbounded)).next().map(|(_, from)| *from)
+        let end = writer.end();
+        self.0.get(self.0.partition_point(|(moment, _)| *moment <= end)).map(|(_, from)| *from)
     }
 }
 

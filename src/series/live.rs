@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts::{Attempts, Voids};
 use super::history::standing;
 use super::writer::Moment;
-use super::{Point, Rewind, RewindReason, Stretches, Writer, WriterId, Written};
+use super::{Point, Rewind, RewindReason, SmallMap, Stretches, Writer, WriterId, Written};
 use crate::limits::{MAX_SESSIONS, MAX_TAGS};
 use crate::units::{Step, Tag, WallTime};
 
@@ -20,8 +20,8 @@ use crate::units::{Step, Tag, WallTime};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(into = "Stored", from = "Stored")]
 pub struct Live {
-    writers: BTreeMap<WriterId, AtWork>,
-    tags: BTreeMap<Tag, LiveTag>,
+    writers: SmallMap<WriterId, AtWork>,
+    tags: SmallMap<Tag, LiveTag>,
     attempts: Attempts,
     /// When the last of the writers started.
     latest_start: Option<Moment>,
@@ -38,7 +38,7 @@ struct AtWork {
 /// One tag of a run.
 #[derive(Debug, Clone, Default)]
 struct LiveTag {
-    parts: BTreeMap<WriterId, Stretches>,
+    parts: SmallMap<WriterId, Stretches>,
     voids: Voids,
 }
 
@@ -121,7 +121,7 @@ impl Live {
             return Vec::new();
         }
         let mut rewound = Vec::new();
-        for (tag, live) in &self.tags {
+        for (tag, live) in self.tags.iter() {
             let Some(stretches) = live.parts.get(&writer) else { continue };
             let Some(from) =
                 live.voids.of(&before).filter(|_| live.voids.of(&after) != live.voids.of(&before))
@@ -144,14 +144,14 @@ impl Live {
     /// Takes a point, after [`Self::at_work`] with its clock.
     pub fn offer(&mut self, id: WriterId, tag: &str, point: Point) -> Told {
         let Some(AtWork { writer, sessions }) = self.writers.get(&id) else { return Told::LeftOut };
-        if !self.tags.contains_key(tag) {
+        if self.tags.get(tag).is_none() {
             if self.tags.len() >= MAX_TAGS {
                 return Told::LeftOut;
             }
-            self.tags.insert(Tag::from(tag), LiveTag::default());
+            self.tags.get_or_insert_with(Tag::from(tag), LiveTag::default);
         }
         let Some(live) = self.tags.get_mut(tag) else { return Told::LeftOut };
-        let stretches = live.parts.entry(id).or_default();
+        let stretches = live.parts.get_or_insert_with(id, Stretches::default);
         let n_before = stretches.iter().len();
         stretches.add(sessions, point.step, point.wall_time, Some(point.value));
         let begun = stretches.iter().nth(n_before).map(|stretch| stretch.resumed);
@@ -213,7 +213,7 @@ impl Live {
 
     fn writer(&mut self, id: WriterId, started: WallTime) -> &mut AtWork {
         let latest = &mut self.latest_start;
-        self.writers.entry(id).or_insert_with(|| {
+        self.writers.get_or_insert_with(id, || {
             let writer = Writer::new(id, started);
             *latest = (*latest).max(Some(writer.start()));
             AtWork { writer, sessions: Vec::new() }
@@ -231,14 +231,16 @@ struct Stored {
 
 impl From<Live> for Stored {
     fn from(live: Live) -> Self {
-        let tags = live.tags.into_iter().map(|(tag, of_tag)| (tag, of_tag.parts.into_iter().collect()));
-        Self { writers: live.writers.into_values().collect(), tags: tags.collect(), attempts: live.attempts }
+        let tags = live.tags.into_entries().into_iter();
+        let tags = tags.map(|(tag, of_tag)| (tag, of_tag.parts.into_entries()));
+        let writers = live.writers.into_entries().into_iter().map(|(_, at_work)| at_work);
+        Self { writers: writers.collect(), tags: tags.collect(), attempts: live.attempts }
     }
 }
 
 impl From<Stored> for Live {
     fn from(stored: Stored) -> Self {
-        let writers: BTreeMap<WriterId, AtWork> =
+        let writers: SmallMap<WriterId, AtWork> =
             stored.writers.into_iter().map(|at_work| (at_work.writer.id, at_work)).collect();
         let of_tag = |parts: Vec<(WriterId, Stretches)>| {
             let mut voids = Voids::default();

@@ -85,6 +85,9 @@ impl Stretches {
             }
             None => Rewind { from: step, reason: RewindReason::FallingSteps },
         };
+        if self.0.is_empty() {
+            self.0.reserve_exact(1);
+        }
         self.0.push(Stretch {
             session: sessions.len(),
             resumed,

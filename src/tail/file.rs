@@ -196,6 +196,9 @@ impl File {
                     let told = usize::try_from(ingest.resume_offset()).unwrap_or(HEAD_BYTES);
                     self.head = bytes.iter().take(told.min(HEAD_BYTES)).copied().collect();
                 }
+                if at_end == AtEnd::Yes {
+                    ingest.rest();
+                }
                 ingest.next_offset() < self.offset_bytes
             }
             Reader::Hypertune(file) => {

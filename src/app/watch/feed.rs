@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS};
 use crate::report::watch::Line;
 use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector};
-use crate::series::{Live, Point, Rewound, Told, WriterId, Written};
+use crate::series::{Live, Point, Rewound, SmallMap, Told, WriterId, Written};
 use crate::tail::{Found, Ingested, Seen};
 use crate::units::{RunName, Step, Tag, WallTime};
 
@@ -89,7 +89,8 @@ pub(super) struct Memory {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct RunMemory {
     live: Live,
-    tags: BTreeMap<Tag, TagMemory>,
+    #[serde(with = "entries")]
+    tags: SmallMap<Tag, TagMemory>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,6 +98,26 @@ struct TagMemory {
     kind: Kind,
     /// How many values stood when they came.
     n_points: u64,
+}
+
+/// A map as a list of its entries.
+mod entries {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{SmallMap, Tag, TagMemory};
+
+    pub(super) fn serialize<S: Serializer>(
+        tags: &SmallMap<Tag, TagMemory>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        tags.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SmallMap<Tag, TagMemory>, D::Error> {
+        Vec::deserialize(deserializer).map(|entries| entries.into_iter().collect())
+    }
 }
 
 /// Turns what is found into items.
@@ -190,7 +211,7 @@ impl Feed {
     /// What is there, in case a wanted tag is not.
     #[must_use]
     pub(super) fn seen(&self, n_files: usize) -> Seen {
-        let tags = self.memory.runs.values().flat_map(|run| &run.tags);
+        let tags = self.memory.runs.values().flat_map(|run| run.tags.iter());
         Seen {
             n_files,
             tags: tags.map(|(tag, known)| (tag.clone(), known.kind)).collect(),
@@ -274,9 +295,9 @@ impl Feed {
         for rewound in memory.live.at_work(writer, started, clock) {
             self.items.push(Item::Rewind(run.clone(), Box::new(rewound)));
         }
-        if !memory.tags.contains_key(tag) && memory.tags.len() < MAX_TAGS {
+        if memory.tags.get(tag).is_none() && memory.tags.len() < MAX_TAGS {
             let kind = value.err().unwrap_or(Kind::Scalar);
-            memory.tags.insert(Tag::from(tag), TagMemory { kind, n_points: 0 });
+            memory.tags.get_or_insert_with(Tag::from(tag), || TagMemory { kind, n_points: 0 });
             let line = Line::Tag { run: run.clone(), tag: Tag::from(tag), holds: kind.name() };
             self.items.push(Item::Line(line));
         }
