@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::app::Failure;
 
@@ -75,6 +76,14 @@ impl Printer {
     /// Where data goes that is written as it comes.
     pub(super) fn out(self) -> impl Write + Send {
         io::stdout()
+    }
+
+    /// Where talk goes, for another process.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(super) fn errors(self) -> io::Result<OwnedFd> {
+        io::stderr().as_fd().try_clone_to_owned()
     }
 
     /// A line of data, or several. A reader that went away has all that it wants.

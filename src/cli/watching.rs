@@ -95,6 +95,7 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
         trial: args.trial.filter(|trial| !trial.is_empty()),
         sinks: if is_chief { sinks } else { Vec::new() },
         stdout: || -> Box<dyn Write + Send> { Box::new(Printer::new().out()) },
+        errors: || Printer::new().errors(),
         token: token.or_else(|| variable("HPTUNE_TOKEN").filter(|token| !token.is_empty()).map(Token::Text)),
         state: args.state,
         poll: args.poll,

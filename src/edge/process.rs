@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,7 +25,7 @@ use crate::limits::{KILL_PATIENCE, REAP_INTERVAL};
 use crate::study::Exit;
 
 /// A command with what it needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Launch {
     /// The program: a path, or a name that is looked for in `PATH`.
     pub program: String,
@@ -40,14 +41,14 @@ pub struct Launch {
 }
 
 /// Where the output and the errors of a process go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Streams {
     /// Both are appended to a file; there is no input.
     Log(PathBuf),
     /// Where ours go; the input is ours too, unless that is a terminal, which only one process can read.
     Ours,
-    /// As [`Self::Ours`], but the output goes where our errors go, since ours is data.
-    OurErrors,
+    /// As [`Self::Ours`], but the output goes elsewhere, since ours is data.
+    OutputTo(Arc<OwnedFd>),
 }
 
 /// A process group that was started, until nothing of it is left.
@@ -120,14 +121,13 @@ impl Group {
                 let log = OpenOptions::new().create(true).append(true).open(path)?;
                 command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             }
-            Streams::Ours | Streams::OurErrors => {
-                if io::stdin().is_terminal() {
-                    command.stdin(Stdio::null());
-                }
-                if launch.output == Streams::OurErrors {
-                    command.stdout(io::stderr());
-                }
+            Streams::Ours | Streams::OutputTo(_) if io::stdin().is_terminal() => {
+                command.stdin(Stdio::null());
             }
+            Streams::Ours | Streams::OutputTo(_) => {}
+        }
+        if let Streams::OutputTo(output) = &launch.output {
+            command.stdout(output.try_clone()?);
         }
         let child = command.process_group(0).spawn()?;
         let leader = Pid::from_child(&child);

@@ -9,6 +9,7 @@ mod rules;
 mod worker;
 
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Thread;
@@ -48,6 +49,8 @@ pub struct Request {
     pub sinks: Vec<SinkSpec>,
     /// Where [`SinkSpec::Stdout`] writes.
     pub stdout: fn() -> Box<dyn Write + Send>,
+    /// Where the trainer's output goes then.
+    pub errors: fn() -> io::Result<OwnedFd>,
     /// What web servers know us by.
     pub token: Option<Token>,
     /// The file that keeps how far sinks have come.
@@ -271,12 +274,18 @@ impl Watch<'_> {
         // Without it the orphans of the trainer are left to the system's init, which collects them too.
         let _ = adopt_orphans();
         let has_stdout = self.request.sinks.iter().any(|sink| matches!(sink, SinkSpec::Stdout));
+        let output = if has_stdout {
+            let errors = (self.request.errors)();
+            Streams::OutputTo(Arc::new(errors.map_err(|e| Failure::outside(format!("cannot start: {e}")))?))
+        } else {
+            Streams::Ours
+        };
         let launch = Launch {
             program: program.clone(),
             arguments: arguments.to_vec(),
             environment: vec![(MARK.to_owned(), std::process::id().to_string())],
             mark: MARK,
-            output: if has_stdout { Streams::OurErrors } else { Streams::Ours },
+            output,
         };
         let group = Group::start(&launch).map_err(|e| Failure::outside(format!("{program}: {e}")))?;
         self.group = Some(group);
