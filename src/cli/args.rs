@@ -173,6 +173,9 @@ pub(super) struct Watch {
     /// Explain it where no value of a --tag has come after so long, such as 10m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) no_metric_after: Option<Duration>,
+    /// Serve /healthz and /metrics (Prometheus) on this address, such as 127.0.0.1:9100; port 0 takes any
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) status_addr: Option<std::net::SocketAddr>,
     /// File with the bearer token for http(s) sinks, read before each request [default: $HPTUNE_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,

@@ -104,6 +104,7 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
         command: args.command,
         grace: args.grace,
         rules: Rules { stop_if: args.stop_if, patience, stop_on_nan: args.stop_on_nan },
+        status: args.status_addr,
         no_metric_after: args.no_metric_after,
     })
 }

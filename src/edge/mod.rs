@@ -15,5 +15,6 @@ pub mod reader;
 pub mod signals;
 pub mod sink;
 pub mod state;
+pub mod status;
 pub mod store;
 pub mod walk;

@@ -336,6 +336,83 @@ fn only_what_was_asked_for_is_delivered() {
 }
 
 #[test]
+fn health_and_figures_are_served() {
+    let place = Place::new();
+    place.write("events.out.tfevents.1.h", crate::support::event_file(&[0.5, 0.75]));
+    let mut command = place.command(&["watch", ".", "--status-addr", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().expect("it is piped")).read_line(&mut said).expect("it is text");
+    let address =
+        said.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address").to_owned();
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it is sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it is text");
+        text
+    };
+    let lines: Vec<String> = BufReader::new(child.stdout.take().expect("it is piped"))
+        .lines()
+        .map(|line| line.expect("it is text"))
+        .take(4)
+        .collect();
+    assert_eq!(points(&lines.join("\n")).len(), 2);
+    assert!(get("/healthz").starts_with("HTTP/1.1 200"));
+    let deadline = std::time::Instant::now() + LONG;
+    while !get("/metrics").contains("hptune_points_total{sink=\"stdout\"} 2\n") {
+        assert!(std::time::Instant::now() < deadline, "{}", get("/metrics"));
+    }
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn every_line_is_as_the_schema_has_it() {
+    let schema = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/watch.schema.json"));
+    let schema: Json = serde_json::from_str(&schema.expect("it is there")).expect("it is JSON");
+    let kinds: BTreeMap<&str, &Json> = schema["oneOf"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|kind| (kind["properties"]["kind"]["const"].as_str().expect("a text"), kind))
+        .collect();
+    let place = Place::new();
+    let mut first = Writer::create(&place.path().join("events.out.tfevents.1.h"), 1.0);
+    (0..5).for_each(|step| first.scalar("m", step, f32::NAN));
+    first.file.write_all(&[7; 40]).expect("it is written");
+    let mut second = Writer::create(&place.path().join("events.out.tfevents.2.h"), 100.0);
+    second.scalar("m", 3, 0.5);
+    let ran = place.run(&["watch", ".", "--once", "--trial", "1"]);
+    let mut seen = std::collections::BTreeSet::new();
+    for line in ran.out.lines() {
+        let line: Json = serde_json::from_str(line).expect("it is JSON");
+        let kind = line["kind"].as_str().expect("a text").to_owned();
+        let schema = kinds.get(&*kind).expect("it is in the schema");
+        for field in schema["required"].as_array().expect("a list") {
+            assert!(line.get(field.as_str().expect("a text")).is_some(), "{line} has no {field}");
+        }
+        for (field, value) in line.as_object().expect("an object") {
+            let of_field = schema["properties"].get(field).expect("it is in the schema");
+            match of_field["type"].as_str() {
+                Some("string") => assert!(value.is_string(), "{line}: {field}"),
+                Some("integer") => assert!(value.is_i64() || value.is_u64(), "{line}: {field}"),
+                Some(other) => panic!("{other} is not known"),
+                None => {
+                    let choices = of_field.get("enum").or_else(|| of_field["anyOf"][1].get("enum"));
+                    let is_choice = choices.and_then(Json::as_array).is_some_and(|all| all.contains(value));
+                    let is_const = of_field.get("const") == Some(value);
+                    assert!(is_choice || is_const || value.is_number(), "{line}: {field}");
+                }
+            }
+        }
+        seen.insert(kind);
+    }
+    let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
+    assert_eq!(seen, ["damage", "end", "point", "rewind", "tag", "watch"]);
+}
+
+#[test]
 fn several_sinks_get_the_same_and_a_slow_one_holds_up_nobody() {
     let place = Place::new();
     let mut writer = Writer::create(&place.path().join("job/events.out.tfevents.1.h"), 1.0);

@@ -9,6 +9,7 @@ mod rules;
 mod worker;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::edge::process::{
 use crate::edge::signals::{Heard, Signals};
 use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivered};
 use crate::edge::state::StateFile;
+use crate::edge::status::{self, Figures};
 use crate::limits::{POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
 use crate::study::Exit;
 use crate::tail::Config;
@@ -67,6 +69,8 @@ pub struct Request {
     pub grace: Duration,
     /// When to stop the trainer.
     pub rules: Rules,
+    /// Where to serve health and figures.
+    pub status: Option<SocketAddr>,
     /// How long to wait for a value before its absence is explained.
     pub no_metric_after: Option<Duration>,
 }
@@ -124,6 +128,7 @@ struct Watch<'t> {
     stopped: Option<String>,
     /// Why watching ends.
     reason: Option<String>,
+    figures: Vec<Arc<Figures>>,
     n_workers: usize,
     /// The workers, to be woken.
     threads: Vec<Thread>,
@@ -153,6 +158,7 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         kill_at: None,
         stopped: None,
         reason: None,
+        figures: Vec::new(),
         n_workers: 0,
         threads: Vec::new(),
         summary: None,
@@ -165,6 +171,13 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
     }
     watch.start_workers(&told)?;
     drop(told);
+    if let Some(address) = watch.request.status {
+        let (address, serving) = status::serve(address, watch.figures.clone())
+            .await
+            .map_err(|e| failed(&format!("--status-addr {address}"), e))?;
+        (watch.tell)(&format!("status: http://{address}/healthz and /metrics"));
+        tokio::spawn(serving);
+    }
     if !watch.request.command.is_empty() {
         signals.pass_on_others().map_err(|e| failed("cannot listen for signals", e))?;
         watch.start_trainer()?;
@@ -239,6 +252,11 @@ impl Watch<'_> {
         for (sink, state) in sinks {
             let is_looking = sink.is_none();
             let place = sink.as_ref().map(|(name, _)| format!("--to {name}: ")).unwrap_or_default();
+            let name = sink.as_ref().map_or_else(String::new, |(name, _)| name.clone());
+            let figures = Arc::new(Figures { name, ..Figures::default() });
+            if !is_looking {
+                self.figures.push(Arc::clone(&figures));
+            }
             let worker = Worker {
                 judge: (is_looking && !rules.is_empty()).then(|| Judge::new(rules.clone())),
                 tell_missing_after: self.request.no_metric_after.filter(|_| is_looking),
@@ -254,6 +272,7 @@ impl Watch<'_> {
                 },
                 clock: self.clock,
                 control: Arc::clone(&self.control),
+                figures: Arc::clone(&figures),
                 patience: self.patience.clone(),
                 told: told.clone(),
             };

@@ -18,6 +18,7 @@ use crate::edge::notice::Notices;
 use crate::edge::reader::{Place, Reader};
 use crate::edge::sink::{Batch, Patience, Sink, Undelivered};
 use crate::edge::state::StateFile;
+use crate::edge::status::Figures;
 use crate::limits::{DRAIN_RETRY, QUIET_POLLS, WATCH_BATCH_LINES};
 use crate::report::watch::{self, Line};
 use crate::tail::{Config, Progress, Seen, Tail};
@@ -96,6 +97,7 @@ pub(super) struct Worker {
     pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) control: Arc<Control>,
+    pub(super) figures: Arc<Figures>,
     pub(super) patience: Patience,
     pub(super) told: Sender<Said>,
 }
@@ -130,11 +132,13 @@ impl Worker {
             let notices = root.map(|root| Notices::new(&root, thread::current()));
             let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
             let job = Following { worker: self, reader, notices, feed, kept, next_seq: come.next_seq };
+            let figures = Arc::clone(&job.worker.figures);
             let ended = catch_unwind(AssertUnwindSafe(|| job.follow())).unwrap_or_else(|_| {
                 let fault = "a fault of hptune ended it".to_owned();
                 control.end(&fault, None);
                 Err(Undelivered::GaveUp(fault))
             });
+            figures.has_ended.store(true, Ordering::Relaxed);
             // Nobody is left to tell if this fails.
             let _ = told.blocking_send(Said::Ended(ended));
         })
@@ -266,6 +270,7 @@ impl Following {
             self.feed.coalesce(&mut items);
         }
         let (mut text, mut n_lines, first_seq) = (String::new(), 0, self.next_seq);
+        let mut last_clock = None;
         for item in items {
             let mut again = BTreeMap::new();
             if let Item::Rewind(_, rewound) = &item
@@ -281,8 +286,9 @@ impl Following {
                 }
             }
             for line in self.feed.lines(item, &again) {
-                if matches!(line, Line::Point { .. }) {
+                if let Line::Point { wall_time, .. } = &line {
                     self.feed.count(1);
+                    last_clock = Some(*wall_time);
                 }
                 if let Some(reason) = self.worker.judge.as_mut().and_then(|judge| judge.handle(&line)) {
                     self.tell(Said::Stop(reason));
@@ -301,13 +307,31 @@ impl Following {
             }
         }
         let told = self.worker.told.clone();
+        let figures = Arc::clone(&self.worker.figures);
         if let Some((_, sink)) = &mut self.worker.sink
             && n_lines > 0
         {
-            sink.deliver(Batch { first_seq, n_lines, text: &text }, &self.worker.patience, &mut |trouble| {
-                // Nobody is left to tell if this fails.
-                let _ = told.blocking_send(Said::Trouble(trouble));
-            })?;
+            figures.n_queued.store(n_lines as u64, Ordering::Relaxed);
+            let delivered = sink.deliver(
+                Batch { first_seq, n_lines, text: &text },
+                &self.worker.patience,
+                &mut |trouble| {
+                    // Nobody is left to tell if this fails.
+                    let _ = told.blocking_send(Said::Trouble(trouble));
+                },
+            );
+            figures.n_queued.store(0, Ordering::Relaxed);
+            delivered?;
+        }
+        let Memory { n_points, n_left_out, n_damages, .. } = *self.feed.memory();
+        figures.n_points.store(n_points, Ordering::Relaxed);
+        figures.n_left_out.store(n_left_out, Ordering::Relaxed);
+        figures.n_damages.store(n_damages, Ordering::Relaxed);
+        figures.n_files.store(self.reader.tail().n_files() as u64, Ordering::Relaxed);
+        if let Some(wall_time) = last_clock {
+            let lag = self.worker.clock.now().as_millisecond() as f64 - wall_time * 1e3;
+            // A clock that says nothing, or is ahead of ours, is no lag.
+            figures.lag_ms.store(lag.max(0.0) as u64, Ordering::Relaxed);
         }
         self.store(false);
         Ok(())
