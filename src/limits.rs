@@ -325,3 +325,9 @@ pub const UNTIL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often all is listed again after the trainer has ended, until nothing new is found: a network file system
 /// may show the last bytes late.
 pub const QUIET_POLLS: u32 = 2;
+
+/// How long a request to an object store is tried again before the store counts as away; the tail asks again.
+pub const REMOTE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a bucket is listed: each listing is a request, and is paid for.
+pub const REMOTE_POLL_INTERVAL: Duration = Duration::from_secs(5);

@@ -8,6 +8,7 @@ use super::args::{Goal, Watch};
 use super::printer::Printer;
 use crate::app::Failure;
 use crate::app::watch::{self as app_watch, Better, Request, Rules, Selection, Until};
+use crate::edge::remote::is_address;
 use crate::edge::sink::{SinkSpec, Token};
 use crate::scalar::RunSelector;
 use crate::units::{Step, Tag};
@@ -34,9 +35,9 @@ pub(super) fn watch(args: Watch, printer: Printer) -> Result<u8, Failure> {
 
 fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Request, Failure> {
     let job_dir = args.job_dir.to_string_lossy().into_owned();
-    if let Some((scheme, _)) = job_dir.split_once("://") {
-        return Err(Failure::usage(format!("{job_dir}: directories of {scheme}:// are not followed yet"))
-            .with_hint("mount the bucket, or copy it to a directory while it grows"));
+    if let Some((scheme, _)) = job_dir.split_once("://").filter(|_| !is_address(&job_dir)) {
+        return Err(Failure::usage(format!("{job_dir}: directories of {scheme}:// cannot be followed"))
+            .with_hint("want a directory, gs://BUCKET/PATH, s3://BUCKET/PATH or az://CONTAINER/PATH"));
     }
     let to = if args.to.is_empty() { vec!["-".to_owned()] } else { args.to };
     let sinks = to.iter().map(|text| {

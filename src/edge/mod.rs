@@ -12,6 +12,7 @@ pub mod process;
 mod process_table;
 pub mod read;
 pub mod reader;
+pub mod remote;
 pub mod signals;
 pub mod sink;
 pub mod state;

@@ -8,6 +8,7 @@ mod inputs;
 mod inspect;
 mod layering;
 mod reading;
+mod remote;
 mod run;
 mod simulation;
 mod support;

@@ -11,7 +11,7 @@ mod worker;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -25,11 +25,15 @@ use crate::edge::files::Root;
 use crate::edge::process::{
     Group, Launch, Status, Stranger, Streams, adopt_orphans, find_program, reap_orphans,
 };
+use crate::edge::reader::Place;
+use crate::edge::remote::{self, Bucket};
 use crate::edge::signals::{Heard, Signals};
 use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::{self, Figures};
-use crate::limits::{POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
+use crate::limits::{
+    POLL_INTERVAL, READ_CHUNK_BYTES, REMOTE_POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES,
+};
 use crate::study::Exit;
 use crate::tail::Config;
 
@@ -166,7 +170,9 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         last_trouble: None,
         tell,
     };
-    if !watch.request.job_dir.exists() {
+    let job_dir = &watch.request.job_dir;
+    let is_waited_for = !watch.request.until.once && !remote::is_address(&job_dir.to_string_lossy());
+    if is_waited_for && !job_dir.exists() {
         (watch.tell)(&format!("{} is not there yet: waiting for it", watch.request.job_dir.display()));
     }
     watch.start_workers(&told)?;
@@ -266,25 +272,43 @@ impl Watch<'_> {
                 selection: self.request.selection.clone(),
                 trial: self.request.trial.clone(),
                 job_dir: job_dir.clone(),
-                config: Config {
-                    poll_interval: self.request.poll.unwrap_or(POLL_INTERVAL),
-                    read_bytes: WATCH_READ_BYTES,
-                },
+                config: self.config(&job_dir),
                 clock: self.clock,
                 control: Arc::clone(&self.control),
                 figures: Arc::clone(&figures),
                 patience: self.patience.clone(),
                 told: told.clone(),
             };
-            let root = Root::directory(&self.request.job_dir);
-            let notices = self.request.poll.is_none().then_some(&*self.request.job_dir);
+            let (place_to_read, notices) = self.place(&job_dir)?;
             // Its end is told; a thread that hangs in a write is left behind at the end.
             let thread =
-                worker.start(Box::new(root), notices).map_err(|e| Failure::outside(format!("{place}{e}")))?;
+                worker.start(place_to_read, notices).map_err(|e| Failure::outside(format!("{place}{e}")))?;
             self.threads.push(thread.thread().clone());
             self.n_workers += 1;
         }
         Ok(())
+    }
+
+    /// Where event files are read from, and the directory whose changes the system tells of.
+    fn place(&self, job_dir: &str) -> Result<(Box<dyn Place>, Option<&Path>), Failure> {
+        if remote::is_address(job_dir) {
+            let environment = std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+            let bucket = Bucket::open(job_dir, environment)
+                .map_err(|e| Failure::usage(format!("{job_dir}: cannot be opened: {e}")))?;
+            return Ok((Box::new(bucket), None));
+        }
+        let notices = self.request.poll.is_none().then_some(&*self.request.job_dir);
+        Ok((Box::new(Root::directory(&self.request.job_dir)), notices))
+    }
+
+    fn config(&self, job_dir: &str) -> Config {
+        let (poll_interval, read_bytes) = match remote::is_address(job_dir) {
+            // Each listing and each read is a request.
+            true => (REMOTE_POLL_INTERVAL, READ_CHUNK_BYTES),
+            false => (POLL_INTERVAL, WATCH_READ_BYTES),
+        };
+        Config { poll_interval: self.request.poll.unwrap_or(poll_interval), read_bytes }
     }
 
     fn start_trainer(&mut self) -> Result<(), Failure> {
@@ -427,6 +451,6 @@ impl Watch<'_> {
     }
 }
 
-fn open_state(path: &std::path::Path, job_dir: &str) -> Result<StateFile<Come>, Failure> {
+fn open_state(path: &Path, job_dir: &str) -> Result<StateFile<Come>, Failure> {
     StateFile::open(path, job_dir).map_err(|e| Failure::outside(format!("--state {}: {e}", path.display())))
 }
