@@ -26,11 +26,11 @@
 //! | 3 | [`scalar`] | what counts as a scalar; which runs and tags are meant |
 //! | 4 | [`series`] | one tag of one run: attempts, rewinds, the objective of a trial, summaries |
 //! | 5 | [`tail`] | which file to look at and which bytes to read next; the cloudml-hypertune file |
-//! | 6 | [`report`] | what a job tells, as plain data, and its encoders |
+//! | 6 | [`report`] | what a job or a watcher tells, as plain data, and its encoders |
 //! | 6 | [`export`] | tables of points for other programs: CSV, JSON lines, Parquet |
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`] | specification, search space, trials, result; one algorithm or rule a file; the controller |
-//! | 8 | [`edge`] | files, walking and reading them on several threads, following, process groups, the SQLite store, the clock |
+//! | 8 | [`edge`] | files, walking and reading them on several threads, following, object stores, sinks, process groups, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!
 //! What must stay absent is checked by tests that scan the sources: no IO below layer 8, no protobuf
@@ -51,6 +51,9 @@
 //! - **Attempts** ([`series::Attempts`]) follow one rule for files that are whole and for files that
 //!   grow: from the step at which a writer resumed, its values replace those of writers that had ended
 //!   before it started, and of nobody else. What stands does not depend on the order of reading.
+//! - **A watcher** ([`app::watch`]) has a worker for each sink, which reads the files at the pace of its sink: what a
+//!   sink has not taken waits in the files, not in memory. How far it is ([`tail::Progress`], and
+//!   [`series::Live`], which follows a run without its points) is stored behind what was delivered.
 //! - **The objective** ([`series::Objective`]) is read from one run directory. What a restart changes is
 //!   told as one [`series::Change::Rewind`], and what stands behind it.
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action

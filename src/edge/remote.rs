@@ -206,6 +206,10 @@ fn told(error: Error) -> io::Error {
         Error::Precondition { .. } => {
             return io::Error::other("a new generation was written while it was read");
         }
+        // What a listing met is told in words only.
+        _ if ["403 Forbidden", "401 Unauthorized"].iter().any(|text| error.to_string().contains(text)) => {
+            io::ErrorKind::PermissionDenied
+        }
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)

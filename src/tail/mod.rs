@@ -144,13 +144,15 @@ pub enum Found<'a> {
 pub struct Config {
     /// The time between two listings, at least.
     pub poll_interval: Duration,
+    /// No more than one listing in so many times the time that one takes.
+    pub list_share: u32,
     /// How much is read at once, in bytes.
     pub read_bytes: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { poll_interval: POLL_INTERVAL, read_bytes: READ_CHUNK_BYTES }
+        Self { poll_interval: POLL_INTERVAL, list_share: LIST_SHARE, read_bytes: READ_CHUNK_BYTES }
     }
 }
 
@@ -300,7 +302,7 @@ impl Tail {
         listing: Vec<Listed>,
         found: &mut dyn FnMut(Found<'_>),
     ) {
-        let rest = took.saturating_mul(LIST_SHARE);
+        let rest = took.saturating_mul(self.config.list_share);
         let after = |wait: Duration| now.checked_add(wait.max(rest)).unwrap_or(Timestamp::MAX);
         self.rest_until = after(MIN_LIST_INTERVAL);
         self.list_at = after(self.config.poll_interval);

@@ -31,9 +31,7 @@ use crate::edge::signals::{Heard, Signals};
 use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::{self, Figures};
-use crate::limits::{
-    POLL_INTERVAL, READ_CHUNK_BYTES, REMOTE_POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES,
-};
+use crate::limits::{READ_CHUNK_BYTES, REMOTE_POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
 use crate::study::Exit;
 use crate::tail::Config;
 
@@ -303,12 +301,14 @@ impl Watch<'_> {
     }
 
     fn config(&self, job_dir: &str) -> Config {
-        let (poll_interval, read_bytes) = match remote::is_address(job_dir) {
-            // Each listing and each read is a request.
-            true => (REMOTE_POLL_INTERVAL, READ_CHUNK_BYTES),
-            false => (POLL_INTERVAL, WATCH_READ_BYTES),
+        let config = match remote::is_address(job_dir) {
+            // Each listing and each read is a request, and takes time but no work.
+            true => {
+                Config { poll_interval: REMOTE_POLL_INTERVAL, list_share: 1, read_bytes: READ_CHUNK_BYTES }
+            }
+            false => Config { read_bytes: WATCH_READ_BYTES, ..Config::default() },
         };
-        Config { poll_interval: self.request.poll.unwrap_or(poll_interval), read_bytes }
+        Config { poll_interval: self.request.poll.unwrap_or(config.poll_interval), ..config }
     }
 
     fn start_trainer(&mut self) -> Result<(), Failure> {
