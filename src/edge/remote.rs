@@ -200,17 +200,65 @@ fn hash(bytes: &[u8]) -> u64 {
 
 /// A store's error by its kind: a lack of permission and of the object last, everything else may pass.
 fn told(error: Error) -> io::Error {
+    let text = error.to_string();
+    // What a listing met is told in words only.
+    let says = |word: &str| text.contains(word);
     let kind = match &error {
-        Error::NotFound { .. } => io::ErrorKind::NotFound,
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
         Error::Precondition { .. } => {
             return io::Error::other("a new generation was written while it was read");
         }
-        // What a listing met is told in words only.
-        _ if ["403 Forbidden", "401 Unauthorized"].iter().any(|text| error.to_string().contains(text)) => {
-            io::ErrorKind::PermissionDenied
-        }
+        Error::NotFound { .. } => io::ErrorKind::NotFound,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
+        _ if says("403 Forbidden") || says("401 Unauthorized") => io::ErrorKind::PermissionDenied,
         _ => io::ErrorKind::Other,
     };
-    io::Error::new(kind, error)
+    io::Error::new(kind, in_short(&text))
+}
+
+/// The store's answer without the request, how long it took, and the page that came with it.
+fn in_short(text: &str) -> String {
+    let answer = text.rsplit_once(" - ").map_or(text, |(_, answer)| answer);
+    let answer = answer.split(": <").next().unwrap_or(answer);
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_in_short() {
+        #[track_caller]
+        fn check(text: &str, expected: &str) {
+            assert_eq!(in_short(text), expected);
+        }
+        let answer = "Server returned non-2xx status code: 404 Not Found";
+        check(
+            &format!("Generic S3 error: GET http://x/b?prefix=j in 5.0ms - {answer}: <?xml?>\n<Error>"),
+            answer,
+        );
+        check("no route to host", "no route to host");
+    }
+
+    #[test]
+    fn an_object_is_one_file_and_each_generation_a_change() {
+        let object = |e_tag: &str| ObjectMeta {
+            location: Path::from("a"),
+            last_modified: Default::default(),
+            size: 5,
+            e_tag: Some(e_tag.to_owned()),
+            version: None,
+        };
+        let (first, second) = (describe("a", &object("1")), describe("a", &object("2")));
+        assert_eq!(first.id, second.id);
+        assert_ne!(first.modified_ns, second.modified_ns);
+        assert_ne!(first.id, describe("b", &object("1")).id);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused() {
+        let open = |address: &str| Bucket::open(address, std::iter::empty()).map(|_| ());
+        assert!(open("ftp://x/y").is_err());
+        assert!(is_address("gs://b/p") && !is_address("/gs://b/p"));
+    }
 }
