@@ -128,12 +128,10 @@ impl Heard {
         };
         let is_of_file = match event.kind {
             EventKind::Access(_) => return false,
-            EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => true,
-            EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File) => {
-                // A file that is new or gone shows in a listing only.
-                self.must_list |= event.paths.iter().any(|path| below(root, path).is_some());
-                return self.must_list;
-            }
+            // A file that is gone keeps its values: there is nothing to do.
+            EventKind::Remove(RemoveKind::File) => return false,
+            EventKind::Create(CreateKind::File)
+            | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => true,
             EventKind::Any
             | EventKind::Create(_)
             | EventKind::Modify(_)

@@ -313,14 +313,16 @@ impl Tail {
         }
     }
 
-    /// Takes what is to be seen of one path. What is not known yet, or gone, is left to the next listing,
-    /// which comes soon then.
+    /// Takes what is to be seen of one path. What is gone, or stands at the path of another or under a second one,
+    /// is left to the next listing, which comes soon then.
     pub fn handle_look(&mut self, now: Timestamp, listed: Option<Listed>, found: &mut dyn FnMut(Found<'_>)) {
-        match listed {
-            Some(listed) if self.files.get(&listed.id).is_some_and(|file| file.path == listed.path) => {
-                self.take_listed(listed, found);
-            }
-            Some(_) | None => self.wake(now),
+        let is_clear = |listed: &Listed| match self.files.get(&listed.id) {
+            Some(file) => file.path == listed.path,
+            None => self.files.values().all(|file| file.path != listed.path),
+        };
+        match listed.filter(is_clear) {
+            Some(listed) => self.take_listed(listed, found),
+            None => self.wake(now),
         }
     }
 
@@ -695,6 +697,16 @@ mod tests {
         };
         world.tail.handle_look(NOW, Some(listed(1)), &mut |_| {});
         assert!(matches!(world.tail.poll_action(NOW), Action::Read { id: read, .. } if read == id));
+        world.write("x.tfevents.1", 1, &bytes);
+        world.expect(&[(".", 3)]);
+        // A file that is new is taken at once, another one at a known path is left to a listing.
+        let new = Listed { path: "y.tfevents.1".into(), ..listed(2) };
+        world.tail.handle_look(NOW, Some(new), &mut |_| {});
+        let asked = world.tail.poll_action(NOW);
+        assert!(matches!(asked, Action::Read { id: FileId { inode: 2, .. }, .. }), "{asked:?}");
+        let mut world = World::with_followed_file();
+        world.tail.handle_look(NOW, Some(listed(3)), &mut |_| {});
+        assert!(!matches!(world.tail.poll_action(NOW), Action::Read { .. }));
     }
 
     #[test]
