@@ -29,7 +29,7 @@
 //! | 6 | [`report`] | what a job or a watcher tells, as plain data, and its encoders |
 //! | 6 | [`export`] | tables of points for other programs: CSV, JSON lines, Parquet |
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
-//! | 7 | [`study`], [`suggest`], [`stop`], [`controller`] | specification, search space, trials, result; one algorithm or rule a file; the controller |
+//! | 7 | [`study`], [`suggest`], [`stop`], [`controller`], [`tuner`] | specification, search space, trials, result; one algorithm or rule a file; the controller of trials that hptune runs; ask and tell for those that others run |
 //! | 8 | [`edge`] | files, walking and reading them on several threads, following, object stores, sinks, process groups, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!
@@ -96,6 +96,7 @@ pub mod edge;
 pub mod event;
 pub mod export;
 pub mod limits;
+mod linear;
 pub mod plot;
 pub mod proto;
 pub mod report;
@@ -106,4 +107,5 @@ pub mod study;
 pub mod suggest;
 pub mod tail;
 pub mod tfrecord;
+pub mod tuner;
 pub mod units;

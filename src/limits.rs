@@ -199,6 +199,18 @@ pub const LIST_SHARE: u32 = 100;
 /// How many fresh draws are made to avoid a combination that was suggested before.
 pub const MAX_REDRAWS: u32 = 1_000;
 
+/// How many trials the hyperparameters of a model are fitted to: a fit takes the cube of it, many times.
+pub const MAX_FIT_POINTS: usize = 100;
+
+/// How many trials a model knows, the best and the newest: a suggestion takes the cube of it, once.
+pub const MAX_MODEL_POINTS: usize = 600;
+
+/// How many trials the density of those that are not good is made of, the newest: a suggestion takes a multiple of it.
+pub const MAX_PARZEN_POINTS: usize = 2_000;
+
+/// The longest line that `tuner` reads: a trial of any number of parameters fits.
+pub const MAX_TUNER_LINE_BYTES: u64 = 1 << 20;
+
 /// How long the processes that an ended trainer left behind may take to end before the user is told.
 pub const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(1);
 

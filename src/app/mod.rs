@@ -14,6 +14,7 @@ mod origin;
 pub mod plot;
 pub mod prepare;
 pub mod run;
+pub mod tuner;
 pub mod verify;
 pub mod watch;
 

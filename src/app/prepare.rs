@@ -73,16 +73,29 @@ pub fn read_config_file(path: &Path) -> Result<String, Failure> {
     })
 }
 
+/// Reads a configuration, and its notes and warnings.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(super) fn read_config(name: &str, text: &str) -> Result<(Config, Vec<String>), Failure> {
+    let (config, problems) =
+        Config::read(text).map_err(|problems| Failure::usage(list_problems(name, &problems)))?;
+    Ok((config, problems.iter().map(|p| describe(name, p)).collect()))
+}
+
+/// A seed for a job that was given none.
+pub(super) fn draw_seed(now: jiff::Timestamp) -> u64 {
+    now.as_millisecond().unsigned_abs() % SEEDS
+}
+
 /// Checks a request whole and, if all is well, puts the job into the store.
 ///
 /// # Errors
 /// All that is wrong with the configuration; otherwise the first of: the command cannot be run, the
 /// job's name or directory is taken, a directory or the store cannot be written. No job is made then.
 pub fn prepare(request: Request) -> Result<Plan, Failure> {
-    let (mut config, problems) = Config::read(&request.config_text)
-        .map_err(|problems| Failure::usage(list_problems(&request.config_name, &problems)))?;
+    let (mut config, mut notes) = read_config(&request.config_name, &request.config_text)?;
     let words = words(&config, &request.command)?;
-    let mut notes: Vec<String> = problems.iter().map(|p| describe(&request.config_name, p)).collect();
     if launch::fills_places(&words, &config.spec.space)
         && !words.iter().any(|word| word.contains("{job_dir}"))
     {
@@ -96,8 +109,7 @@ pub fn prepare(request: Request) -> Result<Plan, Failure> {
         Some(id) => check_job_id(&id).map(|()| id).map_err(|e| Failure::usage(format!("--job-id: {e}")))?,
         None => new_job_id("hptune", created_at),
     };
-    let seed =
-        request.seed.or(config.seed).unwrap_or_else(|| created_at.as_millisecond().unsigned_abs() % SEEDS);
+    let seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(created_at));
     config.spec.seed = seed;
     let job_dir = job_dir(&config, request.job_dir.as_deref(), &job_id)?;
     refuse_used(&job_dir, config.spec.max_trials)?;

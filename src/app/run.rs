@@ -489,6 +489,7 @@ impl<'t> Job<'t> {
                 | Outcome::StoppedEarly
                 | Outcome::NotStarted(_)
                 | Outcome::Infeasible
+                | Outcome::Rejected(_)
                 | Outcome::Cancelled,
             )
             | None => {}

@@ -32,6 +32,11 @@ pub(super) enum Verb {
     Run(Run),
     /// Tune a small neural network on handwritten digits, to see how it all works
     Demo(Demo),
+    /// Suggest trials to another program, and take their results: ask and tell over lines of JSON
+    ///
+    /// Reads one request a line from stdin and answers each by one line on stdout: suggest, report, complete, add,
+    /// best; see docs/tuner.md. With --store FILE --job-id NAME the study is kept, and goes on after a restart.
+    Tuner(Tuner),
     /// Follow the event files of a trainer and deliver each value as it is written
     ///
     /// With COMMAND, watch is the trainer's parent: it passes signals on, delivers what is left when the trainer has
@@ -90,6 +95,19 @@ pub(super) struct Run {
     /// The trainer's command [default: python3 -m pythonModule of CONFIG]
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Tuner {
+    /// Configuration as Cloud ML Engine took it, YAML or JSON
+    #[arg(value_name = "CONFIG")]
+    pub(super) config: PathBuf,
+    /// Name of the study in the store [default: jobId of CONFIG]
+    #[arg(long, value_name = "JOB")]
+    pub(super) job_id: Option<String>,
+    /// Seed of the search: same seed and results, same suggestions [default: hptune.seed of CONFIG, or random]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ use clap::Parser;
 
 use crate::app::prepare::{Plan, Request, prepare, read_config_file};
 use crate::app::run::run;
-use crate::app::{Failure, demo, jobs};
+use crate::app::{Failure, demo, jobs, tuner};
 use args::{Cli, Format, JobsVerb, Verb};
 use printer::Printer;
 
@@ -61,6 +61,18 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
                 store: store_path(store)?,
             };
             run_job(prepare(request)?, asked.as_deref(), run.json, printer)
+        }
+        Verb::Tuner(args) => {
+            let request = tuner::Request {
+                config_name: args.config.display().to_string(),
+                config_text: read_config_file(&args.config)?,
+                seed: args.seed,
+                store: asked.or_else(|| args.job_id.is_some().then(|| store.clone()).flatten()),
+                job_id: args.job_id,
+            };
+            let mut session = tuner::begin(request)?;
+            session.notes.iter().for_each(|note| printer.talk(note));
+            session.serve(&mut std::io::stdin().lock(), &mut |line| printer.data(line)).map(|()| 0)
         }
         Verb::Demo(args) => {
             let request = demo::request(args.job_dir, args.seed, store_path(store)?)?;

@@ -271,6 +271,15 @@ impl Store {
         self.read_job(id, WHOLE_CURVES).map_err(|e| self.fail(e))
     }
 
+    /// The number of a job that is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn number(&self, id: &str) -> Result<JobNumber, StoreError> {
+        let number = self.connection.query_row("SELECT number FROM job WHERE id = ?", [id], |row| row.get(0));
+        number.map(JobNumber).map_err(|e| self.fail(e))
+    }
+
     fn read_job(&self, id: &str, measurements: &str) -> rusqlite::Result<Option<StoredJob>> {
         let columns = "number, id, state, message, created_ms, ended_ms, config, seed, command, job_dir";
         let found = self

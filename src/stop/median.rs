@@ -97,8 +97,10 @@ mod tests {
         let mut trials = others.to_vec();
         trials.push(trial(9, values, None));
         let got = rule.judge(&spec, &trials[trials.len() - 1], &trials);
-        let numbers = got
-            .map(|StopReason::Median { step, best, median, .. }| (step, best, (median * 1e9).round() / 1e9));
+        let numbers = got.map(|reason| match reason {
+            StopReason::Median { step, best, median, .. } => (step, best, (median * 1e9).round() / 1e9),
+            other => panic!("another rule's reason: {other:?}"),
+        });
         assert_eq!(numbers, expected);
     }
 

@@ -2,11 +2,15 @@
 //!
 //! Layer 7. Pure. Every stop carries its reason in numbers.
 
+mod decay;
 mod median;
+mod rungs;
 
 use crate::study::{EarlyStopping, StopReason, StudySpec, Trial};
 
+pub use decay::DecayCurve;
 pub use median::MedianRule;
+pub use rungs::Rungs;
 
 /// An early-stopping rule.
 pub trait StopRule: Send {
@@ -17,10 +21,12 @@ pub trait StopRule: Send {
 /// The rule that a specification asks for.
 #[must_use]
 pub fn for_spec(spec: &StudySpec) -> Option<Box<dyn StopRule>> {
-    match spec.early_stopping {
-        EarlyStopping::None => None,
-        EarlyStopping::Median { min_steps, min_trials } => {
-            Some(Box::new(MedianRule { min_steps, min_trials }))
+    Some(match spec.early_stopping {
+        EarlyStopping::None => return None,
+        EarlyStopping::Median { min_steps, min_trials } => Box::new(MedianRule { min_steps, min_trials }),
+        EarlyStopping::DecayCurve { min_steps, min_trials } => Box::new(DecayCurve { min_steps, min_trials }),
+        EarlyStopping::Rungs { min_steps, min_trials, reduction_factor, has_brackets } => {
+            Box::new(Rungs { min_steps, min_trials, reduction_factor, has_brackets })
         }
-    }
+    })
 }

@@ -22,15 +22,14 @@ use crate::series::RunSelector;
 use crate::units::Tag;
 use fields::Reader;
 
-/// The tag that the service reads where none is given.
 /// The tag that is read where a configuration names none, as the service had it.
 pub const DEFAULT_METRIC_TAG: &str = "training/hptuning/metric";
 
 /// The key under which a described job carries what the service had no field for.
 pub const OUTPUT_KEY: &str = "hptuneOutput";
 
-/// How many finished trials the median rule waits for.
-const DEFAULT_MEDIAN_MIN_TRIALS: u32 = 5;
+/// How many trials an early-stopping rule waits for.
+const DEFAULT_STOP_MIN_TRIALS: u32 = 5;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -365,10 +364,6 @@ fn read_spec(reader: &mut Reader, node: &Node, path: &str) -> Option<StudySpec> 
         None => Some(Algorithm::default()),
         Some(node) => reader.choice(node, &algorithm_path, &algorithms),
     };
-    if algorithm == Some(Algorithm::Unspecified) {
-        let message = "the default search is random search in this version; Bayesian optimisation is to come";
-        reader.note(node.at, &algorithm_path, message);
-    }
     let params_path = fields.path_of("params");
     let space = match fields.take("params") {
         Some(node) => parameters::read(reader, node, &params_path, algorithm == Some(Algorithm::Grid)),
@@ -391,7 +386,7 @@ fn read_spec(reader: &mut Reader, node: &Node, path: &str) -> Option<StudySpec> 
         reader.warn(max_trials_at, &format!("{path}.maxTrials"), &message);
     }
     let early_stopping = if is_stopping? {
-        EarlyStopping::Median { min_steps: 0, min_trials: DEFAULT_MEDIAN_MIN_TRIALS }
+        EarlyStopping::DecayCurve { min_steps: 0, min_trials: DEFAULT_STOP_MIN_TRIALS }
     } else {
         EarlyStopping::None
     };
@@ -610,9 +605,48 @@ hptune:
         check(&format!("{spec}, resumePreviousJobId: x}}\n"), "resuming");
         check(&format!("{spec}}}\nhptune: {{trial: {{gpus: 1}}}}\n"), "GPU slots");
         check(&format!("{spec}}}\nhptune: {{engine: {{kind: ray}}}}\n"), "want one of local");
-        check(&format!("{spec}}}\nhptune: {{earlyStopping: {{rule: asha}}}}\n"), "want one of median, none");
+        check(
+            &format!("{spec}}}\nhptune: {{earlyStopping: {{rule: luck}}}}\n"),
+            "want one of decay-curve, median, asha, hyperband, none",
+        );
         let grid = "hyperparameters: {algorithm: GRID_SEARCH, params: [{parameterName: a, type: DOUBLE, minValue: 1, maxValue: 2}]}";
         check(grid, "GRID_SEARCH");
+    }
+
+    #[test]
+    fn our_own_rules_and_algorithms_are_named_under_hptune() {
+        #[track_caller]
+        fn check(options: &str, algorithm: Algorithm, rule: EarlyStopping) {
+            let text = format!(
+                "hyperparameters: {{maxTrials: 10, enableTrialEarlyStopping: true, params: [{{parameterName: a, \
+                 type: INTEGER, minValue: 1, maxValue: 9}}]}}\nhptune: {options}\n"
+            );
+            let (config, problems) = Config::read(&text).expect("it is right");
+            assert_eq!(problems, []);
+            assert_eq!((config.spec.algorithm, config.spec.early_stopping), (algorithm, rule));
+        }
+        let decay_curve = EarlyStopping::DecayCurve { min_steps: 0, min_trials: 5 };
+        check("{}", Algorithm::Unspecified, decay_curve);
+        check("{algorithm: tpe}", Algorithm::Tpe, decay_curve);
+        check("{earlyStopping: {rule: decay-curve, minTrials: 7}}", Algorithm::Unspecified, {
+            EarlyStopping::DecayCurve { min_steps: 0, min_trials: 7 }
+        });
+        let rungs = |reduction_factor, has_brackets| EarlyStopping::Rungs {
+            min_steps: 10,
+            min_trials: 5,
+            reduction_factor,
+            has_brackets,
+        };
+        check("{earlyStopping: {rule: asha, minSteps: 10}}", Algorithm::Unspecified, rungs(3, false));
+        let hyperband = "{earlyStopping: {rule: hyperband, minSteps: 10, reductionFactor: 4}}";
+        check(hyperband, Algorithm::Unspecified, rungs(4, true));
+        check("{earlyStopping: {rule: none}}", Algorithm::Unspecified, EarlyStopping::None);
+        let grid = "hyperparameters: {algorithm: GRID_SEARCH, maxTrials: 10, params: [{parameterName: a, \
+                    type: INTEGER, minValue: 1, maxValue: 9}]}\nhptune: {algorithm: tpe}\n";
+        let problems = Config::read(grid).expect_err("two algorithms");
+        assert!(
+            problems[0].to_string().contains("contradicts the algorithm of hyperparameters, GRID_SEARCH")
+        );
     }
 
     #[test]

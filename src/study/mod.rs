@@ -76,6 +76,8 @@ pub enum Algorithm {
     Grid,
     /// Independent draws.
     Random,
+    /// By the densities of good and of other trials; ours, for thousands of trials.
+    Tpe,
 }
 
 impl Algorithm {
@@ -86,21 +88,41 @@ impl Algorithm {
             Self::Unspecified => "ALGORITHM_UNSPECIFIED",
             Self::Grid => "GRID_SEARCH",
             Self::Random => "RANDOM_SEARCH",
+            Self::Tpe => "tpe",
         }
     }
 }
 
-/// When a trial is given up before its end.
+/// When a trial is given up before its end. In each rule: no trial is stopped before step `min_steps`, nor before
+/// `min_trials` others, 1 or more, are known to compare it with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EarlyStopping {
     /// Never.
     None,
     /// By the median of the finished trials' running averages; see [`crate::stop::MedianRule`].
     Median {
-        /// No trial is stopped before this step.
+        /// See above.
         min_steps: i64,
-        /// No trial is stopped before so many others have finished, 1 or more.
+        /// See above.
         min_trials: u32,
+    },
+    /// By what the finished trials' curves tell of its own; see [`crate::stop::DecayCurve`].
+    DecayCurve {
+        /// See above.
+        min_steps: i64,
+        /// See above.
+        min_trials: u32,
+    },
+    /// By its place among those that came to the same rung; see [`crate::stop::Rungs`].
+    Rungs {
+        /// See above.
+        min_steps: i64,
+        /// See above.
+        min_trials: u32,
+        /// One in so many goes on, 2 or more.
+        reduction_factor: u32,
+        /// Whether trials are spread over brackets (Hyperband) or not (ASHA).
+        has_brackets: bool,
     },
 }
 

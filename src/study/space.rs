@@ -75,10 +75,23 @@ impl Scale {
         let value = match self {
             // Not min + u * (max - min): that overflows between the largest numbers.
             Self::Linear => min * (1.0 - u) + max * u,
-            Self::Log => (min.ln() * (1.0 - u) + max.ln() * u).exp(),
-            Self::ReverseLog => min + max - (min.ln() * u + max.ln() * (1.0 - u)).exp(),
+            Self::Log => libm::exp(libm::log(min) * (1.0 - u) + libm::log(max) * u),
+            Self::ReverseLog => min + (max - libm::exp(libm::log(min) * u + libm::log(max) * (1.0 - u))),
         };
         value.clamp(min, max)
+    }
+
+    /// Where `value` lies between `min` and `max`, 0 to 1: the inverse of [`Self::at`]. An empty range is 0.
+    #[must_use]
+    pub fn unit(self, value: f64, min: f64, max: f64) -> f64 {
+        // Halves, since the whole range may overflow.
+        let linear = |value: f64, min: f64, max: f64| (value / 2.0 - min / 2.0) / (max / 2.0 - min / 2.0);
+        let u = match self {
+            Self::Linear => linear(value, min, max),
+            Self::Log => linear(libm::log(value), libm::log(min), libm::log(max)),
+            Self::ReverseLog => 1.0 - linear(libm::log(min + (max - value)), libm::log(min), libm::log(max)),
+        };
+        if u.is_nan() { 0.0 } else { u.clamp(0.0, 1.0) }
     }
 }
 
@@ -107,6 +120,51 @@ impl Domain {
             },
             Self::Categorical(values) => {
                 ParamValue::Text(pick(values, u).cloned().unwrap_or_else(|| Arc::from("")))
+            }
+        }
+    }
+
+    /// Where a value of this domain lies on its scale, 0 to 1; of a category its index. NaN for what is none of
+    /// its values.
+    #[must_use]
+    pub fn unit(&self, value: &ParamValue) -> f64 {
+        match (self, value) {
+            (Self::Double { min, max, scale }, ParamValue::Number(v)) => scale.unit(*v, *min, *max),
+            (Self::Integer { min, max, scale }, ParamValue::Number(v)) => {
+                scale.unit(*v, *min as f64, *max as f64)
+            }
+            (Self::Discrete { values, scale }, ParamValue::Number(v)) => {
+                match (values.first(), values.last()) {
+                    (Some(min), Some(max)) => scale.unit(*v, *min, *max),
+                    _ => f64::NAN,
+                }
+            }
+            (Self::Categorical(values), ParamValue::Text(v)) => {
+                values.iter().position(|known| known == v).map_or(f64::NAN, |i| i as f64)
+            }
+            (Self::Double { .. } | Self::Integer { .. } | Self::Discrete { .. }, ParamValue::Text(_))
+            | (Self::Categorical(_), ParamValue::Number(_)) => f64::NAN,
+        }
+    }
+
+    /// The value of this domain that lies nearest to `unit` on its scale; of categories that with this index.
+    #[must_use]
+    pub fn nearest(&self, unit: f64) -> ParamValue {
+        match self {
+            Self::Double { min, max, scale } => ParamValue::Number(scale.at(unit, *min, *max)),
+            Self::Integer { min, max, scale } => {
+                let (low, high) = (*min as f64, *max as f64);
+                // Adding 0 makes a negative zero positive.
+                ParamValue::Number(scale.at(unit, low, high).round().clamp(low, high) + 0.0)
+            }
+            Self::Discrete { values, .. } => {
+                let off = |v: f64| (self.unit(&ParamValue::Number(v)) - unit).abs();
+                let nearest = values.iter().copied().min_by(|a, b| off(*a).total_cmp(&off(*b)));
+                ParamValue::Number(nearest.unwrap_or(f64::NAN))
+            }
+            Self::Categorical(values) => {
+                let index = (unit.max(0.0) as usize).min(values.len().saturating_sub(1));
+                ParamValue::Text(values.get(index).cloned().unwrap_or_else(|| Arc::from("")))
             }
         }
     }
@@ -154,6 +212,23 @@ impl Domain {
     }
 }
 
+/// The values that there are, for people.
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Double { min, max, .. } => {
+                write!(f, "a number from {} to {}", shortest(*min), shortest(*max))
+            }
+            Self::Integer { min, max, .. } => write!(f, "a whole number from {min} to {max}"),
+            Self::Discrete { values, .. } => {
+                let values: Vec<String> = values.iter().map(|v| shortest(*v)).collect();
+                write!(f, "one of the numbers {}", values.join(", "))
+            }
+            Self::Categorical(values) => write!(f, "one of the texts {}", values.join(", ")),
+        }
+    }
+}
+
 fn pick<T>(values: &[T], u: f64) -> Option<&T> {
     let i = (u * values.len() as f64) as usize;
     values.get(i.min(values.len().saturating_sub(1)))
@@ -197,12 +272,20 @@ impl Space {
     /// Whether `point` names exactly these parameters, each with a value of its domain.
     #[must_use]
     pub fn contains(&self, point: &Assignment) -> bool {
-        self.parameters.len() == point.0.len()
-            && self
-                .parameters
-                .iter()
-                .zip(&point.0)
-                .all(|(p, (name, v))| p.name == *name && p.domain.contains(v))
+        self.refusal(point).is_none()
+    }
+
+    /// Why `point` does not name exactly these parameters in order, each with a value of its domain.
+    #[must_use]
+    pub fn refusal(&self, point: &Assignment) -> Option<String> {
+        if self.parameters.len() != point.0.len() {
+            return Some(format!("got {} parameters, want {}", point.0.len(), self.parameters.len()));
+        }
+        self.parameters.iter().zip(&point.0).find_map(|(p, (name, value))| match value {
+            _ if p.name != *name => Some(format!("got parameter `{name}`, want `{}`", p.name)),
+            _ if p.domain.contains(value) => None,
+            value => Some(format!("params.{name}: got {value}, want {}", p.domain)),
+        })
     }
 }
 
@@ -283,6 +366,25 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_the_inverse_of_each_scale_at_its_bounds_and_inside() {
+        for scale in [Scale::Linear, Scale::Log, Scale::ReverseLog] {
+            for (min, max) in [(1.0, 100.0), (1e-12, 1e12), (0.5, 0.5000001)] {
+                assert_eq!((scale.unit(min, min, max), scale.unit(max, min, max)), (0.0, 1.0), "{scale:?}");
+                for u in [0.1, 0.5, 0.9] {
+                    let value = scale.at(u, min, max);
+                    // One step of a float at 1e12 is a part of 1e-5 of the way that is left to the bound.
+                    let tolerance = if scale == Scale::ReverseLog { 1e-3 } else { 1e-6 };
+                    let error = (scale.unit(value, min, max) - u).abs();
+                    let is_resolved = scale != Scale::ReverseLog || u < 0.4 || max < 1e6;
+                    assert!(!is_resolved || error < tolerance, "{scale:?} {min} {max} {u}: {error}");
+                }
+            }
+            assert_eq!(scale.unit(3.0, 3.0, 3.0), 0.0, "an empty range");
+        }
+        assert_eq!(Scale::Linear.unit(0.0, -f64::MAX, f64::MAX), 0.5);
+    }
+
+    #[test]
     fn whole_numbers_are_equally_likely() {
         let domain = Domain::Integer { min: 1, max: 3, scale: Scale::Linear };
         let mut counts = [0; 3];
@@ -332,6 +434,23 @@ mod tests {
         #[test]
         fn every_value_lies_in_its_domain(domain in any_domain(), u in 0.0..=1.0f64) {
             prop_assert!(domain.contains(&domain.at(u)), "{:?} gave {:?}", domain, domain.at(u));
+        }
+
+        #[test]
+        fn a_value_is_found_again_by_its_place(domain in any_domain(), u in 0.0..=1.0f64) {
+            let value = domain.at(u);
+            let again = domain.nearest(domain.unit(&value));
+            let is_same = match (&domain, &value, &again) {
+                (Domain::Double { max, .. }, ParamValue::Number(a), ParamValue::Number(b)) => (a - b).abs() <= 1e-9 * max,
+                _ => value == again,
+            };
+            prop_assert!(is_same, "{:?}: {:?} became {:?}", domain, value, again);
+            prop_assert!(domain.contains(&again));
+        }
+
+        #[test]
+        fn every_place_has_a_feasible_value(domain in any_domain(), u in -0.5..=1.5f64) {
+            prop_assert!(domain.contains(&domain.nearest(u)));
         }
 
         #[test]

@@ -107,6 +107,8 @@ pub enum Outcome {
     NotStarted(String),
     /// Its result is NaN or infinite.
     Infeasible,
+    /// Whoever ran it found that its parameters cannot be tried, for this reason.
+    Rejected(String),
     /// It ended well but no value of the objective was found.
     NoMetric,
     /// The job ended before it did.
@@ -119,7 +121,9 @@ impl Outcome {
     pub fn state(&self) -> &'static str {
         match self {
             Self::Succeeded | Self::StoppedEarly => "SUCCEEDED",
-            Self::Failed(_) | Self::NotStarted(_) | Self::Infeasible | Self::NoMetric => "FAILED",
+            Self::Failed(_) | Self::NotStarted(_) | Self::Infeasible | Self::Rejected(_) | Self::NoMetric => {
+                "FAILED"
+            }
             Self::Cancelled => "CANCELLED",
         }
     }
@@ -145,6 +149,7 @@ impl fmt::Display for Outcome {
             Self::Failed(exit) => write!(f, "failed: {exit}"),
             Self::NotStarted(why) => write!(f, "not started: {why}"),
             Self::Infeasible => f.write_str("infeasible: its result is not finite"),
+            Self::Rejected(why) => write!(f, "infeasible: {why}"),
             Self::NoMetric => f.write_str("failed: no value of the metric was found"),
             Self::Cancelled => f.write_str("cancelled"),
         }
@@ -166,6 +171,38 @@ pub enum StopReason {
         /// How many others there were.
         n_trials: u32,
     },
+    /// The learning-curve rule; see [`crate::stop::DecayCurve`].
+    DecayCurve {
+        /// The trial's last step.
+        step: i64,
+        /// Its value there.
+        value: f64,
+        /// What its result was expected to be.
+        predicted: f64,
+        /// The standard deviation of that, above 0.
+        deviation: f64,
+        /// The best result of a finished trial.
+        best: f64,
+        /// Its chance to be better, 0 to 1.
+        chance: f64,
+        /// How many finished trials taught it.
+        n_trials: u32,
+    },
+    /// ASHA and Hyperband; see [`crate::stop::Rungs`].
+    Rung {
+        /// The trial's last step.
+        step: i64,
+        /// The step of the rung.
+        rung: i64,
+        /// Its best value up to the rung.
+        value: f64,
+        /// How many others were better there.
+        n_better: u32,
+        /// How many go on from there.
+        n_going_on: u32,
+        /// How many have come there.
+        n_trials: u32,
+    },
 }
 
 impl fmt::Display for StopReason {
@@ -174,16 +211,36 @@ impl fmt::Display for StopReason {
             Self::Median { step, best, median, n_trials } => write!(
                 f,
                 "best value {} up to step {step} is worse than {}, the median of {n_trials} finished trials' averages",
-                shortest(round_for_reading(*best)),
-                shortest(round_for_reading(*median)),
+                short(*best),
+                short(*median),
+            ),
+            Self::DecayCurve { step, value, predicted, deviation, best, chance, n_trials } => write!(
+                f,
+                "value {} at step {step} is expected to end at {} ± {}; its chance to beat {} is {}, by the curves of \
+                 {n_trials} finished trials",
+                short(*value),
+                short(*predicted),
+                short(*deviation),
+                short(*best),
+                percent(*chance),
+            ),
+            Self::Rung { step: _, rung, value, n_better, n_going_on, n_trials } => write!(
+                f,
+                "best value {} up to step {rung} is number {} of the {n_trials} that came there, of which {n_going_on} go on",
+                short(*value),
+                n_better + 1,
             ),
         }
     }
 }
 
 /// Five significant digits.
-fn round_for_reading(value: f64) -> f64 {
-    format!("{value:.4e}").parse().unwrap_or(value)
+fn short(value: f64) -> String {
+    shortest(format!("{value:.4e}").parse().unwrap_or(value))
+}
+
+fn percent(share: f64) -> String {
+    if share < 0.001 { "below 0.1 %".to_owned() } else { format!("{:.1} %", 100.0 * share) }
 }
 
 impl Trial {

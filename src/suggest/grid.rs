@@ -1,5 +1,7 @@
 //! Every combination in turn.
 
+use std::collections::BTreeSet;
+
 use super::Suggest;
 use crate::study::{Assignment, StudySpec, Trial};
 
@@ -10,7 +12,10 @@ pub struct GridSearch;
 
 impl Suggest for GridSearch {
     fn suggest(&mut self, spec: &StudySpec, trials: &[Trial]) -> Option<Assignment> {
-        spec.space.nth(trials.len() as u64)
+        let tried: BTreeSet<String> = trials.iter().map(|trial| trial.params.to_string()).collect();
+        // Trials that were not suggested here may have taken some: as many more are looked at.
+        let n = trials.len() as u64 + 1;
+        (0..n).filter_map(|n| spec.space.nth(n)).find(|point| !tried.contains(&point.to_string()))
     }
 }
 

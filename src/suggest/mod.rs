@@ -1,15 +1,25 @@
 //! How the next trial's parameters are found: one algorithm a file behind one small trait.
 //!
-//! Layer 7. Pure and deterministic: the same specification, seed and finished trials give the same
-//! suggestion.
+//! Layer 7. Pure and deterministic: the same specification, seed and trials give the same suggestion, on every
+//! machine and in whatever order the trials' results came in. An algorithm keeps nothing between suggestions: a
+//! job that is taken up again goes on as if it had never stopped.
 
+mod bayes;
+mod draw;
+mod encode;
 mod grid;
+mod known;
 mod random;
+#[cfg(test)]
+mod tests;
+mod tpe;
 
 use crate::study::{Algorithm, Assignment, StudySpec, Trial};
 
+pub use bayes::BayesianOptimization;
 pub use grid::GridSearch;
 pub use random::RandomSearch;
+pub use tpe::TreeParzen;
 
 /// A search algorithm.
 pub trait Suggest: Send {
@@ -22,7 +32,9 @@ pub trait Suggest: Send {
 #[must_use]
 pub fn for_spec(spec: &StudySpec) -> Box<dyn Suggest> {
     match spec.algorithm {
+        Algorithm::Unspecified => Box::new(BayesianOptimization),
         Algorithm::Grid => Box::new(GridSearch),
-        Algorithm::Unspecified | Algorithm::Random => Box::new(RandomSearch),
+        Algorithm::Random => Box::new(RandomSearch),
+        Algorithm::Tpe => Box::new(TreeParzen),
     }
 }

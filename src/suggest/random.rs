@@ -1,31 +1,23 @@
 //! Independent draws.
 
-use std::collections::BTreeSet;
-
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-
 use super::Suggest;
+use super::draw::Draw;
+use super::known::is_taken;
 use crate::limits::MAX_REDRAWS;
 use crate::study::{Assignment, StudySpec, Trial};
 
 /// Draws every parameter uniformly on its scale. In a finite space no combination comes twice, and
 /// the search ends when all have come.
-///
-/// Each trial has its own generator, made of the seed and the trial's number, so that a suggestion
-/// does not depend on how many numbers earlier ones took.
 #[derive(Debug)]
 pub struct RandomSearch;
 
 impl Suggest for RandomSearch {
     fn suggest(&mut self, spec: &StudySpec, trials: &[Trial]) -> Option<Assignment> {
-        let mut generator = ChaCha8Rng::seed_from_u64(spec.seed);
-        generator.set_stream(trials.len() as u64 + 1);
-        let mut draw = || spec.space.assign(|domain| domain.at(unit(&mut generator)));
-        let Some(size) = spec.space.size() else { return Some(draw()) };
-        let tried: BTreeSet<String> = trials.iter().map(|trial| trial.params.to_string()).collect();
-        let is_new = |point: &Assignment| !tried.contains(&point.to_string());
-        if let Some(point) = std::iter::repeat_with(&mut draw).take(MAX_REDRAWS as usize).find(is_new) {
+        let mut draw = Draw::new(spec.seed, trials.len());
+        let mut point = || spec.space.assign(|domain| domain.at(draw.unit()));
+        let Some(size) = spec.space.size() else { return Some(point()) };
+        let is_new = |point: &Assignment| !is_taken(trials, point);
+        if let Some(point) = std::iter::repeat_with(&mut point).take(MAX_REDRAWS as usize).find(is_new) {
             return Some(point);
         }
         // Nearly everything was tried: the first that was not, in order.
@@ -33,13 +25,10 @@ impl Suggest for RandomSearch {
     }
 }
 
-/// A number in [0, 1): the upper 53 bits of a draw, the same on every machine.
-fn unit(generator: &mut impl Rng) -> f64 {
-    (generator.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::study::config::tests::spec;
     use crate::units::TrialId;

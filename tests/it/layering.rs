@@ -21,7 +21,7 @@ impl Source {
             "series" => 4,
             "tail" => 5,
             "report" | "export" | "plot" => 6,
-            "study" | "suggest" | "stop" | "controller" => 7,
+            "study" | "suggest" | "stop" | "controller" | "tuner" | "linear" => 7,
             "edge" => 8,
             "app" | "cli" | "main" | "lib" => 9,
             other => panic!("src/{other} has no layer: add it to the architecture first"),

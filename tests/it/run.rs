@@ -582,7 +582,7 @@ fn a_reason_to_stop_is_kept_in_numbers() {
     place.write("good.tfevents", event_file(&[0.8, 0.9]));
     let script = "if [ $CLOUD_ML_TRIAL_ID = 1 ]; then cp good.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; \
                   else cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; sleep 1000; fi";
-    let text = config(2, "enableTrialEarlyStopping: true", "earlyStopping: {minTrials: 1}");
+    let text = config(2, "enableTrialEarlyStopping: true", "earlyStopping: {rule: median, minTrials: 1}");
     run(&place, &text, &[0.1, 0.2], script);
     let reason = &place.describe("job")["hptuneOutput"]["trials"][1]["stopReason"];
     assert_eq!((reason["rule"].as_str(), reason["step"].as_i64()), (Some("median"), Some(2)));

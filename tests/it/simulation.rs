@@ -306,7 +306,7 @@ fn a_thousand_jobs_keep_every_promise() {
             Outcome::StoppedEarly => "trial stopped early",
             Outcome::Failed(_) => "trial failed",
             Outcome::NotStarted(_) => "trial not started",
-            Outcome::Infeasible => "trial infeasible",
+            Outcome::Infeasible | Outcome::Rejected(_) => "trial infeasible",
             Outcome::NoMetric => "trial without metric",
             Outcome::Cancelled => "trial cancelled",
         }));

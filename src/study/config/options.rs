@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use super::super::document::{Node, Position};
-use super::super::{EarlyStopping, Reduce, StudySpec};
-use super::DEFAULT_MEDIAN_MIN_TRIALS;
+use super::super::{Algorithm, EarlyStopping, Reduce, StudySpec};
+use super::DEFAULT_STOP_MIN_TRIALS;
 use super::fields::Reader;
 use crate::limits::MAX_TRIALS;
 use crate::series::RunSelector;
 
 /// The default time between TERM and KILL.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// One in so many trials goes on from a rung, by default.
+const DEFAULT_REDUCTION_FACTOR: u32 = 3;
 
 /// When a trial without a value of the objective is told of, by default.
 const DEFAULT_NO_METRIC_AFTER: Duration = Duration::from_secs(600);
@@ -50,17 +53,29 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         }
         objective.finish(reader);
     }
+    let choices = [("bayesian", Algorithm::Unspecified), ("tpe", Algorithm::Tpe)];
+    let algorithm = fields
+        .take("algorithm")
+        .and_then(|node| Some((reader.choice(node, "hptune.algorithm", &choices)?, node.at)));
     let stopping = fields.take("earlyStopping").and_then(|node| read_stopping(reader, node));
     if let Some(spec) = spec {
         spec.reduce = reduce;
+        match (algorithm, spec.algorithm) {
+            (None, _) => {}
+            (Some((algorithm, _)), Algorithm::Unspecified) => spec.algorithm = algorithm,
+            (Some((_, at)), given) => {
+                let message = format!("contradicts the algorithm of hyperparameters, {}", given.name());
+                reader.error(at, "hptune.algorithm", message, Some("leave one of the two out".into()));
+            }
+        }
         match (stopping, spec.early_stopping) {
             (None, _) => {}
-            (Some((rule, _)), EarlyStopping::Median { .. }) => spec.early_stopping = rule,
             (Some((_, at)), EarlyStopping::None) => reader.warn(
                 at,
                 "hptune.earlyStopping",
                 "without effect: enableTrialEarlyStopping is not set in hyperparameters",
             ),
+            (Some((rule, _)), _) => spec.early_stopping = rule,
         }
     }
     if let Some(node) = fields.take("trial") {
@@ -89,16 +104,35 @@ fn read_stopping(reader: &mut Reader, node: &Node) -> Option<(EarlyStopping, Pos
     };
     let min_steps = integer(reader, "minSteps", 0..=i64::MAX).unwrap_or(0);
     let min_trials = integer(reader, "minTrials", 1..=i64::from(MAX_TRIALS));
-    let min_trials = min_trials.map_or(DEFAULT_MEDIAN_MIN_TRIALS, |n| n as u32);
-    let median = EarlyStopping::Median { min_steps, min_trials };
-    let rule = match fields.take("rule") {
-        None => Some(median),
-        Some(node) => reader.choice(
-            node,
-            "hptune.earlyStopping.rule",
-            &[("median", median), ("none", EarlyStopping::None)],
-        ),
+    let min_trials = min_trials.map_or(DEFAULT_STOP_MIN_TRIALS, |n| n as u32);
+    let reduction_factor = integer(reader, "reductionFactor", 2..=100).map(|n| n as u32);
+    let rungs = |has_brackets| EarlyStopping::Rungs {
+        min_steps,
+        min_trials,
+        reduction_factor: reduction_factor.unwrap_or(DEFAULT_REDUCTION_FACTOR),
+        has_brackets,
     };
+    let decay_curve = EarlyStopping::DecayCurve { min_steps, min_trials };
+    let choices = [
+        ("decay-curve", decay_curve),
+        ("median", EarlyStopping::Median { min_steps, min_trials }),
+        ("asha", rungs(false)),
+        ("hyperband", rungs(true)),
+        ("none", EarlyStopping::None),
+    ];
+    let rule = match fields.take("rule") {
+        None => Some(decay_curve),
+        Some(node) => reader.choice(node, "hptune.earlyStopping.rule", &choices),
+    };
+    if let (Some(_), Some(EarlyStopping::Median { .. } | EarlyStopping::DecayCurve { .. })) =
+        (reduction_factor, rule)
+    {
+        reader.warn(
+            node.at,
+            "hptune.earlyStopping.reductionFactor",
+            "without effect: it belongs to the rules asha and hyperband",
+        );
+    }
     fields.finish(reader);
     Some((rule?, node.at))
 }
