@@ -45,6 +45,10 @@ pub const READ_CHUNK_BYTES: usize = 1 << 20;
 /// the end of a trial it is read again whatever its length.
 pub const HEAL_WINDOW_BYTES: u64 = 2 << 20;
 
+/// How long damage in a growing file is taken for a hole that will be filled in, with what stands behind it waiting: network
+/// file systems show the pages of one flush in any order.
+pub const HOLE_PATIENCE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
 /// How much of a file is read to know when it was begun, in bytes; its first event names the format.
 pub const FIRST_EVENT_BYTES: usize = 4 << 10;
 

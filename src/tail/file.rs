@@ -1,11 +1,12 @@
 //! One followed file: how far it is read, and whether it is still the same.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::hypertune::HypertuneFile;
 use super::ingest::Ingest;
 use super::{AtEnd, FileId, Found, Listed, is_hypertune_file, run_of};
-use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES};
+use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES, HOLE_PATIENCE};
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
 
@@ -26,6 +27,12 @@ pub(super) struct File {
     pub(super) seen: Option<(u64, i128)>,
     pub(super) is_queued: bool,
     pub(super) is_failing: bool,
+    /// Reading waits before damage that is fresh: it may be a hole that is filled in soon.
+    pub(super) is_held: bool,
+    /// A size that was seen, and when.
+    seen_at: (u64, Timestamp),
+    /// What lies before this was there long ago already.
+    settled_bytes: u64,
 }
 
 /// How far one file was read.
@@ -53,24 +60,32 @@ pub(super) enum Reader {
     Hypertune(HypertuneFile),
 }
 
+impl Reader {
+    fn of(path: &str) -> Self {
+        if is_hypertune_file(path) {
+            Self::Hypertune(HypertuneFile::default())
+        } else {
+            Self::Events(Box::default())
+        }
+    }
+}
+
 impl File {
     pub(super) fn new(path: &str, next_writer: &mut u32) -> Self {
-        let reader = if is_hypertune_file(path) {
-            Reader::Hypertune(HypertuneFile::default())
-        } else {
-            Reader::Events(Box::default())
-        };
         Self {
             path: path.to_owned(),
             run: run_of(path),
             writer: new_writer(next_writer),
-            reader,
+            reader: Reader::of(path),
             offset_bytes: 0,
             head: Vec::new(),
             is_checking: false,
             seen: None,
             is_queued: false,
             is_failing: false,
+            is_held: false,
+            seen_at: (0, Timestamp::MAX),
+            settled_bytes: 0,
         }
     }
 
@@ -93,6 +108,9 @@ impl File {
             seen: None,
             is_queued: false,
             is_failing: false,
+            is_held: false,
+            seen_at: (0, Timestamp::MAX),
+            settled_bytes: 0,
         }
     }
 
@@ -104,13 +122,12 @@ impl File {
             }
             Reader::Hypertune(file) => (0, WallTime::default(), 0, file.told().to_vec()),
         };
-        let told = usize::try_from(offset_bytes).unwrap_or(HEAD_BYTES);
         FileProgress {
             path: self.path.clone(),
             id,
             writer: self.writer,
             offset_bytes,
-            head: self.head.iter().take(told).copied().collect(),
+            head: self.told_head().to_vec(),
             started,
             n_records,
             entries,
@@ -120,16 +137,24 @@ impl File {
     /// Compares a listing with what was read, and prepares to read what is new.
     pub(super) fn wants_read(
         &mut self,
+        now: Timestamp,
         listed: &Listed,
         next_writer: &mut u32,
         found: &mut dyn FnMut(Found<'_>),
     ) -> bool {
         if self.path != listed.path {
+            let is_of_another_kind = is_hypertune_file(&self.path) != is_hypertune_file(&listed.path);
             self.path.clone_from(&listed.path);
             self.run = run_of(&listed.path);
+            if is_of_another_kind {
+                // Another file that took the inode: no renaming does that.
+                self.start_over(next_writer, found);
+                self.seen = None;
+            }
         }
         let seen = self.seen.replace((listed.bytes, listed.modified_ns));
         let is_changed = seen != Some((listed.bytes, listed.modified_ns));
+        self.settle(now, listed.bytes);
         match &mut self.reader {
             Reader::Hypertune(file) => {
                 if is_changed {
@@ -144,7 +169,7 @@ impl File {
                     return listed.bytes > 0;
                 }
                 if is_changed {
-                    self.is_checking = !self.head.is_empty();
+                    self.is_checking = ingest.resume_offset() > 0 && !self.head.is_empty();
                     // What is not a whole record yet may have been a hole, and be filled in by now.
                     let resume = ingest.resume_offset();
                     let is_near = listed.bytes.saturating_sub(resume) <= HEAL_WINDOW_BYTES;
@@ -158,14 +183,29 @@ impl File {
         }
     }
 
+    /// Notes what of the file has been there for long.
+    fn settle(&mut self, now: Timestamp, bytes: u64) {
+        let (seen_bytes, seen_at) = self.seen_at;
+        let is_old = now.duration_since(seen_at) >= HOLE_PATIENCE;
+        if is_old {
+            self.settled_bytes = seen_bytes;
+        }
+        if is_old || seen_at == Timestamp::MAX {
+            self.seen_at = (bytes, now);
+        }
+    }
+
     /// Forgets what was read: another file stands here.
     pub(super) fn start_over(&mut self, next_writer: &mut u32, found: &mut dyn FnMut(Found<'_>)) {
         found(Found::Rewritten { path: &self.path });
-        self.reader = Reader::Events(Box::default());
+        self.reader = Reader::of(&self.path);
         self.writer = new_writer(next_writer);
         self.offset_bytes = 0;
         self.head.clear();
         self.is_checking = false;
+        self.is_held = false;
+        self.seen_at = (0, Timestamp::MAX);
+        self.settled_bytes = 0;
     }
 
     /// Where the next read starts.
@@ -183,21 +223,20 @@ impl File {
         at_end: AtEnd,
         found: &mut dyn FnMut(Found<'_>),
     ) -> bool {
-        let is_first = self.next_offset() == 0;
+        self.note_head(bytes);
         self.offset_bytes = self.next_offset() + bytes.len() as u64;
         let (run, path, writer) = (&self.run, &*self.path, self.writer);
         match &mut self.reader {
             Reader::Events(ingest) => {
-                ingest.feed(bytes, &mut |started, ingested| {
+                self.is_held = ingest.feed_settled(bytes, self.settled_bytes, &mut |started, ingested| {
                     found(Found::Event { run, path, writer, started, ingested });
                 });
-                if is_first {
-                    // Only what is told of: a hole behind it may still be filled in.
-                    let told = usize::try_from(ingest.resume_offset()).unwrap_or(HEAD_BYTES);
-                    self.head = bytes.iter().take(told.min(HEAD_BYTES)).copied().collect();
-                }
                 if at_end == AtEnd::Yes {
                     ingest.rest();
+                }
+                if self.is_held {
+                    self.offset_bytes = ingest.next_offset();
+                    return false;
                 }
                 ingest.next_offset() < self.offset_bytes
             }
@@ -213,9 +252,30 @@ impl File {
         }
     }
 
+    /// Keeps the file's first bytes as they are read.
+    fn note_head(&mut self, bytes: &[u8]) {
+        let at = usize::try_from(self.next_offset()).unwrap_or(usize::MAX);
+        if at <= self.head.len() && at < HEAD_BYTES {
+            self.head.truncate(at);
+            self.head.extend(bytes.iter().take(HEAD_BYTES - at));
+        }
+    }
+
+    /// The first bytes as far as they are told of: a hole behind them may still be filled in.
+    pub(super) fn told_head(&self) -> &[u8] {
+        let Reader::Events(ingest) = &self.reader else { return &[] };
+        let told = usize::try_from(ingest.resume_offset()).unwrap_or(HEAD_BYTES);
+        self.head.get(..told.min(self.head.len())).unwrap_or(&[])
+    }
+
     /// Takes it that nothing more will be written. The answer is whether some of it is to be read again.
     pub(super) fn finish(&mut self, found: &mut dyn FnMut(Found<'_>)) -> bool {
         let Reader::Events(ingest) = &mut self.reader else { return false };
+        if std::mem::take(&mut self.is_held) {
+            // Nobody fills it in any more.
+            self.settled_bytes = u64::MAX;
+            return true;
+        }
         if self.is_failing {
             ingest.skip_lost(self.offset_bytes);
         }

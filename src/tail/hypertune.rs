@@ -4,6 +4,8 @@
 //! reports, every value as a string, the metric under its own tag as the key. Source:
 //! GoogleCloudPlatform/cloudml-hypertune, `hypertune/hypertune.py`.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::limits::MAX_HYPERTUNE_FILE_BYTES;
@@ -11,6 +13,9 @@ use crate::units::{MetricValue, Step, WallTime};
 
 /// The keys of a line that are not the metric's tag.
 const OTHER_KEYS: [&str; 4] = ["timestamp", "trial", "global_step", "checkpoint_path"];
+
+/// So many told lines are remembered at least: more than the package keeps in its file.
+const MIN_TOLD_KEPT: usize = 200;
 
 /// One report of a metric.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,18 +34,18 @@ pub struct HypertuneEntry {
 #[derive(Debug, Default)]
 pub struct HypertuneFile {
     bytes: Vec<u8>,
-    /// What tells the whole lines of the reading before.
+    /// What tells the lines that were told of late.
     told: Vec<u64>,
 }
 
 impl HypertuneFile {
-    /// A file whose last reading, by another process, gave the lines that [`Self::told`] told there.
+    /// A file of which another process told the lines that [`Self::told`] gave there.
     #[must_use]
     pub fn resume(told: Vec<u64>) -> Self {
         Self { bytes: Vec::new(), told }
     }
 
-    /// What tells the lines of the last reading from others.
+    /// What tells the lines that were told of late from others.
     #[must_use]
     pub fn told(&self) -> &[u64] {
         &self.told
@@ -65,13 +70,16 @@ impl HypertuneFile {
         let lines: Vec<(u64, HypertuneEntry)> =
             lines.filter_map(|line| Some((digest(line), parse(line)?))).collect();
         self.bytes.clear();
-        // Old lines leave at the front, new ones come at the end; clocks may be set back meanwhile.
-        let first = lines.first().and_then(|(first, _)| self.told.iter().position(|line| line == first));
-        let n_known = first.map_or(0, |first| self.told.len() - first);
-        if lines.len() > n_known {
-            self.told = lines.iter().map(|(digest, _)| *digest).collect();
-        }
-        lines.into_iter().skip(n_known).map(|(_, entry)| entry).collect()
+        // Old lines leave at the front, new ones come at the end. A reading may lack some in the middle, where a network
+        // file system shows a hole: so each line is known by itself, not by its place.
+        let known: HashSet<u64> = self.told.iter().copied().collect();
+        let n_lines = lines.len();
+        let new: Vec<(u64, HypertuneEntry)> =
+            lines.into_iter().filter(|(digest, _)| !known.contains(digest)).collect();
+        self.told.extend(new.iter().map(|(digest, _)| *digest));
+        let n_old = self.told.len().saturating_sub((2 * n_lines).max(MIN_TOLD_KEPT));
+        self.told.drain(..n_old);
+        new.into_iter().map(|(_, entry)| entry).collect()
     }
 }
 

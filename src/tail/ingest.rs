@@ -75,18 +75,35 @@ impl Ingest {
 
     /// Takes the next bytes of the file, those from [`Self::next_offset`] on. `sink` gets what they say,
     /// each with the clock of the file's first event.
-    pub fn feed(&mut self, mut bytes: &[u8], sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
+        self.feed_settled(bytes, u64::MAX, sink);
+    }
+
+    /// Like [`Self::feed`], but damage that reaches beyond `settled_bytes` of the file is not told, nor what stands behind it:
+    /// it may be a hole that is filled in soon. The next bytes are those from the damage on then. The answer is whether that
+    /// is so.
+    pub fn feed_settled(
+        &mut self,
+        mut bytes: &[u8],
+        settled_bytes: u64,
+        sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized),
+    ) -> bool {
         loop {
             let mut is_any = false;
             for record in self.decoder.take_intact(&mut bytes) {
                 is_any = true;
                 self.taker.take_intact(record, sink);
             }
-            if !is_any {
-                match self.decoder.poll(&mut bytes) {
-                    Decoded::NeedMore => return,
-                    decoded => self.taker.take(&decoded, &mut |started, said| sink(started, said)),
+            if is_any {
+                continue;
+            }
+            match self.decoder.poll(&mut bytes) {
+                Decoded::NeedMore => return false,
+                Decoded::Damage(damage) if damage.offset.saturating_add(damage.bytes) > settled_bytes => {
+                    self.decoder = Decoder::new(damage.offset);
+                    return true;
                 }
+                decoded => self.taker.take(&decoded, &mut |started, said| sink(started, said)),
             }
         }
     }

@@ -187,12 +187,14 @@ impl fmt::Debug for Tail {
 /// Whether a file of this path below the root is followed: an event file by TensorFlow's naming
 /// (`tfevents` in its name), or the cloudml-hypertune metrics file.
 ///
-/// A profiler's marker and SageMaker's upload marker have such names but are no event files.
+/// A profiler's marker and SageMaker's upload marker have such names but are no event files. Hidden files are what
+/// rsync and its like write before they rename them: the same records would come twice.
 #[must_use]
 pub fn is_followed(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     is_hypertune_file(path)
         || (name.contains("tfevents")
+            && !name.starts_with('.')
             && !name.ends_with(".profile-empty")
             && !name.ends_with(".sagemaker-uploaded"))
 }
@@ -251,7 +253,7 @@ impl Tail {
         while let Some(id) = self.to_read.front() {
             if let Some(file) = self.files.get(id) {
                 let (offset_bytes, at_most_bytes) = if file.is_checking {
-                    (0, file.head.len())
+                    (0, file.told_head().len())
                 } else {
                     (file.next_offset(), self.config.read_bytes)
                 };
@@ -309,7 +311,7 @@ impl Tail {
         self.hints.clear();
         self.adopt(&listing);
         for listed in listing {
-            self.take_listed(listed, found);
+            self.take_listed(now, listed, found);
         }
     }
 
@@ -321,7 +323,7 @@ impl Tail {
             None => self.files.values().all(|file| file.path != listed.path),
         };
         match listed.filter(is_clear) {
-            Some(listed) => self.take_listed(listed, found),
+            Some(listed) => self.take_listed(now, listed, found),
             None => self.wake(now),
         }
     }
@@ -346,7 +348,7 @@ impl Tail {
         }
     }
 
-    fn take_listed(&mut self, listed: Listed, found: &mut dyn FnMut(Found<'_>)) {
+    fn take_listed(&mut self, now: Timestamp, listed: Listed, found: &mut dyn FnMut(Found<'_>)) {
         if !self.files.contains_key(&listed.id) && self.files.len() >= MAX_FILES_FOLLOWED {
             if !std::mem::replace(&mut self.is_full, true) {
                 found(Found::TooManyFiles { path: &listed.path });
@@ -359,7 +361,7 @@ impl Tail {
             found(Found::File { run: &file.run, path: &file.path });
             file
         });
-        if file.wants_read(&listed, next_writer, found) && !file.is_queued {
+        if file.wants_read(now, &listed, next_writer, found) && !file.is_queued {
             file.is_queued = true;
             self.to_read.push_back(listed.id);
         }
@@ -379,7 +381,7 @@ impl Tail {
             Ok((bytes, _)) if file.is_checking => {
                 file.is_failing = false;
                 file.is_checking = false;
-                if bytes != file.head {
+                if bytes != file.told_head() {
                     file.start_over(&mut self.next_writer, found);
                 }
                 false
@@ -387,7 +389,7 @@ impl Tail {
             Ok((bytes, at_end)) => {
                 file.is_failing = false;
                 let is_read_again = file.take_bytes(bytes, at_end, found);
-                at_end == AtEnd::Yes && !is_read_again
+                file.is_held || (at_end == AtEnd::Yes && !is_read_again)
             }
             Err(error) => {
                 file.seen = None;
@@ -429,6 +431,7 @@ pub fn run_of(path: &str) -> RunName {
 mod tests {
     use super::*;
     use crate::event;
+    use crate::limits::HOLE_PATIENCE;
     use crate::scalar::Content;
     use crate::tfrecord;
     use crate::units::{Step, WallTime};
@@ -441,11 +444,12 @@ mod tests {
         tail: Tail,
         steps: Vec<(String, i64)>,
         other: Vec<String>,
+        now: Timestamp,
     }
 
     impl World {
         fn new() -> Self {
-            Self { files: Vec::new(), tail: Tail::new(NOW), steps: Vec::new(), other: Vec::new() }
+            Self { files: Vec::new(), tail: Tail::new(NOW), steps: Vec::new(), other: Vec::new(), now: NOW }
         }
 
         /// A world in which a file with inode 1 and steps 0 to 2 has been followed.
@@ -475,7 +479,8 @@ mod tests {
 
         /// Lists and reads until nothing is left to do.
         fn follow(&mut self) {
-            let Self { files, tail, steps, other } = self;
+            let Self { files, tail, steps, other, now } = self;
+            let now = *now;
             let mut found = |found: Found<'_>| match found {
                 Found::Event {
                     run,
@@ -487,9 +492,9 @@ mod tests {
                 Found::Event { ingested: Ingested::Opened { .. }, .. } | Found::File { .. } => {}
                 found => other.push(format!("{found:?}")),
             };
-            tail.list_now(NOW);
+            tail.list_now(now);
             loop {
-                match tail.poll_action(NOW) {
+                match tail.poll_action(now) {
                     Action::List => {
                         let listing = files
                             .iter()
@@ -500,7 +505,7 @@ mod tests {
                                 modified_ns: *modified,
                             })
                             .collect();
-                        tail.handle_listing(NOW, Duration::ZERO, listing, &mut found);
+                        tail.handle_listing(now, Duration::ZERO, listing, &mut found);
                     }
                     Action::Look { path } => panic!("nobody hinted at {path}"),
                     Action::Read { id, offset_bytes, at_most_bytes, .. } => {
@@ -514,6 +519,11 @@ mod tests {
                     Action::Wait(_) => break,
                 }
             }
+        }
+
+        /// Nothing more is written.
+        fn finish(&mut self) {
+            self.tail.finish(&mut |_| {});
         }
 
         #[track_caller]
@@ -586,6 +596,67 @@ mod tests {
             world.expect(&[(".", 2), (".", 3)]);
             assert_eq!(world.other, Vec::<String>::new(), "no damage is told");
         }
+    }
+
+    #[test]
+    fn a_hole_before_whole_records_waits_to_be_filled_in_and_not_for_ever() {
+        let whole = records(0..6);
+        let mut holed = whole.clone();
+        holed[records(0..2).len()..records(0..4).len()].fill(0);
+        let mut world = World::new();
+        world.write("x.tfevents.1", 1, &holed);
+        world.expect(&[(".", 0), (".", 1)]);
+        // Filled in: all of it, in order.
+        world.write("x.tfevents.1", 1, &whole);
+        world.expect(&[(".", 2), (".", 3), (".", 4), (".", 5)]);
+        assert_eq!(world.other, [] as [&str; 0]);
+        // Not filled in: what stands behind it comes after a while, and the damage is told.
+        let mut world = World::new();
+        world.write("x.tfevents.1", 1, &holed);
+        world.expect(&[(".", 0), (".", 1)]);
+        world.now = NOW + HOLE_PATIENCE;
+        world.expect(&[(".", 4), (".", 5)]);
+        assert_eq!(world.other.len(), 1);
+        assert!(world.other[0].contains("Damage"), "{:?}", world.other);
+        // Damage in what has been there for long does not hold up what comes.
+        world.now = world.now + HOLE_PATIENCE;
+        world.expect(&[]);
+        let mut longer = holed.clone();
+        longer.extend_from_slice(&records(6..7)[records(0..0).len()..]);
+        world.write("x.tfevents.1", 1, &longer);
+        world.expect(&[(".", 6)]);
+        // At the end nothing waits.
+        let mut world = World::new();
+        world.write("x.tfevents.1", 1, &holed);
+        world.expect(&[(".", 0), (".", 1)]);
+        world.finish();
+        world.expect(&[(".", 4), (".", 5)]);
+    }
+
+    #[test]
+    fn the_inode_of_an_event_file_may_go_to_a_metrics_file() {
+        let mut world = World::with_followed_file();
+        world.files.clear();
+        let entry = b"{\"timestamp\": 1, \"trial\": \"0\", \"m\": \"0.5\", \"global_step\": \"7\"}\n";
+        world.write(HYPERTUNE_METRICS_PATH, 1, entry);
+        world.expect(&[]);
+        assert!(world.other.iter().any(|found| found.contains("Hypertune")), "{:?}", world.other);
+    }
+
+    #[test]
+    fn a_file_whose_first_bytes_came_one_by_one_is_known_again() {
+        let bytes = records(0..3);
+        let mut world = World::new();
+        for n in [1, 5, 11, 30, bytes.len()] {
+            world.write("x.tfevents.1", 1, &bytes[..n]);
+            world.follow();
+        }
+        world.steps.clear();
+        let mut other = records_made_at(2.0, 5..9);
+        other.extend(records(0..9));
+        world.write("x.tfevents.1", 1, &other);
+        world.follow();
+        assert_eq!(world.steps.first(), Some(&(".".to_owned(), 5)), "it is read from its start");
     }
 
     #[test]
@@ -741,6 +812,7 @@ mod tests {
         check("checkpoint", false);
         check("tfevents/model.ckpt", false);
         check("events.out.tfevents.1.host.profile-empty", false);
+        check("a/.events.out.tfevents.1.host.Xy12Z4", false);
         check("events.out.tfevents.1.host.sagemaker-uploaded", false);
     }
 }

@@ -6,6 +6,8 @@
 
 mod feed;
 mod rules;
+#[cfg(test)]
+mod simulation;
 mod worker;
 
 use std::io::{self, Write};
