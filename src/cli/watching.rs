@@ -5,9 +5,10 @@ use std::io::Write;
 use globset::Glob;
 
 use super::args::{Goal, Watch};
-use super::printer::Printer;
-use crate::app::Failure;
+use super::printer::{Printer, Style};
+use super::tables;
 use crate::app::watch::{self as app_watch, Better, Request, Rules, Selection, Until};
+use crate::app::{Failure, doctor};
 use crate::edge::remote::is_address;
 use crate::edge::sink::{SinkSpec, Token};
 use crate::scalar::RunSelector;
@@ -107,6 +108,10 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
         rules: Rules { stop_if: args.stop_if, patience, stop_on_nan: args.stop_on_nan },
         status: args.status_addr,
         no_metric_after: args.no_metric_after,
+        diagnose: |job_dir, tag| {
+            let diagnosis = doctor::diagnose(job_dir, tag, &RunSelector::default())?;
+            Ok(tables::diagnosis(&diagnosis, Style::Plain))
+        },
     })
 }
 

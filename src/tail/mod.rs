@@ -619,7 +619,7 @@ mod tests {
         assert_eq!(world.other.len(), 1);
         assert!(world.other[0].contains("Damage"), "{:?}", world.other);
         // Damage in what has been there for long does not hold up what comes.
-        world.now = world.now + HOLE_PATIENCE;
+        world.now += HOLE_PATIENCE;
         world.expect(&[]);
         let mut longer = holed.clone();
         longer.extend_from_slice(&records(6..7)[records(0..0).len()..]);

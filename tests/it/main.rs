@@ -7,6 +7,7 @@ mod golden;
 mod inputs;
 mod inspect;
 mod layering;
+mod peers;
 mod reading;
 mod remote;
 mod run;

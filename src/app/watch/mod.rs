@@ -35,7 +35,8 @@ use crate::edge::state::StateFile;
 use crate::edge::status::{self, Figures};
 use crate::limits::{READ_CHUNK_BYTES, REMOTE_POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
 use crate::study::Exit;
-use crate::tail::Config;
+use crate::tail::{Config, HYPERTUNE_METRICS_PATH};
+use crate::units::Tag;
 
 pub use feed::Selection;
 use rules::Judge;
@@ -77,6 +78,8 @@ pub struct Request {
     pub status: Option<SocketAddr>,
     /// How long to wait for a value before its absence is explained.
     pub no_metric_after: Option<Duration>,
+    /// What there is to say of the tag in a directory: all that `hptune doctor` says.
+    pub diagnose: fn(&Path, &Tag) -> Result<String, Failure>,
 }
 
 /// When watching ends, whichever comes first.
@@ -325,16 +328,27 @@ impl Watch<'_> {
         } else {
             Streams::Ours
         };
+        let mut environment = vec![(MARK.to_owned(), std::process::id().to_string())];
+        environment.extend(self.metrics_file());
         let launch = Launch {
             program: program.clone(),
             arguments: arguments.to_vec(),
-            environment: vec![(MARK.to_owned(), std::process::id().to_string())],
+            environment,
             mark: MARK,
             output,
         };
         let group = Group::start(&launch).map_err(|e| Failure::outside(format!("{program}: {e}")))?;
         self.group = Some(group);
         Ok(())
+    }
+
+    /// Tells the cloudml-hypertune package to write where it is followed, unless somebody told it otherwise.
+    fn metrics_file(&self) -> Option<(String, String)> {
+        const VARIABLE: &str = "CLOUD_ML_HP_METRIC_FILE";
+        let is_local = !remote::is_address(&self.request.job_dir.to_string_lossy());
+        let is_free = std::env::var_os(VARIABLE).is_none_or(|value| value.is_empty());
+        let path = std::path::absolute(&self.request.job_dir).ok().filter(|_| is_local && is_free)?;
+        Some((VARIABLE.to_owned(), path.join(HYPERTUNE_METRICS_PATH).to_string_lossy().into_owned()))
     }
 
     fn handle(&mut self, said: Said) {
@@ -351,10 +365,16 @@ impl Watch<'_> {
                 self.stop(&format!("stopped: {reason}"));
             }
             Said::Missing(tag, seen) => {
-                (self.tell)(&format!(
-                    "no value of `{tag}` yet: {}",
-                    seen.explain_missing(&tag, "give it with --tag")
-                ));
+                let is_local = !remote::is_address(&self.request.job_dir.to_string_lossy());
+                let diagnosis = is_local.then(|| (self.request.diagnose)(&self.request.job_dir, &tag));
+                match diagnosis {
+                    Some(Ok(diagnosis)) => (self.tell)(&format!("no value of `{tag}` yet\n{diagnosis}")),
+                    // A bucket is not read a second time.
+                    Some(Err(_)) | None => (self.tell)(&format!(
+                        "no value of `{tag}` yet: {}",
+                        seen.explain_missing(&tag, "give it with --tag")
+                    )),
+                }
             }
             Said::Ended(ended) => {
                 self.n_workers -= 1;

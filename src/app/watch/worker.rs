@@ -165,7 +165,7 @@ impl Following {
         let started = self.worker.clock.now();
         let after = |wait: Duration| started.checked_add(wait).ok();
         let mut tell_missing_at = self.worker.tell_missing_after.and_then(after);
-        let mut n_tags_told = None;
+        let mut tags_told = None;
         let mut deliver_at = Instant::now();
         if self.next_seq == 0 {
             let job_dir = self.worker.job_dir.clone();
@@ -199,10 +199,13 @@ impl Following {
                 let seen = self.feed.seen(self.reader.tail().n_files());
                 match self.feed.missing().next().cloned() {
                     None => tell_missing_at = None,
-                    Some(tag) if n_tags_told.replace(seen.tags.len()) != Some(seen.tags.len()) => {
-                        self.tell(Said::Missing(tag, Box::new(seen)));
+                    Some(tag) => {
+                        // Once for each new set of tags.
+                        let tags = Some(seen.tags.clone());
+                        if tags != std::mem::replace(&mut tags_told, tags.clone()) {
+                            self.tell(Said::Missing(tag, Box::new(seen)));
+                        }
                     }
-                    Some(_) => {}
                 }
             }
             if let Some(trouble) = self.notices.as_mut().and_then(Notices::keep) {

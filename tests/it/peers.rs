@@ -1,0 +1,158 @@
+//! Real programs on the other side: `moto_server` for S3, and the cloudml-hypertune package.
+//!
+//! They come from PyPI: `.ci/run` installs them and names their virtual environment in `HPTUNE_PEERS`. Without it
+//! these tests are not run, and not called passed.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+use crate::support::{Place, event_file, event_file_at};
+use crate::watch::Watching;
+
+fn peer(program: &str) -> PathBuf {
+    let venv =
+        std::env::var_os("HPTUNE_PEERS").expect("HPTUNE_PEERS names a virtual environment; see .ci/run");
+    PathBuf::from(venv).join("bin").join(program)
+}
+
+/// A running `moto_server`.
+struct Moto {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Moto {
+    fn start() -> Self {
+        // It takes no port 0: one that was free a moment ago.
+        let free = TcpListener::bind("127.0.0.1:0").expect("it listens");
+        let address = free.local_addr().expect("an address");
+        drop(free);
+        let port = address.port().to_string();
+        let child = Command::new(peer("moto_server"))
+            .args(["-H", "127.0.0.1", "-p", &port])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let moto = Self { child, address };
+        let give_up = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < give_up, "moto_server does not answer");
+            thread::sleep(Duration::from_millis(50));
+        }
+        moto.put("/bucket", b"");
+        moto
+    }
+
+    /// It does not check signatures: a plain request does.
+    fn put(&self, path: &str, bytes: &[u8]) {
+        let mut stream = TcpStream::connect(self.address).expect("it connects");
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: AWS4-HMAC-SHA256 \
+             Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            self.address,
+            bytes.len()
+        );
+        stream.write_all(&[head.as_bytes(), bytes].concat()).expect("it is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    fn watch(&self, place: &Place, address: &str, more: &[&str]) -> Command {
+        let mut command = place.command(&[&["watch", address], more].concat());
+        command
+            .env("AWS_ENDPOINT", format!("http://{}", self.address))
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        command
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        // Nothing to do where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs moto_server in HPTUNE_PEERS"]
+fn objects_on_s3_are_followed_each_value_once() {
+    let (moto, place) = (Moto::start(), Place::new());
+    let whole = event_file(&[0.5, 0.6, 0.7, 0.8, 0.9]);
+    moto.put("/bucket/job/a/events.out.tfevents.1.h", &whole[..event_file(&[0.5, 0.6]).len() + 9]);
+    moto.put("/bucket/job/model.ckpt", b"never read");
+    moto.put("/bucket/job2/events.out.tfevents.1.h", &event_file_at(&[(99, 0.5)]));
+    let watching =
+        Watching::start(moto.watch(&place, "s3://bucket/job", &["--poll", "50ms", "--state", "state"]));
+    watching.expect_points([1, 2]);
+    moto.put("/bucket/job/a/events.out.tfevents.1.h", &whole);
+    watching.expect_points([3, 4, 5]);
+    moto.put("/bucket/job/b/c/events.out.tfevents.2.h", &event_file_at(&[(7, 0.5)]));
+    let point = watching.next("point");
+    assert_eq!((point["run"].as_str(), point["step"].as_i64()), (Some("b/c"), Some(7)));
+    // Another file takes the place of the first.
+    let mut other = event_file_at(&[(20, 0.5), (21, 0.5)]);
+    other.drain(..event_file_at(&[]).len());
+    let mut replaced = Vec::new();
+    let version = hptune::event::encode_file_version(hptune::units::WallTime(9.0), "other");
+    hptune::tfrecord::encode(&version, &mut replaced);
+    replaced.extend(other);
+    moto.put("/bucket/job/a/events.out.tfevents.1.h", &replaced);
+    assert_eq!(watching.next("rewritten")["file"], "a/events.out.tfevents.1.h");
+    watching.expect_points([20, 21]);
+    watching.signal("TERM");
+    assert_eq!(watching.next("end")["points"], 8);
+    assert_eq!(watching.wait(), Some(0));
+    // Another process goes on from there, and has nothing to tell.
+    let again = Watching::start(moto.watch(&place, "s3://bucket/job", &["--once", "--state", "state"]));
+    assert_eq!(again.next("end")["points"], 8);
+    assert_eq!(again.wait(), Some(0));
+    // A bucket that is not there is named.
+    let output = moto.watch(&place, "s3://nobucket/job", &["--once"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nobucket"), "{output:?}");
+    assert_ne!(output.status.code(), Some(0));
+}
+
+#[test]
+#[ignore = "needs the cloudml-hypertune package in HPTUNE_PEERS"]
+fn each_report_of_the_cloudml_hypertune_package_arrives_once() {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/report.py");
+    let place = Place::new();
+    let python = peer("python");
+    let mut command = place.command(&["watch", "job", "--tag", "accuracy", "--to", "file:out.jsonl", "--"]);
+    command.arg(&python).arg(&script);
+    let output = command.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(7), "the trainer's code: {output:?}");
+    let text = std::fs::read_to_string(place.path().join("out.jsonl")).expect("it is written");
+    let lines: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    let points: Vec<&Json> = lines.iter().filter(|line| line["kind"] == "point").collect();
+    let steps: Vec<i64> = points.iter().map(|point| point["step"].as_i64().expect("a step")).collect();
+    assert_eq!(steps, (0..250).collect::<Vec<_>>());
+    assert_eq!((&points[50]["value"], &points[51]["value"]), (&"NaN".into(), &"Infinity".into()));
+    assert_eq!(points[249]["value"].as_f64(), Some(249.0 / 7.0));
+}
+
+#[test]
+#[ignore = "needs the cloudml-hypertune package in HPTUNE_PEERS"]
+fn a_job_takes_its_results_from_the_cloudml_hypertune_package() {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/report.py");
+    let place = Place::new();
+    place.write("c.yaml", crate::support::config(1, "", "").replace("Tag: acc", "Tag: accuracy"));
+    let line = format!("{} {}; exit 0", peer("python").display(), script.display());
+    let ran = place.run(&["run", "c.yaml", "--job-id", "job", "--job-dir", "out", "--", "sh", "-c", &line]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let trial = &place.describe("job")["trainingOutput"]["trials"][0];
+    assert_eq!(trial["allMetrics"].as_array().map(Vec::len), Some(250));
+    assert_eq!(trial["finalMetric"]["objectiveValue"].as_f64(), Some(249.0 / 7.0));
+}
