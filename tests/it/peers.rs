@@ -21,9 +21,20 @@ fn peer(program: &str) -> PathBuf {
     PathBuf::from(venv).join("bin").join(program)
 }
 
+/// A process that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing to do where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running `moto_server`.
 struct Moto {
-    child: Child,
+    _server: Running,
     address: SocketAddr,
 }
 
@@ -40,7 +51,7 @@ impl Moto {
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        let moto = Self { child, address };
+        let moto = Self { _server: Running(child), address };
         let give_up = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(address).is_err() {
             assert!(Instant::now() < give_up, "moto_server does not answer");
@@ -74,14 +85,6 @@ impl Moto {
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test");
         command
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        // Nothing to do where it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -155,4 +158,42 @@ fn a_job_takes_its_results_from_the_cloudml_hypertune_package() {
     let trial = &place.describe("job")["trainingOutput"]["trials"][0];
     assert_eq!(trial["allMetrics"].as_array().map(Vec::len), Some(250));
     assert_eq!(trial["finalMetric"]["objectiveValue"].as_f64(), Some(249.0 / 7.0));
+}
+
+#[test]
+#[ignore = "needs Python in HPTUNE_PEERS, and openssl"]
+fn a_web_sink_behind_tls_is_trusted_or_not() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("job")).expect("a directory");
+    place.write("job/events.out.tfevents.1.h", event_file(&[0.5, 0.6]));
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/https.py");
+    let server = Command::new(peer("python"))
+        .arg(script)
+        .current_dir(place.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut server = Running(server);
+    let mut lines =
+        std::io::BufRead::lines(std::io::BufReader::new(server.0.stdout.take().expect("it is piped")));
+    let port = lines.next().expect("a port").expect("text");
+    let sink = format!("https://localhost:{port}/points");
+    let arguments = ["watch", "job", "--once", "--grace", "1s", "--to", &sink];
+    // Nobody vouches for it: nothing is sent, and the reason is told.
+    let stranger = place.command(&arguments).output().expect("it runs");
+    let told = String::from_utf8_lossy(&stranger.stderr).to_lowercase();
+    assert!(told.contains("certificate"), "{told}");
+    assert_ne!(stranger.status.code(), Some(0));
+    // The user does.
+    let trusted = place.command(&arguments).env("SSL_CERT_FILE", place.path().join("ca.pem")).output();
+    let trusted = trusted.expect("it runs");
+    assert_eq!(trusted.status.code(), Some(0), "{trusted:?}");
+    let mut n_points = 0;
+    while n_points < 2 {
+        let body: Json =
+            serde_json::from_str(&lines.next().expect("a body").expect("text")).expect("it is JSON");
+        let lines = body["lines"].as_array().expect("lines");
+        n_points += lines.iter().filter(|line| line["kind"] == "point").count();
+    }
+    assert_eq!(n_points, 2);
 }
