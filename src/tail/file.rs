@@ -24,7 +24,7 @@ pub(super) struct File {
     /// The first bytes are to be compared before more is read.
     pub(super) is_checking: bool,
     /// Size and time of the last listing; `None` asks for another read.
-    pub(super) seen: Option<(u64, i128)>,
+    pub(super) seen: Option<(u64, i64)>,
     pub(super) is_queued: bool,
     pub(super) is_failing: bool,
     /// Reading waits before damage that is fresh: it may be a hole that is filled in soon.
@@ -57,16 +57,12 @@ pub(super) struct FileProgress {
 /// What its bytes are read as.
 pub(super) enum Reader {
     Events(Box<Ingest>),
-    Hypertune(HypertuneFile),
+    Hypertune(Box<HypertuneFile>),
 }
 
 impl Reader {
     fn of(path: &str) -> Self {
-        if is_hypertune_file(path) {
-            Self::Hypertune(HypertuneFile::default())
-        } else {
-            Self::Events(Box::default())
-        }
+        if is_hypertune_file(path) { Self::Hypertune(Box::default()) } else { Self::Events(Box::default()) }
     }
 }
 
@@ -93,7 +89,7 @@ impl File {
     pub(super) fn resume(progress: FileProgress) -> Self {
         let FileProgress { path, writer, offset_bytes, head, started, n_records, entries, .. } = progress;
         let reader = if is_hypertune_file(&path) {
-            Reader::Hypertune(HypertuneFile::resume(entries))
+            Reader::Hypertune(Box::new(HypertuneFile::resume(entries)))
         } else {
             Reader::Events(Box::new(Ingest::resume(offset_bytes, started, n_records)))
         };
@@ -152,8 +148,10 @@ impl File {
                 self.seen = None;
             }
         }
-        let seen = self.seen.replace((listed.bytes, listed.modified_ns));
-        let is_changed = seen != Some((listed.bytes, listed.modified_ns));
+        // Compared for change only: what does not fit does not matter.
+        let listed_now = (listed.bytes, listed.modified_ns as i64);
+        let seen = self.seen.replace(listed_now);
+        let is_changed = seen != Some(listed_now);
         self.settle(now, listed.bytes);
         match &mut self.reader {
             Reader::Hypertune(file) => {
