@@ -197,3 +197,53 @@ fn a_web_sink_behind_tls_is_trusted_or_not() {
     }
     assert_eq!(n_points, 2);
 }
+
+/// The program in a user namespace of its own, in which limits can be set and it can be the first process.
+fn unshared(place: &Place, options: &[&str], script: &str) -> std::process::Output {
+    Command::new("unshare")
+        .args(["--user", "--map-root-user"])
+        .args(options)
+        .args(["sh", "-c", script])
+        .current_dir(place.path())
+        .env("HPTUNE", crate::support::PROGRAM)
+        .env("HPTUNE_STORE", place.path().join("store.db"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("unshare is there")
+}
+
+#[test]
+#[ignore = "needs unshare and user namespaces"]
+fn where_no_more_watches_are_to_be_had_polling_goes_on_and_it_is_told_once() {
+    let place = Place::new();
+    for directory in ["job/a", "job/b", "job/c"] {
+        std::fs::create_dir_all(place.path().join(directory)).expect("a directory");
+        place.write(&format!("{directory}/events.out.tfevents.1.h"), event_file(&[0.5]));
+    }
+    let script = "echo 2 > /proc/sys/user/max_inotify_watches && exec $HPTUNE watch job --until-idle 2s";
+    let output = unshared(&place, &[], script);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(told.matches("limit of watches is reached").count(), 1, "{told}");
+    let points = String::from_utf8_lossy(&output.stdout).matches("\"kind\":\"point\"").count();
+    assert_eq!((output.status.code(), points), (Some(0), 3));
+}
+
+#[test]
+#[ignore = "needs unshare and user namespaces"]
+fn the_first_process_of_a_container_collects_orphans_and_passes_on_the_end() {
+    let place = Place::new();
+    // Two orphans end while the trainer runs; none of them may be left as a zombie.
+    let trainer =
+        "(sleep 0.1 &); (setsid sleep 0.1 &); sleep 1; ls /proc > all; cat /proc/[0-9]*/stat > stats; exit 5";
+    let script = format!("exec $HPTUNE watch job --to file:out -- sh -c '{trainer}'");
+    let output = unshared(&place, &["--pid", "--fork", "--mount-proc"], &script);
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    let stats = std::fs::read_to_string(place.path().join("stats")).expect("it is written");
+    assert!(stats.starts_with("1 (hptune)"), "{stats}");
+    assert!(!stats.contains(") Z "), "{stats}");
+    // A signal to the first process reaches the trainer.
+    let trainer = "trap \"echo caught > caught; exit 9\" TERM; kill -TERM 1; sleep 20";
+    let script = format!("exec $HPTUNE watch job --to file:out2 -- sh -c '{trainer}'");
+    let output = unshared(&place, &["--pid", "--fork", "--mount-proc"], &script);
+    assert!(place.path().join("caught").exists(), "{output:?}");
+}
