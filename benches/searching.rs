@@ -1,6 +1,12 @@
 //! How long a suggestion takes: at so many finished trials in 6 dimensions, by the whole way from trials to parameters, on
 //! one thread, nothing kept from the one before.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark prints, and fails where it indexes wrongly"
+)]
+
 use std::time::Instant;
 
 use hptune::study::{Algorithm, Config, StudySpec};

@@ -1,5 +1,6 @@
 //! `jobs`: what the store knows, in the service's terms.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
@@ -8,7 +9,8 @@ use super::Failure;
 use super::prepare::store_failure;
 use crate::edge::store::{Store, StoredJob};
 use crate::study::config::OUTPUT_KEY;
-use crate::study::{Config, Severity, StudySpec, Trial, rank, training_output};
+use crate::study::{Config, Outcome, Severity, StudySpec, Trial, rank, training_output};
+use crate::suggest::insight::insight;
 
 /// A stored job with its configuration read.
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl KnownJob {
             "message": message,
             "bestTrialIds": ranking.best,
             "recommendedTrialId": ranking.best.first(),
+            "insight": insight(self.spec(), trials),
             "trials": trials.iter().map(trial_json).collect::<Vec<_>>(),
         });
         fields.insert(OUTPUT_KEY.into(), ours);
@@ -106,6 +109,93 @@ impl KnownJob {
             "bestObjectiveValue": result.map(|m| m.value),
         })
     }
+}
+
+/// Why a trial was stopped early, or not.
+#[derive(Debug)]
+pub struct Why<'a> {
+    /// The trial.
+    pub trial: &'a Trial,
+    /// How many finished trials it is compared with.
+    pub n_finished: usize,
+    /// At each step of those and of its own: the lower quartile, the median and the upper quartile of what they
+    /// had reported last by then. Steps that fewer than two have come to are left out.
+    pub band: Vec<(i64, [f64; 3])>,
+}
+
+impl Why<'_> {
+    /// All of it, for programs.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let points = self.trial.curve.points().iter();
+        json!({
+            "trialId": self.trial.id,
+            "outcome": self.trial.outcome().map(ToString::to_string),
+            "stopReason": self.trial.stop,
+            "text": self.trial.stop.map(|reason| reason.to_string()),
+            "finishedTrials": self.n_finished,
+            "curve": points.map(|m| json!([m.step, number(m.value)])).collect::<Vec<_>>(),
+            "band": self.band.iter().map(|(step, band)| json!([step, band])).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// A number, or its name where JSON has no digits for it.
+fn number(value: f64) -> Json {
+    if value.is_finite() {
+        value.into()
+    } else if value.is_nan() {
+        "NaN".into()
+    } else if value > 0.0 {
+        "Infinity".into()
+    } else {
+        "-Infinity".into()
+    }
+}
+
+/// Why a trial of a job was stopped early, with what it was compared to.
+///
+/// # Errors
+/// The job has no such trial.
+pub fn why(known: &KnownJob, trial: u32) -> Result<Why<'_>, Failure> {
+    let trials = &known.stored.trials;
+    let found = trials.iter().find(|t| t.id.get() == trial).ok_or_else(|| {
+        let message = format!("job `{}` has no trial {trial}", known.stored.job.id);
+        let hint = match trials.len() {
+            0 => "it has none yet".to_owned(),
+            n => format!("it has trials 1 to {n}"),
+        };
+        Failure::usage(message).with_hint(hint)
+    })?;
+    let is_compared = |other: &&Trial| {
+        other.id != found.id
+            && other.outcome() == Some(&Outcome::Succeeded)
+            && other.curve.is_evaluation() == found.curve.is_evaluation()
+    };
+    let finished: Vec<&Trial> = trials.iter().filter(is_compared).collect();
+    let all = finished.iter().copied().chain([found]);
+    let steps: BTreeSet<i64> = all.flat_map(|t| t.curve.points()).map(|m| m.step.0).collect();
+    let quartiles = |step: i64| {
+        let value = |other: &&Trial| {
+            let points = other.curve.points();
+            let upto = points.partition_point(|m| m.step.0 <= step);
+            // One that has ended before says nothing of later steps.
+            let is_there = points.last().is_some_and(|last| last.step.0 >= step);
+            let finite = points.get(..upto)?.iter().rev().map(|m| m.value).find(|v| v.is_finite());
+            finite.filter(|_| is_there)
+        };
+        let mut values: Vec<f64> = finished.iter().filter_map(value).collect();
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            let place = share * (values.len().checked_sub(1)? as f64);
+            let (low, high) = (values.get(place.floor() as usize)?, values.get(place.ceil() as usize)?);
+            Some(low + (high - low) * place.fract())
+        };
+        (values.len() >= 2).then_some(())?;
+        Some((step, [at(0.25)?, at(0.5)?, at(0.75)?]))
+    };
+    let band = steps.into_iter().filter_map(quartiles).collect();
+    Ok(Why { trial: found, n_finished: finished.len(), band })
 }
 
 /// What the service had no field for: how a trial ended, where its objective was read, why it was

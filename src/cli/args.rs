@@ -369,6 +369,18 @@ pub(super) enum JobsVerb {
         #[arg(long, conflicts_with = "format")]
         json: bool,
     },
+    /// Say why a trial was stopped early, with its curve against those of the finished trials
+    Why {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// Number of the trial
+        #[arg(value_name = "TRIAL")]
+        trial: u32,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

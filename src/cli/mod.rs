@@ -21,6 +21,7 @@ use clap::Parser;
 use crate::app::prepare::{Plan, Request, prepare, read_config_file};
 use crate::app::run::run;
 use crate::app::{Failure, demo, jobs, tuner};
+use crate::plot::{Cells, Ink};
 use args::{Cli, Format, JobsVerb, Verb};
 use printer::Printer;
 
@@ -122,6 +123,24 @@ fn run_job(plan: Plan, store_asked: Option<&Path>, json: bool, printer: Printer)
 fn show_jobs(verb: &JobsVerb, store: &Path, printer: Printer) -> Result<u8, Failure> {
     match verb {
         JobsVerb::List { json } => list_jobs(store, *json, printer),
+        JobsVerb::Why { id, trial, json } => {
+            let known = jobs::describe(store, id)?;
+            let why = jobs::why(&known, *trial)?;
+            if *json {
+                printer.data(&format!("{:#}", why.to_json()))?;
+            } else {
+                let ink = if printer.is_coloured() { Ink::Colour } else { Ink::Plain };
+                let width = printer.columns().unwrap_or(Cells::default().width);
+                printer.data(&summary::of_why(
+                    &known,
+                    &why,
+                    Cells { width, ..Cells::default() },
+                    ink,
+                    printer.style(),
+                ))?;
+            }
+            Ok(0)
+        }
         JobsVerb::Describe { id, format, json } => {
             let known = jobs::describe(store, id)?;
             match if *json { Format::Json } else { *format } {

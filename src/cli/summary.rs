@@ -5,10 +5,12 @@ use std::path::Path;
 use super::printer::Style;
 use super::text::{brief, duration};
 use super::{chart, tables};
-use crate::app::jobs::KnownJob;
+use crate::app::jobs::{KnownJob, Why};
 use crate::app::run::{Finished, log_path};
 use crate::edge::store::NewJob;
+use crate::plot::{self, Cells, Curve, Ink, Look};
 use crate::study::{Outcome, StudySpec, Trial, rank};
+use crate::suggest::insight::insight;
 
 /// The most trials that are listed under one heading.
 const MAX_LISTED: usize = 10;
@@ -18,6 +20,7 @@ pub(super) fn of_job(finished: &Finished, store_asked: Option<&Path>, style: Sty
     let Finished { end, config, job, trials, .. } = finished;
     let mut sections = vec![result(&config.spec, job, trials, end.message.as_deref(), true, style)];
     sections.extend(best_so_far(&config.spec, trials, style));
+    sections.extend(insight_text(&config.spec, trials, style));
     sections.extend(stopped_early(trials, style));
     sections.extend(listed("Without a result", trials.iter().filter_map(failure), trials.len(), style));
     let store = store_asked.map(|path| format!(" --store {}", path.display())).unwrap_or_default();
@@ -48,9 +51,72 @@ pub(super) fn of_known(known: &KnownJob, style: Style) -> String {
     if !stored.trials.is_empty() {
         sections.push(tables::trials(known.spec(), &stored.trials));
     }
+    sections.extend(insight_text(known.spec(), &stored.trials, style));
     sections.extend(stopped_early(&stored.trials, style));
     sections.push(format!("{}   {}", style.bold("Files"), stored.job.job_dir.display()));
     sections.join("\n\n")
+}
+
+/// What the trials say of the parameters, where they say something.
+fn insight_text(spec: &StudySpec, trials: &[Trial], style: Style) -> Option<String> {
+    let insight = insight(spec, trials)?;
+    let mut lines = Vec::new();
+    if insight.importance.len() > 1 {
+        let heading = style.bold("Importance");
+        lines.push(heading + &style.dim("  total effect on the model's mean over the whole space"));
+        let width = insight.importance.iter().map(|i| i.parameter.chars().count()).max().unwrap_or(0);
+        lines.extend(insight.importance.iter().take(MAX_LISTED).map(|i| {
+            let bar = "█".repeat((i.share * 20.0).round() as usize);
+            format!("  {:width$}  {:>3.0} %  {bar}", i.parameter, 100.0 * i.share).trim_end().to_owned()
+        }));
+    }
+    if let Some(best) = &insight.best_mean {
+        lines.push(format!(
+            "Results are noisy (one trial by ± {}). Without the noise trial {} is expected to be best: {} ± {}",
+            brief(best.noise),
+            best.trial_id,
+            brief(best.mean),
+            brief(best.deviation)
+        ));
+    }
+    lines.extend(insight.crowded.iter().map(|crowded| {
+        let (which, field) = if crowded.is_upper { ("upper", "maxValue") } else { ("lower", "minValue") };
+        format!(
+            "{} of the {} best trials crowd the {which} bound of {}, {}: better values may lie beyond; widen {field}",
+            crowded.n_near,
+            crowded.n_best,
+            crowded.parameter,
+            brief(crowded.bound)
+        )
+    }));
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// Why a trial was stopped early, with a chart.
+pub(super) fn of_why(known: &KnownJob, why: &Why<'_>, size: Cells, ink: Ink, style: Style) -> String {
+    let trial = why.trial;
+    let outcome = trial.outcome().map_or_else(|| "it runs".to_owned(), ToString::to_string);
+    let mut sections = vec![format!("{}  {outcome}", style.bold(&format!("Trial {}", trial.id)))];
+    sections.push(match trial.stop {
+        Some(reason) => format!("Stopped early: {reason}"),
+        None => "It was not stopped early.".to_owned(),
+    });
+    let own: Vec<(f64, f64)> = trial.curve.points().iter().map(|m| (m.step.0 as f64, m.value)).collect();
+    if own.is_empty() {
+        return sections.join("\n");
+    }
+    let mut curves = vec![Curve { name: format!("trial {}", trial.id), points: own }];
+    let names = ["lower quartile", "median", "upper quartile"];
+    for (i, name) in names.into_iter().enumerate().filter(|_| !why.band.is_empty()) {
+        let value = |(step, band): &(i64, [f64; 3])| Some((*step as f64, *band.get(i)?));
+        curves.push(Curve { name: name.to_owned(), points: why.band.iter().filter_map(value).collect() });
+    }
+    let title = format!("trial {} against {} finished trials", trial.id, why.n_finished);
+    let metric = known.spec().metric_tag.to_string();
+    let look = Look { title, x_label: "step".into(), y_label: metric, ..Look::default() };
+    sections.push(String::new());
+    sections.push(plot::text(&curves, &look, size, ink));
+    sections.join("\n")
 }
 
 /// The recommended trial with its parameters, those as good, and what there is to say of the end.

@@ -20,6 +20,7 @@ pub(super) struct Encoding {
 pub(super) struct Coordinate {
     /// The parameter's place in the space.
     parameter: usize,
+    /// What values it may have.
     pub(super) kind: Kind,
 }
 
@@ -50,6 +51,11 @@ impl Encoding {
     /// The coordinates.
     pub(super) fn coordinates(&self) -> &[Coordinate] {
         &self.coordinates
+    }
+
+    /// The parameter of each coordinate.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.coordinates.iter().filter_map(|c| Some(&self.parameters.get(c.parameter)?.name))
     }
 
     /// Which coordinates are categories.

@@ -8,6 +8,7 @@ mod bayes;
 mod draw;
 mod encode;
 mod grid;
+pub mod insight;
 mod known;
 mod random;
 #[cfg(test)]

@@ -13,4 +13,5 @@ mod remote;
 mod run;
 mod simulation;
 mod support;
+mod tuner;
 mod watch;

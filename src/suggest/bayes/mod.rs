@@ -1,7 +1,7 @@
 //! Bayesian optimisation: a Gaussian process of what is known, and the point where it promises most.
 //!
 //! 1. The centre of the space comes first, then points that fill it evenly ([`n_initial`]).
-//! 2. Results are warped ([`warp`]): in turn evenly and by rank in their worse half. Each wins on some problems.
+//! 2. Results are warped ([`mod@warp`]): in turn evenly and by rank in their worse half. Each wins on some problems.
 //! 3. Two kernels are fitted ([`fit`]), and one is drawn by how likely each makes the results.
 //! 4. Pending trials count in the deviations of the prediction, not in its means ([`model`]).
 //! 5. The point with the greatest expected improvement on the best mean so far is taken ([`search`]), none twice.
@@ -26,9 +26,10 @@ use super::random::RandomSearch;
 use crate::limits::{MAX_FIT_POINTS, MAX_MODEL_POINTS};
 use crate::study::{Assignment, StudySpec, Trial};
 use kernel::Kernel;
-use model::{Model, Points};
+pub(super) use model::Model;
+use model::Points;
 use search::Search;
-use warp::Warp;
+pub(super) use warp::{Warp, warp};
 
 /// Bayesian optimisation with a Gaussian process; what `ALGORITHM_UNSPECIFIED` means.
 #[derive(Debug)]
@@ -82,17 +83,27 @@ fn propose(encoding: &Encoding, known: &Known, draw: &mut Draw) -> Vec<Vec<f64>>
     Search { encoding, model: &model, best_first: &finished }.run(draw)
 }
 
-/// The model of what is known. `None` where it cannot be computed, which takes values beyond all reason.
+/// The model of what is known, with a kernel drawn by how likely it is. `None` where it cannot be computed, which takes values
+/// beyond all reason.
 fn learn(encoding: &Encoding, finished: &[Finished], how: Warp, draw: &mut Draw) -> Option<Model> {
+    let chance = draw.unit();
+    learn_with(encoding, finished, how, chance)
+}
+
+/// The same with the likelier kernel.
+pub(super) fn learn_most_likely(encoding: &Encoding, finished: &[Finished], how: Warp) -> Option<Model> {
+    learn_with(encoding, finished, how, 0.5)
+}
+
+/// The model with Matérn's kernel where its share of the evidence is above `chance`, with the squared exponential otherwise.
+fn learn_with(encoding: &Encoding, finished: &[Finished], how: Warp, chance: f64) -> Option<Model> {
     let values: Vec<f64> = finished.iter().map(|f| f.value).collect();
-    let values = warp::warp(how, &values);
+    let values = warp(how, &values);
     let (few, few_values) = select(encoding, finished, &values, MAX_FIT_POINTS);
-    let fits =
+    let [matern, squared] =
         [Kernel::Matern52, Kernel::SquaredExponential].map(|kernel| fit::fit(kernel, &few, &few_values));
-    let [matern, squared] = fits;
-    // The share of the evidence that speaks for the first.
     let share = 1.0 / (1.0 + libm::exp((matern.1 - squared.1).clamp(-50.0, 50.0)));
-    let parameters = if draw.unit() < share { matern.0 } else { squared.0 };
+    let parameters = if chance < share { matern.0 } else { squared.0 };
     let (points, values) = select(encoding, finished, &values, MAX_MODEL_POINTS);
     Model::new(points, &values, parameters)
 }

@@ -68,7 +68,7 @@ pub(super) struct Hyperparameters {
 
 /// A Gaussian process that knows some values.
 #[derive(Debug, Clone)]
-pub(super) struct Model {
+pub(in super::super) struct Model {
     points: Points,
     parameters: Hyperparameters,
     /// The variance of the signal.
@@ -83,10 +83,10 @@ pub(super) struct Model {
 
 /// A normal distribution.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Normal {
-    pub(super) mean: f64,
+pub(in super::super) struct Normal {
+    pub(in super::super) mean: f64,
     /// The standard deviation, above 0.
-    pub(super) deviation: f64,
+    pub(in super::super) deviation: f64,
 }
 
 /// The prior of the signal's variance: as if so many values with this sum of squares had been seen.
@@ -136,6 +136,23 @@ impl Model {
         &self.points
     }
 
+    /// The variance of the noise, relative to that of the signal.
+    pub(in super::super) fn noise(&self) -> f64 {
+        self.parameters.noise
+    }
+
+    /// The standard deviation of the noise.
+    pub(in super::super) fn noise_deviation(&self) -> f64 {
+        (self.parameters.noise * self.signal).sqrt()
+    }
+
+    /// The mean of [`Self::predict`] alone, at less cost.
+    pub(in super::super) fn predict_mean(&self, point: &[f64]) -> f64 {
+        let known = self.points.rows().zip(&self.alpha);
+        let value = |known: &[f64]| covariance(&self.points, &self.parameters, known, point).0;
+        self.mean + known.map(|(known, alpha)| alpha * value(known)).sum::<f64>()
+    }
+
     /// Takes a point whose value is awaited: it changes deviations, not means.
     pub(super) fn add_pending(&mut self, point: &[f64]) {
         let mut row: Vec<f64> = self
@@ -150,7 +167,7 @@ impl Model {
     }
 
     /// What is expected at a point, without noise.
-    pub(super) fn predict(&self, point: &[f64]) -> Normal {
+    pub(in super::super) fn predict(&self, point: &[f64]) -> Normal {
         let mut row: Vec<f64> = self
             .points
             .rows()

@@ -2,7 +2,7 @@
 
 /// How values are stretched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Warp {
+pub(in super::super) enum Warp {
     /// Evenly.
     Even,
     /// The better half evenly; of the worse half only the ranks count, so that how bad the bad ones are does not hide what
@@ -12,7 +12,7 @@ pub(super) enum Warp {
 
 /// The warped values. A value that is not finite counts as worse than the worst that is. Without two different finite
 /// values all are 0 but for those.
-pub(super) fn warp(how: Warp, values: &[f64]) -> Vec<f64> {
+pub(in super::super) fn warp(how: Warp, values: &[f64]) -> Vec<f64> {
     let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     // Halves and a common scale, since differences of the largest numbers overflow.
     let largest = finite.iter().fold(f64::MIN_POSITIVE, |max, v| max.max(v.abs()));
