@@ -9,8 +9,9 @@
 
 use std::time::Instant;
 
-use hptune::study::{Algorithm, Config, StudySpec};
-use hptune::tuner::Tuner;
+use hptune::study::{Algorithm, Config, EarlyStopping, StudySpec};
+use hptune::tuner::{End, Tuner};
+use hptune::units::Step;
 use jiff::Timestamp;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -71,7 +72,38 @@ fn time(algorithm: Algorithm, n: usize, limit_ms: f64) {
     );
 }
 
+/// How long a decision of the default stopping rule takes, with so many finished trials of so many values.
+fn time_decision(n_trials: u32, n_values: i64, limit_ms: f64) {
+    let (mut spec, mut tuner) = (spec(Algorithm::Random), study(Algorithm::Random, 0));
+    spec.early_stopping = EarlyStopping::DecayCurve { min_steps: 0, min_trials: 5 };
+    let value = |trial: u32, step: i64| 1.0 / (1.0 + f64::from(trial % 17)) + 9.0 / step as f64;
+    for trial in 1..=n_trials {
+        tuner.suggest(NOW).expect("there are enough");
+        for step in 1..=n_values {
+            tuner.report(NOW, trial, Step(step), value(trial, step)).expect("it runs");
+        }
+        tuner.complete(NOW, trial, End::Value(None, None)).expect("it runs");
+        tuner.take_records();
+    }
+    let mut tuner = Tuner::new(spec, tuner.trials().to_vec());
+    let (id, _) = tuner.suggest(NOW).expect("there are enough");
+    let mut times: Vec<f64> = (1..=N_TIMED as i64)
+        .map(|i| {
+            let started = Instant::now();
+            tuner.report(NOW, id.get(), Step(i * n_values / 50), 3.0).expect("it runs");
+            started.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let median = times[N_TIMED / 2];
+    println!(
+        "==> a decision with {n_trials} finished trials of {n_values} values: {median:.2} ms, {:.2} of the limit of {limit_ms} ms",
+        median / limit_ms
+    );
+}
+
 fn main() {
+    time_decision(1_000, 1_000, 5.0);
     for (n, limit_ms) in [(0, 1.0), (50, 5.0), (100, 15.0), (300, 60.0), (1_000, 300.0)] {
         time(Algorithm::Unspecified, n, limit_ms);
     }

@@ -10,6 +10,7 @@
 use super::StopRule;
 use crate::linear::Lower;
 use crate::study::{Curve, Goal, Measurement, Outcome, Reduce, StopReason, StudySpec, Trial};
+use crate::units::Step;
 
 /// The learning-curve rule.
 ///
@@ -37,24 +38,24 @@ const RIDGE: f64 = 0.5;
 const N: usize = 4;
 
 impl StopRule for DecayCurve {
-    fn judge(&self, spec: &StudySpec, trial: &Trial, trials: &[Trial]) -> Option<StopReason> {
-        let curves = Curves { goal: spec.goal, reduce: spec.reduce };
-        let own = curves.of(&trial.curve);
-        let last = *own.last()?;
+    fn judge<'a>(&self, spec: &StudySpec, trial: &'a Trial, trials: &'a [Trial]) -> Option<StopReason> {
+        let view = |trial: &'a Trial| View { curve: &trial.curve, goal: spec.goal, reduce: spec.reduce };
+        let own = view(trial);
+        let last = own.last()?;
         // A first value has no pace; a value that is not finite says nothing.
-        let is_judged =
-            own.len() > 1 && trial.last_step()?.0 as f64 == last.0 && last.0 >= self.min_steps as f64;
+        let is_judged = own.start()?.0 < last.0
+            && trial.last_step()?.0 as f64 == last.0
+            && last.0 >= self.min_steps as f64;
         if !is_judged {
             return None;
         }
-        let others: Vec<Vec<(f64, f64)>> = trials
+        let others: Vec<View<'_>> = trials
             .iter()
             .filter(|other| other.id != trial.id && other.outcome() == Some(&Outcome::Succeeded))
             .filter(|other| other.curve.is_evaluation() == trial.curve.is_evaluation())
-            .map(|other| curves.of(&other.curve))
+            .map(view)
             .collect();
-        let results = || others.iter().filter_map(|other| curves.result(other));
-        let best = results().min_by(f64::total_cmp)?;
+        let best = others.iter().filter_map(View::result).min_by(f64::total_cmp)?;
         if last.1 <= best {
             return None;
         }
@@ -64,7 +65,7 @@ impl StopRule for DecayCurve {
             .iter()
             .filter(|other| other.last().is_some_and(|end| end.0 > last.0))
             .filter_map(|other| {
-                Some((features(&clock, other, last.0)?, curves.result(other)? - value_at(other, last.0)?))
+                Some((features(&clock, other, last.0)?, other.result()? - other.value_at(last.0)?))
             })
             .collect();
         let n_trials = u32::try_from(known.len()).unwrap_or(u32::MAX);
@@ -79,7 +80,7 @@ impl StopRule for DecayCurve {
         if chance >= MIN_CHANCE || reachable <= best {
             return None;
         }
-        let sign = curves.sign();
+        let sign = own.sign();
         Some(StopReason::DecayCurve {
             step: trial.last_step()?.0,
             value: sign * last.1,
@@ -92,13 +93,14 @@ impl StopRule for DecayCurve {
     }
 }
 
-/// How curves are read: as values of which smaller ones are better.
-struct Curves {
+/// How a curve is read: steps with finite values, of which smaller ones are better.
+struct View<'a> {
+    curve: &'a Curve,
     goal: Goal,
     reduce: Reduce,
 }
 
-impl Curves {
+impl View<'_> {
     fn sign(&self) -> f64 {
         match self.goal {
             Goal::Maximize => -1.0,
@@ -106,16 +108,37 @@ impl Curves {
         }
     }
 
-    /// Steps and finite values, by rising step.
-    fn of(&self, curve: &Curve) -> Vec<(f64, f64)> {
-        let point = |m: &Measurement| (m.step.0 as f64, self.sign() * m.value);
-        curve.points().iter().filter(|m| m.value.is_finite()).map(point).collect()
+    fn point(&self, m: &Measurement) -> (f64, f64) {
+        (m.step.0 as f64, self.sign() * m.value)
     }
 
-    fn result(&self, curve: &[(f64, f64)]) -> Option<f64> {
+    fn start(&self) -> Option<(f64, f64)> {
+        Some(self.point(self.curve.finite_from(f64::NEG_INFINITY)?))
+    }
+
+    fn last(&self) -> Option<(f64, f64)> {
+        Some(self.point(self.curve.finite_until(f64::INFINITY)?))
+    }
+
+    fn result(&self) -> Option<f64> {
         match self.reduce {
-            Reduce::Last => curve.last().map(|point| point.1),
-            Reduce::Best => curve.iter().map(|point| point.1).min_by(f64::total_cmp),
+            Reduce::Last => Some(self.last()?.1),
+            Reduce::Best => self.best_until(f64::INFINITY),
+        }
+    }
+
+    fn best_until(&self, step: f64) -> Option<f64> {
+        Some(self.sign() * self.curve.running_best(Step(step as i64), self.goal)?)
+    }
+
+    /// The value at a step, between points on the straight line; before the first point that, behind the last
+    /// one that.
+    fn value_at(&self, step: f64) -> Option<f64> {
+        let (before, after) = (self.curve.finite_until(step), self.curve.finite_from(step));
+        match (before.map(|m| self.point(m)), after.map(|m| self.point(m))) {
+            (Some(a), Some(b)) if a.0 < b.0 => Some(a.1 + (b.1 - a.1) * ((step - a.0) / (b.0 - a.0))),
+            (Some(point), _) | (None, Some(point)) => Some(point.1),
+            (None, None) => None,
         }
     }
 }
@@ -128,12 +151,14 @@ struct Clock {
 }
 
 impl Clock {
-    fn new<'a>(curves: impl Iterator<Item = &'a Vec<(f64, f64)>> + Clone) -> Option<Self> {
-        let first = curves.clone().filter_map(|curve| curve.first()).map(|p| p.0).min_by(f64::total_cmp)?;
-        let mut gaps: Vec<f64> = curves
-            .filter_map(|curve| Some(curve.get(1)?.0 - curve.first()?.0))
-            .filter(|gap| *gap > 0.0)
-            .collect();
+    fn new<'a>(curves: impl Iterator<Item = &'a View<'a>>) -> Option<Self> {
+        let mut first = f64::INFINITY;
+        let mut gaps = Vec::new();
+        for view in curves {
+            let Some((start, _)) = view.start() else { continue };
+            first = first.min(start);
+            gaps.extend(view.curve.finite_from(start + 0.5).map(|next| view.point(next).0 - start));
+        }
         gaps.sort_by(f64::total_cmp);
         let unit = *gaps.get(gaps.len() / 2)?;
         Some(Self { origin: first - unit, unit })
@@ -153,28 +178,19 @@ impl Clock {
     }
 }
 
-/// The value of a curve at a step, between its points on the straight line; before the first point that, behind the last one
-/// that.
-fn value_at(curve: &[(f64, f64)], step: f64) -> Option<f64> {
-    let after = curve.partition_point(|point| point.0 < step);
-    let Some(b) = curve.get(after) else { return curve.last().map(|point| point.1) };
-    let Some(a) = after.checked_sub(1).and_then(|before| curve.get(before)) else { return Some(b.1) };
-    Some(a.1 + (b.1 - a.1) * ((step - a.0) / (b.0 - a.0)))
-}
-
 /// What a curve looks like at a step: its value, its gain over the last doubling of the time, its gain over the last quarter,
 /// and how far it is behind its own best. `None` where it begins later.
-fn features(clock: &Clock, curve: &[(f64, f64)], step: f64) -> Option<[f64; N]> {
-    if curve.first()?.0 > step {
+fn features(clock: &Clock, curve: &View<'_>, step: f64) -> Option<[f64; N]> {
+    if curve.start()?.0 > step {
         return None;
     }
-    let now = value_at(curve, step)?;
+    let now = curve.value_at(step)?;
     let half = clock.step_at(0.5, step);
     let doublings = clock.doublings(half, step);
-    let gain = value_at(curve, half)? - now;
+    let gain = curve.value_at(half)? - now;
     let by_doubling = if doublings > 0.0 { gain / doublings } else { 0.0 };
-    let best = curve.iter().take_while(|p| p.0 <= step).map(|p| p.1).fold(now, f64::min);
-    Some([now, by_doubling, value_at(curve, clock.step_at(0.75, step))? - now, now - best])
+    let best = curve.best_until(step)?.min(now);
+    Some([now, by_doubling, curve.value_at(clock.step_at(0.75, step))? - now, now - best])
 }
 
 /// The features of a finished trial at a step, and what it still gained from there.

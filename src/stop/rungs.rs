@@ -31,11 +31,7 @@ impl StopRule for Rungs {
         let is_finished = |other: &&Trial| other.outcome() == Some(&Outcome::Succeeded) && is_compared(other);
         let end = trials.iter().filter(is_finished).filter_map(Trial::last_step).max()?;
         let rung = self.rung(trial, step, end)?;
-        let best_at_rung = |other: &Trial| {
-            let up_to =
-                other.curve.points().iter().take_while(|m| m.step <= rung).filter(|m| m.value.is_finite());
-            up_to.map(|m| m.value).reduce(|a, b| if spec.goal.is_better(b, a) { b } else { a })
-        };
+        let best_at_rung = |other: &Trial| other.curve.running_best(rung, spec.goal);
         let value = best_at_rung(trial)?;
         let came = |other: &&Trial| {
             other.last_step().is_some_and(|last| last >= rung)

@@ -20,8 +20,23 @@ pub struct Measurement {
 pub struct Curve {
     run: Option<RunName>,
     points: Vec<Measurement>,
-    /// Sum and number of the finite values up to and with each point.
-    sums: Vec<(f64, u32)>,
+    /// Of the finite values up to and with each point.
+    so_far: Vec<SoFar>,
+}
+
+/// What some finite values come to.
+#[derive(Debug, Clone, Copy)]
+struct SoFar {
+    sum: f64,
+    n: u32,
+    smallest: f64,
+    largest: f64,
+}
+
+impl Default for SoFar {
+    fn default() -> Self {
+        Self { sum: 0.0, n: 0, smallest: f64::INFINITY, largest: f64::NEG_INFINITY }
+    }
 }
 
 impl Curve {
@@ -57,7 +72,7 @@ impl Curve {
     pub fn rewind(&mut self, from: Step) {
         let keep = self.points.partition_point(|m| m.step < from);
         self.points.truncate(keep);
-        self.sums.truncate(keep);
+        self.so_far.truncate(keep);
     }
 
     /// The measurements by rising step.
@@ -84,20 +99,50 @@ impl Curve {
     /// The average of the finite values up to and with `step`; `None` where there is none.
     #[must_use]
     pub fn running_average(&self, step: Step) -> Option<f64> {
+        let SoFar { sum, n, .. } = self.so_far(step)?;
+        Some(sum / f64::from(n))
+    }
+
+    /// The best finite value up to and with `step`; `None` where there is none.
+    #[must_use]
+    pub fn running_best(&self, step: Step, goal: Goal) -> Option<f64> {
+        let SoFar { smallest, largest, .. } = self.so_far(step)?;
+        Some(match goal {
+            Goal::Maximize => largest,
+            Goal::Minimize => smallest,
+        })
+    }
+
+    /// The last finite measurement at or before `step`.
+    #[must_use]
+    pub fn finite_until(&self, step: f64) -> Option<&Measurement> {
+        let n = self.points.partition_point(|m| m.step.0 as f64 <= step);
+        self.points.iter().take(n).rev().find(|m| m.value.is_finite())
+    }
+
+    /// The first finite measurement at or behind `step`.
+    #[must_use]
+    pub fn finite_from(&self, step: f64) -> Option<&Measurement> {
+        let n = self.points.partition_point(|m| (m.step.0 as f64) < step);
+        self.points.iter().skip(n).find(|m| m.value.is_finite())
+    }
+
+    fn so_far(&self, step: Step) -> Option<SoFar> {
         let n = self.points.partition_point(|m| m.step <= step);
-        let (sum, count) = *self.sums.get(n.checked_sub(1)?)?;
-        (count > 0).then(|| sum / f64::from(count))
+        self.so_far.get(n.checked_sub(1)?).copied().filter(|so_far| so_far.n > 0)
     }
 
     fn sum_from(&mut self, at: usize) {
-        self.sums.truncate(at);
-        let (mut sum, mut count) = self.sums.last().copied().unwrap_or((0.0, 0));
+        self.so_far.truncate(at);
+        let mut so_far = self.so_far.last().copied().unwrap_or_default();
         for m in self.points.iter().skip(at) {
             if m.value.is_finite() {
-                sum += m.value;
-                count += 1;
+                so_far.sum += m.value;
+                so_far.n += 1;
+                so_far.smallest = so_far.smallest.min(m.value);
+                so_far.largest = so_far.largest.max(m.value);
             }
-            self.sums.push((sum, count));
+            self.so_far.push(so_far);
         }
     }
 }
@@ -126,6 +171,20 @@ mod tests {
         curve.rewind(Step(30));
         assert_eq!(curve.points().len(), 2);
         assert_eq!(curve.running_average(Step(99)), Some(4.0));
+    }
+
+    #[test]
+    fn the_best_so_far_and_the_finite_neighbours_of_a_step() {
+        let mut curve = curve(&[(10, 3.0), (20, f64::NAN), (30, 1.0), (40, 2.0)]);
+        assert_eq!(curve.running_best(Step(25), Goal::Minimize), Some(3.0));
+        assert_eq!(curve.running_best(Step(40), Goal::Minimize), Some(1.0));
+        assert_eq!(curve.running_best(Step(40), Goal::Maximize), Some(3.0));
+        assert_eq!(curve.running_best(Step(9), Goal::Maximize), None);
+        assert_eq!(curve.finite_until(29.5).map(|m| m.step), Some(Step(10)));
+        assert_eq!(curve.finite_from(10.5).map(|m| m.step), Some(Step(30)));
+        assert_eq!(curve.finite_from(41.0), None);
+        curve.rewind(Step(30));
+        assert_eq!(curve.running_best(Step(40), Goal::Minimize), Some(3.0));
     }
 
     #[test]
