@@ -9,7 +9,7 @@ use crate::app::jobs::{KnownJob, Why};
 use crate::app::run::{Finished, log_path};
 use crate::edge::store::NewJob;
 use crate::plot::{self, Cells, Curve, Ink, Look};
-use crate::study::{Outcome, StudySpec, Trial, rank};
+use crate::study::{Domain, Outcome, StudySpec, Trial, rank};
 use crate::suggest::insight::insight;
 
 /// The most trials that are listed under one heading.
@@ -80,9 +80,15 @@ fn insight_text(spec: &StudySpec, trials: &[Trial], style: Style) -> Option<Stri
         ));
     }
     lines.extend(insight.crowded.iter().map(|crowded| {
-        let (which, field) = if crowded.is_upper { ("upper", "maxValue") } else { ("lower", "minValue") };
+        let domain = spec.space.parameters.iter().find(|p| p.name == crowded.parameter).map(|p| &p.domain);
+        let (which, what) = match (domain, crowded.is_upper) {
+            (Some(Domain::Discrete { .. }), true) => ("upper", "add larger discreteValues"),
+            (Some(Domain::Discrete { .. }), false) => ("lower", "add smaller discreteValues"),
+            (_, true) => ("upper", "raise maxValue"),
+            (_, false) => ("lower", "lower minValue"),
+        };
         format!(
-            "{} of the {} best trials crowd the {which} bound of {}, {}: better values may lie beyond; widen {field}",
+            "{} of the {} best trials crowd the {which} bound of {}, {}: better values may lie beyond; {what}",
             crowded.n_near,
             crowded.n_best,
             crowded.parameter,

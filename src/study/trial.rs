@@ -216,13 +216,12 @@ impl fmt::Display for StopReason {
             ),
             Self::DecayCurve { step, value, predicted, deviation, best, chance, n_trials } => write!(
                 f,
-                "value {} at step {step} is expected to end at {} ± {}; its chance to beat {} is {}, by the curves of \
-                 {n_trials} finished trials",
+                "value {} at step {step} should end at {} ± {}: a chance of {} to beat {} (by {n_trials} finished curves)",
                 short(*value),
                 short(*predicted),
-                short(*deviation),
-                short(*best),
+                shortest(format!("{deviation:.1e}").parse().unwrap_or(*deviation)),
                 percent(*chance),
+                short(*best),
             ),
             Self::Rung { step: _, rung, value, n_better, n_going_on, n_trials } => write!(
                 f,
