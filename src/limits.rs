@@ -49,6 +49,10 @@ pub const HEAL_WINDOW_BYTES: u64 = 2 << 20;
 /// file systems show the pages of one flush in any order.
 pub const HOLE_PATIENCE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
+/// A file that was last written so long ago when it is first seen has no holes that are still filled in, whatever the clocks of
+/// file servers say.
+pub const OLD_FILE: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
+
 /// How much of a file is read to know when it was begun, in bytes; its first event names the format.
 pub const FIRST_EVENT_BYTES: usize = 4 << 10;
 

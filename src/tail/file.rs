@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::hypertune::HypertuneFile;
 use super::ingest::Ingest;
 use super::{AtEnd, FileId, Found, Listed, is_hypertune_file, run_of};
-use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES, HOLE_PATIENCE};
+use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES, HOLE_PATIENCE, OLD_FILE};
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
 
@@ -152,7 +152,7 @@ impl File {
         let listed_now = (listed.bytes, listed.modified_ns as i64);
         let seen = self.seen.replace(listed_now);
         let is_changed = seen != Some(listed_now);
-        self.settle(now, listed.bytes);
+        self.settle(now, listed);
         match &mut self.reader {
             Reader::Hypertune(file) => {
                 if is_changed {
@@ -182,14 +182,18 @@ impl File {
     }
 
     /// Notes what of the file has been there for long.
-    fn settle(&mut self, now: Timestamp, bytes: u64) {
+    fn settle(&mut self, now: Timestamp, listed: &Listed) {
         let (seen_bytes, seen_at) = self.seen_at;
+        let is_first = seen_at == Timestamp::MAX;
         let is_old = now.duration_since(seen_at) >= HOLE_PATIENCE;
         if is_old {
             self.settled_bytes = seen_bytes;
         }
-        if is_old || seen_at == Timestamp::MAX {
-            self.seen_at = (bytes, now);
+        if is_first && now.as_nanosecond() - listed.modified_ns >= OLD_FILE.as_nanos() {
+            self.settled_bytes = listed.bytes;
+        }
+        if is_old || is_first {
+            self.seen_at = (listed.bytes, now);
         }
     }
 

@@ -431,7 +431,7 @@ pub fn run_of(path: &str) -> RunName {
 mod tests {
     use super::*;
     use crate::event;
-    use crate::limits::HOLE_PATIENCE;
+    use crate::limits::{HOLE_PATIENCE, OLD_FILE};
     use crate::scalar::Content;
     use crate::tfrecord;
     use crate::units::{Step, WallTime};
@@ -625,6 +625,11 @@ mod tests {
         longer.extend_from_slice(&records(6..7)[records(0..0).len()..]);
         world.write("x.tfevents.1", 1, &longer);
         world.expect(&[(".", 6)]);
+        // An old file has no holes that are still filled in.
+        let mut world = World::new();
+        world.now = NOW + OLD_FILE + HOLE_PATIENCE;
+        world.write("x.tfevents.1", 1, &holed);
+        world.expect(&[(".", 0), (".", 1), (".", 4), (".", 5)]);
         // At the end nothing waits.
         let mut world = World::new();
         world.write("x.tfevents.1", 1, &holed);

@@ -293,7 +293,9 @@ fn watcher(disk: &Shared, clock: Clock, stored: &(String, String)) -> (Reader, F
 
 impl Simulation {
     fn new(seed: u64) -> Self {
-        let disk = Disk { is_faulty: !seed.is_multiple_of(4), random: seed | 1, ..Disk::default() };
+        // Files are as new as they would be.
+        let now_ns = Clock::start().now().as_nanosecond();
+        let disk = Disk { now_ns, is_faulty: !seed.is_multiple_of(4), random: seed | 1, ..Disk::default() };
         let disk = Shared(Arc::new(Mutex::new(disk)));
         let clock = Clock::start();
         let default = |value: serde_json::Result<String>| value.expect("it can be stored");
