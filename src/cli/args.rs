@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::demo::TrainerArguments;
@@ -16,7 +17,7 @@ Exit codes: 0 done; 1 it ran and the answer is no (no trial gave a result, damag
 #[command(name = "hptune", version, after_help = AFTER_HELP, max_term_width = 100, arg_required_else_help = true)]
 pub(super) struct Cli {
     /// File of the job store [default: $XDG_STATE_HOME/hptune/hptune.db]
-    #[arg(long, global = true, value_name = "PATH", env = "HPTUNE_STORE", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "PATH", env = "HPTUNE_STORE", hide_env_values = true, value_parser = path_or_nothing())]
     pub(super) store: Option<PathBuf>,
     #[command(subcommand)]
     pub(super) verb: Verb,
@@ -211,6 +212,11 @@ pub(super) enum Goal {
     Maximize,
     /// Smaller values
     Minimize,
+}
+
+/// A variable that is set to nothing is as good as none.
+fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

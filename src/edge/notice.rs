@@ -154,3 +154,53 @@ fn below(root: &Path, path: &Path) -> Option<String> {
     let below = path.strip_prefix(root).ok()?.to_str()?;
     is_followed(below).then(|| below.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, DataChange, Flag};
+
+    use super::*;
+
+    fn event(kind: EventKind, path: &str) -> notify::Event {
+        notify::Event::new(kind).add_path(PathBuf::from(path))
+    }
+
+    #[track_caller]
+    fn check(heard: notify::Result<notify::Event>, expected: (bool, &[&str], bool)) {
+        let mut all = Heard::default();
+        let is_news = all.take(Path::new("/job"), heard);
+        let paths: Vec<&str> = all.paths.iter().map(String::as_str).collect();
+        assert_eq!((is_news, &*paths, all.must_list), expected);
+    }
+
+    #[test]
+    fn a_changed_event_file_is_named_and_what_may_hide_one_asks_for_a_listing() {
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        check(Ok(event(data, "/job/a/x.tfevents.1")), (true, &["a/x.tfevents.1"], false));
+        check(
+            Ok(event(EventKind::Create(CreateKind::File), "/job/x.tfevents.1")),
+            (true, &["x.tfevents.1"], false),
+        );
+        check(Ok(event(data, "/job/model.ckpt")), (false, &[], false));
+        check(Ok(event(EventKind::Access(AccessKind::Any), "/job/x.tfevents.1")), (false, &[], false));
+        check(Ok(event(EventKind::Create(CreateKind::Folder), "/job/b")), (true, &[], true));
+        check(Ok(event(EventKind::Remove(RemoveKind::File), "/job/x.tfevents.1")), (false, &[], false));
+        check(Err(notify::Error::generic("lost")), (true, &[], true));
+    }
+
+    #[test]
+    fn where_the_system_s_queue_ran_over_everything_is_looked_at() {
+        let overflow = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        check(Ok(overflow), (true, &[], true));
+    }
+
+    #[test]
+    fn more_changes_than_are_named_ask_for_a_listing() {
+        let mut heard = Heard::default();
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        for n in 0..=MAX_HINTS {
+            heard.take(Path::new("/job"), Ok(event(data, &format!("/job/x.tfevents.{n}"))));
+        }
+        assert_eq!((heard.paths.len(), heard.must_list), (MAX_HINTS, true));
+    }
+}

@@ -592,6 +592,17 @@ fn a_reason_to_stop_is_kept_in_numbers() {
 }
 
 #[test]
+fn a_store_that_is_set_to_nothing_is_the_default_one() {
+    let place = Place::new();
+    let state = place.path().join("state");
+    let mut command = place.command(&["jobs", "list"]);
+    let output = command.env("HPTUNE_STORE", "").env("XDG_STATE_HOME", &state).output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("state/hptune/hptune.db"), "{told}");
+}
+
+#[test]
 fn data_that_cannot_be_written_is_an_error() {
     let place = Place::new();
     run(&place, &config(1, "", ""), &[0.5], WRITE);
