@@ -59,6 +59,8 @@
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action
 //!   that follows from it. A trial holds its slot until its process tree is gone and its files are
 //!   read.
+//! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials: it keeps nothing between
+//!   suggestions, and its sums have one order on every machine. That is why its linear algebra is our own.
 //! - **The store** ([`edge::store::Store`]) is durable before an action is carried out.
 //!
 //! # Reading event files
