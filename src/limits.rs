@@ -158,6 +158,30 @@ pub const MAX_TRIALS: u32 = 100_000;
 /// and file handles.
 pub const MAX_PARALLEL_TRIALS: u32 = 1_000;
 
+/// The most replicas of one kind in a trial: each is a process and has a port.
+pub const MAX_REPLICAS: u32 = 1_000;
+
+/// The most GPUs that a trial can ask for, and that are looked for on a machine.
+pub const MAX_GPUS: u32 = 1_024;
+
+/// The most processors that a trial can ask for: what a mask of the kernel holds.
+pub const MAX_CPUS: u32 = 1_024;
+
+/// How long the memory of a GPU may stay in use after its trial has ended, before nobody gets it any more.
+pub const GPU_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause between two looks at a GPU's memory.
+pub const GPU_INTERVAL: Duration = Duration::from_millis(500);
+
+/// So much more memory in use than before the job, in MiB, is no trace of a trial.
+pub const GPU_MEMORY_SLACK_MIB: u64 = 64;
+
+/// The longest chain of jobs of which each continues the one before.
+pub const MAX_PREVIOUS_JOBS: usize = 1_000;
+
+/// How many trials of other jobs a search begins with at most.
+pub const MAX_WARM_TRIALS: usize = 300;
+
 /// How many updates may wait between a trial's reader and the controller; a full queue makes the
 /// reader wait, never the trainer.
 pub const FOLLOW_QUEUE: usize = 64;
@@ -185,6 +209,9 @@ pub const MAX_READ_RETRIES: u32 = 3;
 /// How often process groups are looked at where no SIGCHLD comes earlier.
 pub const REAP_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How often in a row the living of a process tree are looked up and killed: one more time finds what was born meanwhile.
+pub const MAX_KILL_PASSES: usize = 20;
+
 /// How long a killed process group may take to vanish before the user is told which slot waits.
 pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -193,6 +220,27 @@ pub const STORE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many trials in a row may fail to start before the job ends: a program that is gone stays gone.
 pub const MAX_FAILED_STARTS: usize = 3;
+
+/// So many first trials that all fail in [`FAST_FAILURE`] end the job: the trainer works with no parameters at all.
+pub const MAX_FAST_FAILURES: usize = 3;
+
+/// A trial that ends earlier than this has hardly begun to train.
+pub const FAST_FAILURE: Duration = Duration::from_secs(10);
+
+/// The pause before a failed trial is tried again; it doubles with each attempt.
+pub const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest such pause.
+pub const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often at least a trial is tried again that ended by no fault of its own.
+pub const LEAST_RETRIES_OF_LOST: u32 = 3;
+
+/// How often a controller says in the store that it is there.
+pub const LEASE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a controller that cannot be seen from here counts as being there after it last said so.
+pub const LEASE_EXPIRY: Duration = Duration::from_secs(45);
 
 /// The pause before a store that is just being made is looked at again.
 pub const STORE_RETRY: Duration = Duration::from_millis(20);
@@ -227,6 +275,9 @@ pub const MAX_FAILURES_TOLD: usize = 100;
 
 /// The last bytes of a failed trial's log that are shown.
 pub const LOG_TAIL_BYTES: u64 = 4 << 10;
+
+/// The pause between two looks at a log that is followed.
+pub const LOG_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The last lines of a failed trial's log that are shown.
 pub const LOG_TAIL_LINES: usize = 5;

@@ -70,7 +70,7 @@ impl Tuner {
             trial.stage = Stage::Running;
             trial.started_at = Some(now);
         }
-        self.records.push(Record::Started(id, now));
+        self.records.push(Record::Started(id, now, 1));
         Some((id, params))
     }
 

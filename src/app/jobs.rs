@@ -1,15 +1,20 @@
 //! `jobs`: what the store knows, in the service's terms.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
+use std::thread;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::Failure;
-use super::prepare::store_failure;
+use super::prepare::{read_stored, store_failure};
+use super::run::TrialFiles;
 use crate::edge::store::{Store, StoredJob};
+use crate::limits::{LOG_INTERVAL, READ_CHUNK_BYTES};
 use crate::study::config::OUTPUT_KEY;
-use crate::study::{Config, Outcome, Severity, StudySpec, Trial, rank, training_output};
+use crate::study::{Config, Outcome, StudySpec, Trial, rank, training_output};
 use crate::suggest::insight::insight;
 
 /// A stored job with its configuration read.
@@ -22,17 +27,8 @@ pub struct KnownJob {
 }
 
 impl KnownJob {
-    fn read(stored: StoredJob) -> Result<Self, Failure> {
-        let (mut config, _) = Config::read(&stored.job.config).map_err(|problems| {
-            let first = problems.iter().find(|p| p.severity == Severity::Error);
-            let first = first.map(ToString::to_string).unwrap_or_default();
-            Failure::outside(format!(
-                "job `{}`: its stored configuration cannot be read: {first}",
-                stored.job.id
-            ))
-        })?;
-        config.spec.seed = stored.job.seed;
-        Ok(Self { stored, config })
+    fn read(store: &Store, stored: StoredJob) -> Result<Self, Failure> {
+        Ok(Self { config: read_stored(store, &stored.job)?, stored })
     }
 
     /// The study.
@@ -57,7 +53,7 @@ impl KnownJob {
     /// The job as the service's `Job`.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let StoredJob { job, state, message, ended_at, trials } = &self.stored;
+        let StoredJob { job, state, message, ended_at, trials, .. } = &self.stored;
         let mut fields = Map::new();
         fields.insert("jobId".into(), job.id.clone().into());
         fields.insert("trainingInput".into(), self.config.training_input.clone());
@@ -159,14 +155,7 @@ fn number(value: f64) -> Json {
 /// The job has no such trial.
 pub fn why(known: &KnownJob, trial: u32) -> Result<Why<'_>, Failure> {
     let trials = &known.stored.trials;
-    let found = trials.iter().find(|t| t.id.get() == trial).ok_or_else(|| {
-        let message = format!("job `{}` has no trial {trial}", known.stored.job.id);
-        let hint = match trials.len() {
-            0 => "it has none yet".to_owned(),
-            n => format!("it has trials 1 to {n}"),
-        };
-        Failure::usage(message).with_hint(hint)
-    })?;
+    let found = find(known, trial)?;
     let is_compared = |other: &&Trial| {
         other.id != found.id
             && other.outcome() == Some(&Outcome::Succeeded)
@@ -206,6 +195,7 @@ fn trial_json(trial: &Trial) -> Json {
         "outcome": trial.outcome().map(ToString::to_string),
         "run": trial.curve.run(),
         "stopReason": trial.stop,
+        "attempts": trial.attempt,
     })
 }
 
@@ -217,8 +207,80 @@ pub fn list(store: &Path) -> Result<Vec<Result<KnownJob, Failure>>, Failure> {
     if !store.exists() {
         return Ok(Vec::new());
     }
-    let jobs = Store::open_to_read(store).and_then(|store| store.jobs()).map_err(store_failure)?;
-    Ok(jobs.into_iter().map(KnownJob::read).collect())
+    let store = Store::open_to_read(store).map_err(store_failure)?;
+    let jobs = store.jobs().map_err(store_failure)?;
+    Ok(jobs.into_iter().map(|job| KnownJob::read(&store, job)).collect())
+}
+
+/// Hands what a trial's trainer printed to `each`, piece by piece; where `is_following`, until the trial is over.
+/// `replica` names another replica than the main one, such as `worker-0`.
+///
+/// # Errors
+/// There is no such job, trial or log, it cannot be read, or what `each` gives.
+pub fn logs(
+    store: &Path,
+    id: &str,
+    trial: u32,
+    replica: Option<&str>,
+    is_following: bool,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let known = describe(store, id)?;
+    let found = find(&known, trial)?.id;
+    let files = TrialFiles::new(&known.stored.job.job_dir, found);
+    let named = replica.map(|name| {
+        let replicas = known.config.cluster.replicas();
+        replicas.iter().copied().find(|replica| replica.to_string() == name).ok_or_else(|| {
+            let names: Vec<String> = replicas.iter().map(ToString::to_string).collect();
+            Failure::usage(format!("--replica {name}: want one of {}", names.join(", ")))
+        })
+    });
+    let path = named.transpose()?.map_or_else(|| files.main_log(), |replica| files.log(replica));
+    let failed = |e: io::Error| Failure::outside(format!("{}: {e}", path.display()));
+    let mut file = loop {
+        match fs::File::open(&path) {
+            Ok(file) => break file,
+            // It has not begun yet.
+            Err(e) if is_following && e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(e)),
+        }
+        if !is_running(store, id, trial)? {
+            return Err(failed(io::ErrorKind::NotFound.into()));
+        }
+        thread::sleep(LOG_INTERVAL);
+    };
+    let mut buffer = vec![0; READ_CHUNK_BYTES];
+    loop {
+        // Asked for before the last look: what was printed by then is read.
+        let goes_on = is_following && is_running(store, id, trial)?;
+        loop {
+            let n = file.read(&mut buffer).map_err(failed)?;
+            let Some(piece) = buffer.get(..n).filter(|piece| !piece.is_empty()) else { break };
+            each(piece)?;
+        }
+        if !goes_on {
+            return Ok(());
+        }
+        thread::sleep(LOG_INTERVAL);
+    }
+}
+
+/// Whether more can come of a trial.
+fn is_running(store: &Path, id: &str, trial: u32) -> Result<bool, Failure> {
+    let known = describe(store, id)?;
+    Ok(!known.stored.is_over() && find(&known, trial)?.is_active())
+}
+
+fn find(known: &KnownJob, trial: u32) -> Result<&Trial, Failure> {
+    let trials = &known.stored.trials;
+    trials.iter().find(|t| t.id.get() == trial).ok_or_else(|| {
+        let message = format!("job `{}` has no trial {trial}", known.stored.job.id);
+        let hint = match (trials.first(), trials.last()) {
+            (Some(first), Some(last)) => format!("it has trials {} to {}", first.id, last.id),
+            _ => "it has none yet".to_owned(),
+        };
+        Failure::usage(message).with_hint(hint)
+    })
 }
 
 /// One job.
@@ -233,6 +295,7 @@ pub fn describe(store: &Path, id: &str) -> Result<KnownJob, Failure> {
     if !store.exists() {
         return Err(missing());
     }
-    let job = Store::open_to_read(store).and_then(|store| store.job(id)).map_err(store_failure)?;
-    KnownJob::read(job.ok_or_else(missing)?)
+    let store = Store::open_to_read(store).map_err(store_failure)?;
+    let job = store.job(id).map_err(store_failure)?;
+    KnownJob::read(&store, job.ok_or_else(missing)?)
 }

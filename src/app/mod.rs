@@ -11,6 +11,7 @@ pub mod gathered;
 pub mod inspect;
 pub mod jobs;
 mod origin;
+mod packages;
 pub mod plot;
 pub mod prepare;
 pub mod run;
@@ -19,6 +20,11 @@ pub mod verify;
 pub mod watch;
 
 use std::fmt;
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::limits::{LOG_TAIL_BYTES, LOG_TAIL_LINES};
 
 /// Why a verb could not do its work.
 #[derive(Debug)]
@@ -76,6 +82,19 @@ impl fmt::Display for Failure {
             None => Ok(()),
         }
     }
+}
+
+/// The last lines of a log.
+fn last_lines(log: &Path) -> io::Result<Vec<String>> {
+    let mut file = fs::File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.len().saturating_sub(LOG_TAIL_LINES);
+    Ok(lines.iter().skip(from).map(|line| (*line).to_owned()).collect())
 }
 
 /// A text as a shell takes it for one word.

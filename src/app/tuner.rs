@@ -164,6 +164,9 @@ pub fn begin(request: Request) -> Result<Session, Failure> {
                 command: Vec::new(),
                 job_dir: PathBuf::new(),
                 created_at: clock.now(),
+                directory: PathBuf::new(),
+                deadline: None,
+                previous: None,
             };
             store.create_job(&job).map_err(store_failure)?
         }
@@ -189,6 +192,7 @@ pub fn begin(request: Request) -> Result<Session, Failure> {
             store.number(&id).map_err(store_failure)?
         }
     };
+    store.hold(number).map_err(store_failure)?;
     Ok(Session { tuner: Tuner::new(config.spec, trials), clock, store: Some((store, number)), notes })
 }
 

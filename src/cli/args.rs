@@ -7,6 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::demo::TrainerArguments;
+use crate::app::prepare::Deadline;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 it ran and the answer is no (no trial gave a result, damage was found);
@@ -29,7 +30,8 @@ pub(super) enum Verb {
     ///
     /// COMMAND is started once a trial, with --NAME=VALUE for each parameter and --job-dir=DIR appended; where it
     /// contains {NAME}, {job_dir} or {trial_id}, those are filled in instead. Its event files are followed at any depth
-    /// below DIR. Ctrl-C stops the trials and settles the job; a second one kills them.
+    /// below DIR. Ctrl-C stops the trials and settles the job; a second one kills them. A job whose controller was
+    /// killed goes on where the same command is given again.
     Run(Run),
     /// Tune a small neural network on handwritten digits, to see how it all works
     Demo(Demo),
@@ -71,6 +73,9 @@ pub(super) enum Verb {
     Verify(Verify),
     /// Show the jobs in the store
     Jobs(Jobs),
+    /// Waits for a trial's processes, so that how they end is known whatever happens to the controller
+    #[command(name = crate::edge::kept::KEEPER_VERB, hide = true)]
+    KeepTrial,
     /// The trainer of `hptune demo`
     #[command(name = crate::app::demo::TRAINER_VERB, hide = true)]
     DemoTrainer(TrainerArguments),
@@ -90,6 +95,18 @@ pub(super) struct Run {
     /// Seed of the search: same seed and results, same suggestions [default: hptune.seed of CONFIG, or random]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
+    /// When all is to be over: a time from now such as 8h, or a time such as 2030-01-31T18:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = deadline)]
+    pub(super) deadline: Option<Deadline>,
+    /// GPUs that trials may have, by number or UUID [default: $CUDA_VISIBLE_DEVICES, or all]
+    #[arg(long, value_name = "GPUS")]
+    pub(super) gpus: Option<String>,
+    /// Store of the job that CONFIG continues by resumePreviousJobId, if that is another one
+    #[arg(long, value_name = "PATH")]
+    pub(super) previous_store: Option<PathBuf>,
+    /// Show the first trial's command, environment and directories, and run nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// Print what happens as JSON, one object a line
     #[arg(long)]
     pub(super) json: bool,
@@ -217,6 +234,16 @@ pub(super) enum Goal {
 /// A variable that is set to nothing is as good as none.
 fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+fn deadline(text: &str) -> Result<Deadline, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(Deadline::At(at));
+    }
+    let after = crate::study::config::parse_duration(text).filter(|after| !after.is_zero());
+    after.map(Deadline::After).ok_or_else(|| {
+        "want a time from now with its unit, such as 8h, or a time such as 2030-01-31T18:00:00Z".to_owned()
+    })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -374,6 +401,36 @@ pub(super) enum JobsVerb {
         /// The same as --format json
         #[arg(long, conflicts_with = "format")]
         json: bool,
+    },
+    /// Go on with a job whose controller was killed
+    ///
+    /// Trials that still run are taken back, what happened meanwhile is read from their files, and no trial is run
+    /// twice. The same `hptune run` command again does the same.
+    Resume {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// GPUs that trials may have, by number or UUID [default: $CUDA_VISIBLE_DEVICES, or all]
+        #[arg(long, value_name = "GPUS")]
+        gpus: Option<String>,
+        /// Print what happens as JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a trial's trainer printed
+    Logs {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// Number of the trial
+        #[arg(value_name = "TRIAL")]
+        trial: u32,
+        /// Another replica than the main one, such as worker-0
+        #[arg(long, value_name = "NAME")]
+        replica: Option<String>,
+        /// Go on until the trial is over
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Say why a trial was stopped early, with its curve against those of the finished trials
     Why {

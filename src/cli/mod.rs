@@ -13,14 +13,16 @@ mod view;
 mod watching;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::app::prepare::{Plan, Request, prepare, read_config_file};
-use crate::app::run::run;
+use crate::app::prepare::{Plan, Request, dry_run, prepare, read_config_file, resume};
+use crate::app::run::{first_trial, run};
 use crate::app::{Failure, demo, jobs, tuner};
+use crate::edge::keeper::keep;
 use crate::plot::{Cells, Ink};
 use args::{Cli, Format, JobsVerb, Verb};
 use printer::Printer;
@@ -59,8 +61,14 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
                 job_id: run.job_id,
                 job_dir: run.job_dir,
                 seed: run.seed,
+                deadline: run.deadline,
+                gpus: run.gpus,
                 store: store_path(store)?,
+                previous_store: run.previous_store,
             };
+            if run.dry_run {
+                return show_dry_run(&request, run.json, printer);
+            }
             run_job(prepare(request)?, asked.as_deref(), run.json, printer)
         }
         Verb::Tuner(args) => {
@@ -82,6 +90,7 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
             plan.notes.clear();
             run_job(plan, asked.as_deref(), args.json, printer)
         }
+        Verb::KeepTrial => keep_trial(printer),
         Verb::DemoTrainer(arguments) => demo::train(&arguments).map(|()| 0),
         Verb::Watch(args) => watching::watch(*args, printer),
         Verb::Inspect(args) => reading::inspect(&args.paths, args.json, printer),
@@ -89,7 +98,7 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
         Verb::Export(args) => reading::export(&args, printer),
         Verb::Plot(args) => reading::plot(&args, printer),
         Verb::Verify(args) => reading::verify(&args, printer),
-        Verb::Jobs(args) => show_jobs(&args.verb, &store_path(store)?, printer),
+        Verb::Jobs(args) => of_jobs(&args.verb, &store_path(store)?, asked.as_deref(), printer),
     }
 }
 
@@ -120,9 +129,41 @@ fn run_job(plan: Plan, store_asked: Option<&Path>, json: bool, printer: Printer)
     Ok(finished.exit_code())
 }
 
-fn show_jobs(verb: &JobsVerb, store: &Path, printer: Printer) -> Result<u8, Failure> {
+/// The keeper of a trial, which gets its order on stdin.
+fn keep_trial(printer: Printer) -> Result<u8, Failure> {
+    let failed = |e: std::io::Error| Failure::outside(format!("cannot keep a trial: {e}"));
+    let order = serde_json::from_reader(std::io::stdin().lock()).map_err(|e| failed(e.into()))?;
+    keep(&order, printer.out()).map_err(failed)?;
+    Ok(0)
+}
+
+fn show_dry_run(request: &Request, json: bool, printer: Printer) -> Result<u8, Failure> {
+    let mut dry = dry_run(request)?;
+    std::mem::take(&mut dry.notes).iter().for_each(|note| printer.talk(note));
+    let first = first_trial(dry)?;
+    if json {
+        printer.data(&format!("{:#}", first.to_json()))?;
+    } else {
+        printer.data(&summary::of_first_trial(&first, printer.style()))?;
+    }
+    Ok(0)
+}
+
+fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer) -> Result<u8, Failure> {
     match verb {
         JobsVerb::List { json } => list_jobs(store, *json, printer),
+        JobsVerb::Resume { id, gpus, json } => {
+            run_job(resume(store, id, gpus.as_deref())?, asked, *json, printer)
+        }
+        JobsVerb::Logs { id, trial, replica, follow } => {
+            let mut out = printer.out();
+            let mut print = |piece: &[u8]| {
+                out.write_all(piece)
+                    .and_then(|()| out.flush())
+                    .map_err(|e| Failure::outside(format!("cannot write to stdout: {e}")))
+            };
+            jobs::logs(store, id, *trial, replica.as_deref(), *follow, &mut print).map(|()| 0)
+        }
         JobsVerb::Why { id, trial, json } => {
             let known = jobs::describe(store, id)?;
             let why = jobs::why(&known, *trial)?;

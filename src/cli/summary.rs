@@ -6,7 +6,8 @@ use super::printer::Style;
 use super::text::{brief, duration};
 use super::{chart, tables};
 use crate::app::jobs::{KnownJob, Why};
-use crate::app::run::{Finished, log_path};
+use crate::app::quoted;
+use crate::app::run::{Finished, FirstTrial, TrialFiles};
 use crate::edge::store::NewJob;
 use crate::plot::{self, Cells, Curve, Ink, Look};
 use crate::study::{Domain, Outcome, StudySpec, Trial, rank};
@@ -36,6 +37,30 @@ pub(super) fn of_job(finished: &Finished, store_asked: Option<&Path>, style: Sty
 
 fn stopped_early(trials: &[Trial], style: Style) -> Option<String> {
     listed("Stopped early", trials.iter().filter_map(|t| Some((t, t.stop?.to_string()))), trials.len(), style)
+}
+
+/// What the first trial of a job would get.
+pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
+    let hyperparameters: Vec<String> =
+        first.hyperparameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut lines = vec![
+        format!("{}  {}", style.bold(&format!("Trial {}", first.number)), hyperparameters.join(" ")),
+        format!("{}   {}", style.bold("Files"), first.directory.display()),
+        format!("{}   {}", style.bold("Runs in"), first.order.directory.display()),
+    ];
+    let is_cluster = first.order.replicas.len() > 1;
+    for replica in &first.order.replicas {
+        let words = std::iter::once(&replica.program).chain(&replica.arguments);
+        let words: Vec<String> = words.map(|word| quoted(word)).collect();
+        lines.push(String::new());
+        if is_cluster {
+            lines.push(style.bold(&replica.replica.to_string()));
+        }
+        lines.push(words.join(" "));
+        lines.extend(replica.environment.iter().map(|(name, value)| format!("  {name}={}", quoted(value))));
+        lines.push(format!("  log: {}", replica.log.display()));
+    }
+    lines.join("\n")
 }
 
 /// A job of the store with all its trials.
@@ -150,7 +175,7 @@ fn result(
             lines.push(format!(
                 "The log of trial {}: {}",
                 trial.id,
-                log_path(&job.job_dir, trial.id).display()
+                TrialFiles::new(&job.job_dir, trial.id).main_log().display()
             ));
         }
         return lines.join("\n");

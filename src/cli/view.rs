@@ -87,8 +87,14 @@ impl Lines {
                     "job {job}: {verb} `{metric_tag}` in up to {max_trials} trials (seed {seed})\nfiles in {job_dir}"
                 ))
             }
-            Report::TrialStarted { trial, hyperparameters } => {
+            Report::TrialStarted { trial, attempt: 1, hyperparameters } => {
                 Some(format!("trial {trial} started: {}", assignment(hyperparameters)))
+            }
+            Report::TrialStarted { trial, attempt, .. } => {
+                Some(format!("trial {trial}: attempt {attempt} started"))
+            }
+            Report::TrialRetried { trial, outcome, attempt } => {
+                Some(format!("trial {trial} {outcome}; attempt {attempt} follows"))
             }
             Report::Point { .. } | Report::Source { .. } | Report::JobEnded { .. } => None,
             Report::Rewind { trial, from_step } => {
@@ -175,7 +181,7 @@ impl View for LiveView {
         match report {
             Report::JobStarted { max_trials, .. } => self.job.set_length(u64::from(*max_trials)),
             // Running trials have a line of their own.
-            Report::TrialStarted { trial, hyperparameters } => {
+            Report::TrialStarted { trial, hyperparameters, .. } => {
                 let bar = self.screen.add(ProgressBar::no_length().with_style(style("  {wide_msg}")));
                 let params = assignment(hyperparameters);
                 bar.set_message(format!("trial {trial:>3}  {params}"));
@@ -212,8 +218,11 @@ impl View for LiveView {
                     live.values.clear();
                 }
             }
-            Report::Rewind { .. } | Report::StopDecided { .. } | Report::Note { .. } | Report::Cancelling => {
-            }
+            Report::Rewind { .. }
+            | Report::StopDecided { .. }
+            | Report::TrialRetried { .. }
+            | Report::Note { .. }
+            | Report::Cancelling => {}
         }
         if let Some(line) = line {
             // A terminal that went away ends nothing.

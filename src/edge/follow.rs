@@ -16,6 +16,7 @@ use super::reader::Reader;
 use crate::limits::FOLLOW_BATCH;
 use crate::scalar::RunSelector;
 use crate::series::Change;
+use crate::study::{CatchUp, Curve};
 use crate::tail::{Gather, Seen};
 use crate::units::{Tag, TrialId};
 
@@ -39,6 +40,9 @@ pub struct Objective {
     pub run: RunSelector,
     /// How long to wait for a first value before [`Followed::NoMetric`].
     pub no_metric_after: Duration,
+    /// What is known already of an objective whose files were read before: of what they hold only what is new is
+    /// reported.
+    pub known: Curve,
 }
 
 /// A thread that follows one trial.
@@ -110,6 +114,7 @@ fn follow(
 ) {
     let tell_missing_at = clock.now().checked_add(objective.no_metric_after).ok();
     let mut gather = Gather::new(objective.tag.clone(), objective.run.clone(), tell_missing_at);
+    let mut catch_up = objective.known.run().map(|_| CatchUp::new(objective.known.clone()));
     let mut changes = Vec::new();
     loop {
         let must_drain = is_draining.load(Ordering::Acquire);
@@ -119,7 +124,15 @@ fn follow(
         } else {
             reader.step(&mut |found| gather.handle(found))
         };
-        changes.extend(gather.take_changes());
+        match &mut catch_up {
+            None => changes.extend(gather.take_changes()),
+            Some(known) => {
+                known.take(gather.take_changes());
+                if wait_until.is_some() || must_drain {
+                    changes.extend(catch_up.take().map(CatchUp::finish).unwrap_or_default());
+                }
+            }
+        }
         let is_batch = wait_until.is_some() || must_drain || changes.len() >= FOLLOW_BATCH;
         if !changes.is_empty()
             && is_batch

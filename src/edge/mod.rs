@@ -2,14 +2,19 @@
 //!
 //! Layer 8: may import layers 0 to 7. It carries out and reports; what to do is decided below.
 
+pub mod cgroup;
 pub mod clock;
 pub mod files;
 pub mod follow;
+pub mod gpu;
+pub mod keeper;
+pub mod kept;
 pub mod notice;
 pub mod order;
 pub mod output;
 pub mod process;
 mod process_table;
+pub mod process_tree;
 pub mod read;
 pub mod reader;
 pub mod remote;

@@ -8,7 +8,8 @@ pub(super) struct Process {
     pub(super) id: i32,
     pub(super) parent: i32,
     pub(super) group: i32,
-    pub(super) session: i32,
+    /// When it was started, in ticks since the machine was: with its number it names one process for good.
+    pub(super) start: u64,
     /// It has ended, and waits for its parent to ask how.
     pub(super) is_zombie: bool,
 }
@@ -24,13 +25,35 @@ pub(super) fn processes() -> Vec<Process> {
         .collect()
 }
 
+/// One process, where it is there.
+pub(super) fn process(id: i32) -> Option<Process> {
+    parse(id, &fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+}
+
 /// Reads a line of `/proc/PID/stat`: behind the name, which may hold anything, come the state, the
-/// parent, the group and the session.
+/// parent and the group; the 20th of these fields is the start.
 fn parse(id: i32, stat: &str) -> Option<Process> {
     let mut fields = stat.rsplit(')').next()?.split_whitespace();
     let is_zombie = matches!(fields.next()?, "Z" | "X");
-    let mut number = || fields.next()?.parse().ok();
-    Some(Process { id, parent: number()?, group: number()?, session: number()?, is_zombie })
+    let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let start = fields.nth(16)?.parse().ok()?;
+    Some(Process { id, parent, group, start, is_zombie })
+}
+
+/// What names this start of the machine; empty where it is not told.
+pub(super) fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// The machine's name.
+pub(super) fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// What names the space of process numbers that we are in, as containers have their own; empty where it is not told.
+pub(super) fn pid_namespace() -> String {
+    fs::read_link("/proc/self/ns/pid").map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 /// Whether a process was started with this variable in its environment, as `NAME=VALUE`. One of
@@ -55,10 +78,10 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_anything() {
-        let stat = "7 (a) Z (b)) S 3 5 6 0 -1 4194304";
-        let expected = Process { id: 7, parent: 3, group: 5, session: 6, is_zombie: false };
-        assert_eq!(parse(7, stat), Some(expected));
-        assert_eq!(parse(7, "7 (a) Z 3 5 6").map(|p| p.is_zombie), Some(true));
+        let rest = "6 0 -1 4194560 160 0 0 0 1 2 3 4 20 0 1 0 5517 9584640 1111";
+        let expected = Process { id: 7, parent: 3, group: 5, start: 5517, is_zombie: false };
+        assert_eq!(parse(7, &format!("7 (a) Z (b)) S 3 5 {rest}")), Some(expected));
+        assert_eq!(parse(7, &format!("7 (a) Z 3 5 {rest}")).map(|p| p.is_zombie), Some(true));
         assert_eq!(parse(7, "7 (a"), None);
     }
 
@@ -66,6 +89,7 @@ mod tests {
     fn this_process_is_there() {
         let id = std::process::id().cast_signed();
         assert!(processes().iter().any(|p| p.id == id && !p.is_zombie));
+        assert_eq!(process(id).map(|p| p.start), processes().iter().find(|p| p.id == id).map(|p| p.start));
         let path = std::env::var("PATH").expect("it is set");
         assert!(has_variable(id, &format!("PATH={path}")));
         assert!(!has_variable(id, "PATH="));

@@ -109,6 +109,15 @@ impl Bucket {
         Ok(Self { runtime, store, prefix, seen: BTreeMap::new() })
     }
 
+    /// The content of the one object that the address names.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn fetch(&self) -> io::Result<Vec<u8>> {
+        let got = self.runtime.block_on(async { self.store.get(&self.prefix).await?.bytes().await });
+        Ok(got.map_err(io::Error::other)?.into())
+    }
+
     fn path_of(&self, path: &str) -> Result<Path, Error> {
         let mut whole = self.prefix.to_string();
         if !whole.is_empty() {

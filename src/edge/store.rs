@@ -9,17 +9,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde_json::{Map, Value as Json};
 
+use super::process_tree::{Presence, ProcessIdentity};
 use crate::controller::{JobEnd, Record};
-use crate::limits::{STORE_BUSY_TIMEOUT, STORE_RETRY};
+use crate::limits::{LEASE_EXPIRY, STORE_BUSY_TIMEOUT, STORE_RETRY};
 use crate::series::Change;
-use crate::study::{Assignment, Measurement, ParamValue, Stage, Trial};
+use crate::study::{Assignment, Measurement, Outcome, ParamValue, Stage, Trial};
 use crate::units::{Step, TrialId, WallTime};
 
 /// The version of the schema, kept in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
     CREATE TABLE job (
@@ -32,7 +33,12 @@ const SCHEMA: &str = "
         config     TEXT NOT NULL,            -- the configuration file as it was given
         seed       INTEGER NOT NULL,
         command    TEXT NOT NULL,            -- JSON array of strings
-        job_dir    TEXT NOT NULL
+        job_dir    TEXT NOT NULL,
+        directory  TEXT NOT NULL DEFAULT '',     -- where the trainers run
+        deadline_ms INTEGER,                     -- when all is to be over
+        previous   TEXT,                         -- the id of the job that this one continues
+        holder     TEXT,                         -- JSON: the process that runs it; NULL: none
+        heartbeat_ms INTEGER                     -- when that was last heard of
     ) STRICT;
     CREATE TABLE trial (
         job        INTEGER NOT NULL REFERENCES job(number),
@@ -42,6 +48,9 @@ const SCHEMA: &str = "
         started_ms INTEGER,
         ended_ms   INTEGER,
         outcome    TEXT,                     -- JSON
+        attempt    INTEGER NOT NULL DEFAULT 1,
+        attempt_ms INTEGER,                  -- when this attempt was started
+        waiting    TEXT,                     -- JSON: how the attempt before ended, while the next one waits
         PRIMARY KEY (job, id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE measurement (
@@ -58,9 +67,22 @@ const SCHEMA: &str = "
         job        INTEGER NOT NULL REFERENCES job(number),
         trial      INTEGER,                  -- NULL: the whole job
         at_ms      INTEGER NOT NULL,
-        kind       TEXT NOT NULL,            -- stop, cancel
+        kind       TEXT NOT NULL,            -- stop, retry, cancel
         reason     TEXT NOT NULL             -- JSON
     ) STRICT;
+";
+
+/// What version 1 lacks.
+const FROM_VERSION_1: &str = "
+    ALTER TABLE job ADD COLUMN directory TEXT NOT NULL DEFAULT '';
+    ALTER TABLE job ADD COLUMN deadline_ms INTEGER;
+    ALTER TABLE job ADD COLUMN previous TEXT;
+    ALTER TABLE job ADD COLUMN holder TEXT;
+    ALTER TABLE job ADD COLUMN heartbeat_ms INTEGER;
+    ALTER TABLE trial ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE trial ADD COLUMN attempt_ms INTEGER;
+    ALTER TABLE trial ADD COLUMN waiting TEXT;
+    UPDATE trial SET attempt_ms = started_ms;
 ";
 
 const WHOLE_CURVES: &str = "SELECT trial, step, value, wall_time FROM measurement WHERE job = ?1";
@@ -100,6 +122,19 @@ pub enum StoreError {
         /// Its version.
         got: i64,
     },
+    /// Another process runs the job. It goes on, or is to be ended first.
+    #[error("job `{job}` is run by process {} on {}, last heard of {heard_of}", holder.pid, holder.host)]
+    Held {
+        /// The job's name.
+        job: String,
+        /// The process.
+        holder: Box<ProcessIdentity>,
+        /// When it last said so.
+        heard_of: Timestamp,
+    },
+    /// Another process has taken the job over, for this one had not been heard of for long.
+    #[error("job `{0}` was taken over by another process; its trials go on there")]
+    TakenOver(String),
     /// There is a job of this name already. Another name helps.
     #[error("job `{0}` is in the store already")]
     JobExists(String),
@@ -120,6 +155,12 @@ pub struct NewJob {
     pub job_dir: PathBuf,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Where its trainers run, absolute.
+    pub directory: PathBuf,
+    /// When all is to be over.
+    pub deadline: Option<Timestamp>,
+    /// The job that it continues.
+    pub previous: Option<String>,
 }
 
 /// A job as the store has it.
@@ -135,6 +176,33 @@ pub struct StoredJob {
     pub ended_at: Option<Timestamp>,
     /// Its trials, by number.
     pub trials: Vec<Trial>,
+    /// The process that runs it, or ran it and was killed; with it when that was last heard of.
+    pub holder: Option<(ProcessIdentity, Timestamp)>,
+}
+
+impl StoredJob {
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        !matches!(self.state.as_str(), "RUNNING" | "CANCELLING")
+    }
+
+    /// Whether a process runs it, as far as can be seen from here.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holder.as_ref().is_some_and(|(holder, heard_of)| holds(holder, *heard_of))
+    }
+}
+
+/// Whether a process still holds what it held when it was last heard of.
+fn holds(holder: &ProcessIdentity, heard_of: Timestamp) -> bool {
+    match holder.presence() {
+        Presence::Alive => true,
+        Presence::Ended => false,
+        Presence::OutOfSight => {
+            heard_of.checked_add(LEASE_EXPIRY).is_ok_and(|until| until > Timestamp::now())
+        }
+    }
 }
 
 /// A job's number in this store.
@@ -146,6 +214,8 @@ pub struct JobNumber(i64);
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// The job that this process holds, and itself as the store has it.
+    lease: Option<(JobNumber, String)>,
 }
 
 impl Store {
@@ -191,6 +261,11 @@ impl Store {
             let immutable = open(&format!("file:{escaped}?immutable=1"), OpenFlags::SQLITE_OPEN_URI);
             immutable.map_err(|_| fail(error))
         })?;
+        if (1..SCHEMA_VERSION).contains(&version) {
+            // It is brought to this version by who may write it.
+            drop(connection);
+            return Self::open(path);
+        }
         Self::checked(connection, path, version)
     }
 
@@ -198,7 +273,7 @@ impl Store {
         if version > SCHEMA_VERSION {
             return Err(StoreError::TooNew { path: path.to_owned(), got: version });
         }
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, path: path.to_owned(), lease: None })
     }
 
     /// The database's file.
@@ -214,14 +289,18 @@ impl Store {
     pub fn create_job(&mut self, job: &NewJob) -> Result<JobNumber, StoreError> {
         let command = Json::from(job.command.clone()).to_string();
         let inserted = self.connection.execute(
-            "INSERT INTO job (id, state, created_ms, config, seed, command, job_dir) VALUES (?, 'RUNNING', ?, ?, ?, ?, ?)",
+            "INSERT INTO job (id, state, created_ms, config, seed, command, job_dir, directory, deadline_ms, previous)
+             VALUES (?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 job.id,
                 job.created_at.as_millisecond(),
                 job.config,
                 job.seed.cast_signed(),
                 command,
-                job.job_dir.to_string_lossy()
+                job.job_dir.to_string_lossy(),
+                job.directory.to_string_lossy(),
+                job.deadline.map(Timestamp::as_millisecond),
+                job.previous,
             ],
         );
         match inserted {
@@ -233,18 +312,79 @@ impl Store {
         }
     }
 
+    /// Takes a job for this process: from now on only it writes to the job. What is written says at the same time
+    /// that it is there, and so does writing nothing, which is to be done every [`crate::limits::LEASE_INTERVAL`].
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] where another process has it that is there, or may be; or [`StoreError::Database`].
+    pub fn hold(&mut self, job: JobNumber) -> Result<(), StoreError> {
+        let path = &self.path;
+        let fail = |error| StoreError::Database { path: path.clone(), error };
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        let (id, before) = transaction
+            .query_row("SELECT id, holder, heartbeat_ms FROM job WHERE number = ?", [job.0], |row| {
+                Ok((row.get::<_, String>("id")?, read_holder(row)?))
+            })
+            .map_err(fail)?;
+        if let Some((holder, heard_of)) = before.filter(|(holder, heard_of)| holds(holder, *heard_of)) {
+            return Err(StoreError::Held { job: id, holder: Box::new(holder), heard_of });
+        }
+        let holder = serde_json::to_string(&ProcessIdentity::own()).unwrap_or_default();
+        let now = Timestamp::now().as_millisecond();
+        transaction
+            .execute(
+                "UPDATE job SET holder = ?, heartbeat_ms = ? WHERE number = ?",
+                params![holder, now, job.0],
+            )
+            .and_then(|_| transaction.commit())
+            .map_err(fail)?;
+        self.lease = Some((job, holder));
+        Ok(())
+    }
+
     /// Stores records in one transaction: all of them, durably, or none.
     ///
     /// # Errors
+    /// [`StoreError::TakenOver`] where this process held the job and another one has it now; or
     /// [`StoreError::Database`].
     pub fn write(&mut self, job: JobNumber, records: &[Record]) -> Result<(), StoreError> {
         let path = &self.path;
         let fail = |error| StoreError::Database { path: path.clone(), error };
         let transaction = self.connection.transaction().map_err(fail)?;
+        if let Some((_, holder)) = self.lease.as_ref().filter(|(held, _)| *held == job) {
+            let now = Timestamp::now().as_millisecond();
+            let is_ours = transaction
+                .prepare_cached("UPDATE job SET heartbeat_ms = ? WHERE number = ? AND holder = ?")
+                .and_then(|mut statement| statement.execute(params![now, job.0, holder]))
+                .map_err(fail)?;
+            if is_ours == 0 {
+                let id = transaction.query_row("SELECT id FROM job WHERE number = ?", [job.0], |r| r.get(0));
+                return Err(StoreError::TakenOver(id.map_err(fail)?));
+            }
+        }
         for record in records {
             write(&transaction, job.0, record).map_err(fail)?;
         }
-        transaction.commit().map_err(fail)
+        transaction.commit().map_err(fail)?;
+        if records.iter().any(|record| matches!(record, Record::JobEnded(..))) {
+            self.lease = None;
+        }
+        Ok(())
+    }
+
+    /// The names of the jobs that are not over, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn unfinished(&self) -> Result<Vec<String>, StoreError> {
+        let ids = || -> rusqlite::Result<Vec<String>> {
+            let mut query = self.connection.prepare(
+                "SELECT id FROM job WHERE state IN ('RUNNING', 'CANCELLING') ORDER BY number DESC",
+            )?;
+            query.query_map([], |row| row.get(0))?.collect()
+        };
+        ids().map_err(|e| self.fail(e))
     }
 
     /// All jobs, newest first. Of each trial's measurements only those that can be its result are
@@ -281,7 +421,8 @@ impl Store {
     }
 
     fn read_job(&self, id: &str, measurements: &str) -> rusqlite::Result<Option<StoredJob>> {
-        let columns = "number, id, state, message, created_ms, ended_ms, config, seed, command, job_dir";
+        let columns = "number, id, state, message, created_ms, ended_ms, config, seed, command, job_dir, \
+                       directory, deadline_ms, previous, holder, heartbeat_ms";
         let found = self
             .connection
             .query_row(&format!("SELECT {columns} FROM job WHERE id = ?"), [id], |row| {
@@ -293,16 +434,22 @@ impl Store {
                     command: serde_json::from_str(&command).unwrap_or_default(),
                     job_dir: row.get::<_, String>("job_dir")?.into(),
                     created_at: time(row, "created_ms")?.unwrap_or_default(),
+                    directory: row.get::<_, String>("directory")?.into(),
+                    deadline: time(row, "deadline_ms")?,
+                    previous: row.get("previous")?,
                 };
                 let (state, message, ended_at) =
                     (row.get("state")?, row.get("message")?, time(row, "ended_ms")?);
-                let trials = Vec::new();
-                Ok((row.get::<_, i64>("number")?, StoredJob { job, state, message, ended_at, trials }))
+                let (trials, holder) = (Vec::new(), read_holder(row)?);
+                Ok((
+                    row.get::<_, i64>("number")?,
+                    StoredJob { job, state, message, ended_at, trials, holder },
+                ))
             })
             .optional()?;
         let Some((number, mut job)) = found else { return Ok(None) };
         let mut query = self.connection.prepare(
-            "SELECT id, params, run, started_ms, ended_ms, outcome,
+            "SELECT id, params, run, started_ms, ended_ms, outcome, attempt, attempt_ms, waiting,
                     (SELECT reason FROM decision d WHERE d.job = t.job AND d.trial = t.id AND d.kind = 'stop'
                      ORDER BY number DESC LIMIT 1) AS stop
              FROM trial t WHERE job = ? ORDER BY id",
@@ -316,7 +463,9 @@ impl Store {
             let step = Step(row.get("step")?);
             let measurement =
                 Measurement { step, value: number("value")?, wall_time: WallTime(number("wall_time")?) };
-            if let Some(trial) = job.trials.get_mut(trial as usize - 1) {
+            // Their numbers rise by one, from 1 or behind those of the job that is continued.
+            let first = job.trials.first().map_or(1, |first| first.id.get());
+            if let Some(trial) = trial.checked_sub(first).and_then(|n| job.trials.get_mut(n as usize)) {
                 trial.curve.insert(measurement);
             }
         }
@@ -351,10 +500,14 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == 0 {
         transaction.execute_batch(SCHEMA)?;
+    } else if version == 1 {
+        transaction.execute_batch(FROM_VERSION_1)?;
+    }
+    if version < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     transaction.commit()?;
@@ -369,9 +522,10 @@ fn write(transaction: &Transaction<'_>, job: i64, record: &Record) -> rusqlite::
         Record::Suggested(trial, values) => {
             run("INSERT INTO trial (job, id, params) VALUES (?, ?, ?)", params![job, trial.get(), to_json(values)])
         }
-        Record::Started(trial, at) => run(
-            "UPDATE trial SET started_ms = ? WHERE job = ? AND id = ?",
-            params![at.as_millisecond(), job, trial.get()],
+        Record::Started(trial, at, attempt) => run(
+            "UPDATE trial SET started_ms = coalesce(started_ms, ?1), attempt_ms = ?1, attempt = ?2, waiting = NULL
+             WHERE job = ?3 AND id = ?4",
+            params![at.as_millisecond(), attempt, job, trial.get()],
         ),
         Record::Changed(trial, changes) => changes.iter().try_for_each(|change| match change {
             Change::Source(name) => {
@@ -394,6 +548,17 @@ fn write(transaction: &Transaction<'_>, job: i64, record: &Record) -> rusqlite::
                 params![job, trial.get(), at.as_millisecond(), reason],
             )
         }
+        Record::Retried(trial, at, outcome, attempt) => {
+            let outcome = serde_json::to_string(outcome).unwrap_or_default();
+            run(
+                "UPDATE trial SET attempt = ?, attempt_ms = NULL, waiting = ? WHERE job = ? AND id = ?",
+                params![attempt, outcome, job, trial.get()],
+            )?;
+            run(
+                "INSERT INTO decision (job, trial, at_ms, kind, reason) VALUES (?, ?, ?, 'retry', ?)",
+                params![job, trial.get(), at.as_millisecond(), outcome],
+            )
+        }
         Record::Ended(trial, at, outcome) => {
             let outcome = serde_json::to_string(outcome).unwrap_or_default();
             run(
@@ -409,7 +574,7 @@ fn write(transaction: &Transaction<'_>, job: i64, record: &Record) -> rusqlite::
             )
         }
         Record::JobEnded(at, JobEnd { state, message }) => run(
-            "UPDATE job SET state = ?, message = ?, ended_ms = ? WHERE number = ?",
+            "UPDATE job SET state = ?, message = ?, ended_ms = ?, holder = NULL WHERE number = ?",
             params![state.name(), message, at.as_millisecond(), job],
         ),
     }
@@ -447,15 +612,27 @@ fn read_trial(row: &Row<'_>) -> rusqlite::Result<Trial> {
     }
     trial.started_at = time(row, "started_ms")?;
     trial.ended_at = time(row, "ended_ms")?;
-    let outcome: Option<String> = row.get("outcome")?;
-    trial.stage = match outcome.and_then(|text| serde_json::from_str(&text).ok()) {
-        Some(outcome) => Stage::Ended(outcome),
-        None if trial.started_at.is_some() => Stage::Running,
-        None => Stage::Suggested,
+    trial.attempt = row.get("attempt")?;
+    trial.attempt_at = time(row, "attempt_ms")?;
+    let outcome = |column: &str| -> rusqlite::Result<Option<Outcome>> {
+        let text: Option<String> = row.get(column)?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    };
+    trial.stage = match (outcome("outcome")?, outcome("waiting")?) {
+        (Some(outcome), _) => Stage::Ended(outcome),
+        (None, Some(before)) => Stage::Waiting(Timestamp::default(), before),
+        (None, None) if trial.attempt_at.is_some() => Stage::Running,
+        (None, None) => Stage::Suggested,
     };
     let stop: Option<String> = row.get("stop")?;
     trial.stop = stop.and_then(|text| serde_json::from_str(&text).ok());
     Ok(trial)
+}
+
+fn read_holder(row: &Row<'_>) -> rusqlite::Result<Option<(ProcessIdentity, Timestamp)>> {
+    let text: Option<String> = row.get("holder")?;
+    let holder = text.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(holder.zip(time(row, "heartbeat_ms")?))
 }
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
@@ -468,7 +645,7 @@ mod tests {
     use super::*;
     use crate::controller::JobState;
     use crate::series::Point;
-    use crate::study::{Outcome, StopReason};
+    use crate::study::StopReason;
     use crate::units::MetricValue;
 
     fn at(ms: i64) -> Timestamp {
@@ -483,6 +660,9 @@ mod tests {
             command: vec!["sh".into(), "-c".into(), "a \"b\"".into()],
             job_dir: "/tmp/x".into(),
             created_at: at(5),
+            directory: "/".into(),
+            deadline: Some(at(99)),
+            previous: None,
         }
     }
 
@@ -505,7 +685,7 @@ mod tests {
         let changes = vec![Change::Source("eval".into()), point(1, 0.5), point(2, 0.9), point(3, f64::NAN)];
         let records = [
             Record::Suggested(id, values.clone()),
-            Record::Started(id, at(10)),
+            Record::Started(id, at(10), 1),
             Record::Changed(id, changes),
             Record::Changed(id, vec![Change::Rewind(Step(2)), point(2, f64::NEG_INFINITY), point(4, 0.25)]),
             Record::StopDecided(id, at(20), reason),

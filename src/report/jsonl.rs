@@ -28,6 +28,7 @@ pub fn encode(report: &Report) -> String {
             | Report::Source { .. }
             | Report::Rewind { .. }
             | Report::StopDecided { .. }
+            | Report::TrialRetried { .. }
             | Report::TrialEnded { .. }
             | Report::Note { .. }
             | Report::Cancelling
@@ -55,8 +56,8 @@ mod tests {
         );
         let hyperparameters = vec![("opt".to_owned(), "a \"b\"\n".to_owned())];
         check(
-            Report::TrialStarted { trial, hyperparameters },
-            r#"{"kind":"trial_started","trial":"1","hyperparameters":{"opt":"a \"b\"\n"}}"#,
+            Report::TrialStarted { trial, attempt: 1, hyperparameters },
+            r#"{"kind":"trial_started","trial":"1","attempt":1,"hyperparameters":{"opt":"a \"b\"\n"}}"#,
         );
     }
 }

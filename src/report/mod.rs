@@ -28,10 +28,12 @@ pub enum Report {
         /// The seed of its suggestions.
         seed: u64,
     },
-    /// A trial's process was started.
+    /// An attempt of a trial was started.
     TrialStarted {
         /// The trial.
         trial: TrialId,
+        /// Which attempt, from 1.
+        attempt: u32,
         /// Names and values of its parameters.
         hyperparameters: Vec<(String, String)>,
     },
@@ -67,6 +69,15 @@ pub enum Report {
         trial: TrialId,
         /// Why, in numbers.
         reason: String,
+    },
+    /// A trial failed and is tried again.
+    TrialRetried {
+        /// The trial.
+        trial: TrialId,
+        /// How its last attempt ended, in words.
+        outcome: String,
+        /// The number of the attempt that follows.
+        attempt: u32,
     },
     /// A trial reached its final state.
     TrialEnded {

@@ -7,6 +7,7 @@
 mod fields;
 mod options;
 mod parameters;
+mod study;
 
 pub(crate) use fields::parse_duration;
 use std::collections::BTreeMap;
@@ -16,10 +17,10 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use super::document::{self, Node, Position, Value};
-use super::{Algorithm, EarlyStopping, Goal, Reduce, StudySpec};
-use crate::limits::{MAX_PARALLEL_TRIALS, MAX_TRIALS};
+use super::{Replica, Role, StudySpec};
+use crate::controller::Policy;
+use crate::limits::MAX_REPLICAS;
 use crate::series::RunSelector;
-use crate::units::Tag;
 use fields::Reader;
 
 /// The tag that is read where a configuration names none, as the service had it.
@@ -27,9 +28,6 @@ pub const DEFAULT_METRIC_TAG: &str = "training/hptuning/metric";
 
 /// The key under which a described job carries what the service had no field for.
 pub const OUTPUT_KEY: &str = "hptuneOutput";
-
-/// How many trials an early-stopping rule waits for.
-const DEFAULT_STOP_MIN_TRIALS: u32 = 5;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -48,18 +46,78 @@ pub struct Config {
     pub job_dir: Option<String>,
     /// `trainingInput.pythonModule`.
     pub python_module: Option<String>,
-    /// Whether `packageUris` names packages.
-    pub has_packages: bool,
+    /// `trainingInput.packageUris`.
+    pub packages: Vec<String>,
+    /// The replicas of a trial beside its main one.
+    pub cluster: Cluster,
+    /// `scheduling.maxRunningTime`: how long the job may run.
+    pub max_running_time: Option<Duration>,
+    /// `hyperparameters.resumePreviousJobId`: the job that this one continues.
+    pub previous: Option<String>,
     /// `hptune.objective.run`: which run directory the objective is read from.
     pub run: RunSelector,
-    /// `hptune.trial.gracePeriod`: the time between TERM and KILL.
-    pub grace: Duration,
+    /// How a trial is treated: `gracePeriod`, `retries` and `maxRunningTime` of `hptune.trial`. Without a deadline.
+    pub policy: Policy,
+    /// What a trial needs.
+    pub needs: Needs,
+    /// `hptune.warmStart`: which earlier jobs the search learns from.
+    pub warm_start: WarmStart,
     /// `hptune.trial.noMetricAfter`: when to tell that no value of the objective has come.
     pub no_metric_after: Duration,
     /// `trainingInput` as it was given, to be given back.
     pub training_input: Json,
     /// The options under `hptune`, likewise; null where there are none.
     pub options: Json,
+}
+
+/// The replicas of a trial beside its main one, and what that is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cluster {
+    /// `workerCount`.
+    pub n_workers: u32,
+    /// `parameterServerCount`.
+    pub n_parameter_servers: u32,
+    /// `evaluatorCount`.
+    pub n_evaluators: u32,
+    /// `useChiefInTfConfig`, which a cluster with evaluators has where nothing is said.
+    pub has_chief: bool,
+}
+
+impl Cluster {
+    /// All replicas of a trial, the main one first.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<Replica> {
+        let main = if self.has_chief { Role::Chief } else { Role::Master };
+        let others = [
+            (Role::Worker, self.n_workers),
+            (Role::Ps, self.n_parameter_servers),
+            (Role::Evaluator, self.n_evaluators),
+        ];
+        let others =
+            others.into_iter().flat_map(|(role, n)| (0..n).map(move |index| Replica { role, index }));
+        std::iter::once(Replica { role: main, index: 0 }).chain(others).collect()
+    }
+}
+
+/// What a trial has to itself while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Needs {
+    /// `hptune.trial.gpus`: a whole number of GPUs, or a share of one below 1.
+    pub gpus: f64,
+    /// `hptune.trial.cpus`: processors; 0: it runs on any.
+    pub cpus: u32,
+}
+
+/// Which earlier jobs a search learns from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum WarmStart {
+    /// From none.
+    #[default]
+    Off,
+    /// From those in the store that have the same tag and goal, and parameters that are the same.
+    Auto,
+    /// From these.
+    Jobs(Vec<String>),
 }
 
 /// How bad a problem is.
@@ -110,9 +168,38 @@ impl Config {
     /// All problems of the file, at least one of them a [`Severity::Error`], by place. Otherwise the
     /// configuration comes with its notes and warnings.
     pub fn read(text: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        Self::read_continuing(text, None)
+    }
+
+    /// `jobId` of a configuration, where it is readable so far and has one.
+    #[must_use]
+    pub fn job_id_of(text: &str) -> Option<String> {
+        let document = document::parse(text).ok()?.to_json();
+        Some(["jobId", "job_id"].iter().find_map(|name| document.get(name))?.as_str()?.to_owned())
+    }
+
+    /// The job that a configuration continues, where it is readable so far and names one.
+    #[must_use]
+    pub fn previous_job_id(text: &str) -> Option<String> {
+        let document = document::parse(text).ok()?.to_json();
+        let input = ["trainingInput", "training_input"].iter().find_map(|name| document.get(name));
+        let spec = input.unwrap_or(&document).get("hyperparameters")?;
+        let names = ["resumePreviousJobId", "resume_previous_job_id"];
+        Some(names.iter().find_map(|name| spec.get(name))?.as_str()?.to_owned())
+    }
+
+    /// Reads a configuration as [`Self::read`] does, of a job that continues one with the study `previous`: what it
+    /// leaves out of goal, tag and parameters is taken from there, and what it gives must be the same.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub fn read_continuing(
+        text: &str,
+        previous: Option<&StudySpec>,
+    ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let mut reader = Reader::default();
         let config = match document::parse(text) {
-            Ok(node) => read_job(&mut reader, &node),
+            Ok(node) => read_job(&mut reader, &node, previous),
             Err(e) => {
                 reader.error(e.at, "", e.message, None);
                 None
@@ -161,7 +248,7 @@ const CLOUD_ONLY: [&str; 14] = [
 /// More of them, that only newer files have.
 const CLOUD_ONLY_LATER: [&str; 2] = ["network", "enableWebAccess"];
 
-fn read_job(reader: &mut Reader, node: &Node) -> Option<Config> {
+fn read_job(reader: &mut Reader, node: &Node, previous: Option<&StudySpec>) -> Option<Config> {
     if let Value::Null = node.value {
         reader.error(
             node.at,
@@ -203,8 +290,8 @@ fn read_job(reader: &mut Reader, node: &Node) -> Option<Config> {
     let python_module = input.take("pythonModule").and_then(|node| reader.text(node, "pythonModule"));
     let packages =
         input.take("packageUris").map(|node| reader.texts(node, "packageUris")).unwrap_or_default();
-    refuse_replicas(reader, &mut input);
-    note_cloud_only(reader, &mut input);
+    let cluster = read_cluster(reader, &mut input);
+    let max_running_time = read_scheduling(reader, &mut input);
     let spec_node = input.take("hyperparameters");
     if spec_node.is_none() {
         let hint = "hptune tunes hyperparameters; see the README for a whole example";
@@ -212,7 +299,11 @@ fn read_job(reader: &mut Reader, node: &Node) -> Option<Config> {
     }
     let spec_path = input.path_of("hyperparameters");
     input.finish(reader);
-    let mut spec = spec_node.and_then(|node| read_spec(reader, node, &spec_path));
+    let (mut spec, previous) =
+        match spec_node.and_then(|node| study::read(reader, node, &spec_path, previous)) {
+            Some((spec, previous)) => (Some(spec), previous),
+            None => (None, None),
+        };
     let options_json = options.as_ref().map(Node::to_json).unwrap_or_default();
     let options = options::read(reader, options.as_ref(), spec.as_mut());
     Some(Config {
@@ -223,9 +314,14 @@ fn read_job(reader: &mut Reader, node: &Node) -> Option<Config> {
         args,
         job_dir,
         python_module,
-        has_packages: !packages.is_empty(),
+        packages,
+        cluster,
+        max_running_time,
+        previous,
         run: options.run,
-        grace: options.grace,
+        policy: options.policy,
+        needs: options.needs,
+        warm_start: options.warm_start,
         no_metric_after: options.no_metric_after,
         training_input,
         options: options_json,
@@ -270,23 +366,33 @@ fn read_labels(reader: &mut Reader, node: &Node) -> BTreeMap<String, String> {
     entries.iter().filter_map(read).collect()
 }
 
-/// A trial of several replicas is refused, not run as one.
-fn refuse_replicas(reader: &mut Reader, input: &mut fields::Fields<'_>) {
-    for name in ["workerCount", "parameterServerCount", "evaluatorCount"] {
+fn read_cluster(reader: &mut Reader, input: &mut fields::Fields<'_>) -> Cluster {
+    let mut count = |reader: &mut Reader, name: &str| {
         let path = input.path_of(name);
-        let Some(node) = input.take(name) else { continue };
-        if reader.integer(node, &path, 0..=i64::from(u16::MAX)).is_some_and(|n| n > 0) {
-            let message = "a trial of several replicas is not supported by this version; want 0".into();
-            reader.error(node.at, &path, message, None);
-        }
-    }
+        let node = input.take(name)?;
+        Some((reader.integer(node, &path, 0..=i64::from(MAX_REPLICAS))? as u32, node.at, path))
+    };
+    let workers = count(reader, "workerCount").map_or(0, |(n, ..)| n);
+    let parameter_servers = count(reader, "parameterServerCount").map_or(0, |(n, ..)| n);
+    let evaluators = count(reader, "evaluatorCount").filter(|(n, ..)| *n > 0);
     let path = input.path_of("useChiefInTfConfig");
-    if let Some(node) = input.take("useChiefInTfConfig") {
-        reader.boolean(node, &path);
+    let has_chief = input.take("useChiefInTfConfig").and_then(|node| reader.boolean(node, &path));
+    if let (Some((_, at, path)), Some(false)) = (&evaluators, has_chief) {
+        let message = "TensorFlow knows evaluators only beside a chief: its Estimators will refuse this cluster; \
+                       leave useChiefInTfConfig out, or set it";
+        reader.warn(*at, path, message);
+    }
+    Cluster {
+        n_workers: workers,
+        n_parameter_servers: parameter_servers,
+        n_evaluators: evaluators.as_ref().map_or(0, |(n, ..)| *n),
+        has_chief: has_chief.unwrap_or(evaluators.is_some()),
     }
 }
 
-fn note_cloud_only(reader: &mut Reader, input: &mut fields::Fields<'_>) {
+/// Reads how long the job may run, and notes what has no meaning here.
+fn read_scheduling(reader: &mut Reader, input: &mut fields::Fields<'_>) -> Option<Duration> {
+    let mut max_running_time = None;
     let mut names = Vec::new();
     let mut at = None;
     for name in CLOUD_ONLY.iter().chain(&CLOUD_ONLY_LATER) {
@@ -301,13 +407,7 @@ fn note_cloud_only(reader: &mut Reader, input: &mut fields::Fields<'_>) {
     {
         if let Some(limit) = scheduling.take("maxRunningTime") {
             let path = scheduling.path_of("maxRunningTime");
-            if reader.duration(limit, &path).is_some() {
-                reader.warn(
-                    limit.at,
-                    &path,
-                    "not enforced by this version: the job runs until its trials are done",
-                );
-            }
+            max_running_time = reader.duration(limit, &path);
         }
         for name in ["maxWaitTime", "priority"] {
             if scheduling.take(name).is_some() {
@@ -321,87 +421,7 @@ fn note_cloud_only(reader: &mut Reader, input: &mut fields::Fields<'_>) {
         let message = format!("kept but without meaning off the cloud: {}", names.join(", "));
         reader.note(at, "", &message);
     }
-}
-
-fn read_spec(reader: &mut Reader, node: &Node, path: &str) -> Option<StudySpec> {
-    let mut fields = reader.fields(node, path)?;
-    let max_trials_at = fields.at("maxTrials").unwrap_or(node.at);
-    let goal_path = fields.path_of("goal");
-    let goals = [
-        ("MAXIMIZE", Goal::Maximize),
-        ("MINIMIZE", Goal::Minimize),
-        ("GOAL_TYPE_UNSPECIFIED", Goal::Maximize),
-    ];
-    let goal = fields.take("goal").map_or(Some(Goal::default()), |n| reader.choice(n, &goal_path, &goals));
-    let tag_path = fields.path_of("hyperparameterMetricTag");
-    let tag = match fields.take("hyperparameterMetricTag") {
-        None => Some(DEFAULT_METRIC_TAG.to_owned()),
-        Some(node) => match reader.text(node, &tag_path) {
-            Some(tag) if tag.is_empty() => {
-                reader.error(node.at, &tag_path, "is empty".into(), None);
-                None
-            }
-            tag => tag,
-        },
-    };
-    let mut count = |reader: &mut Reader, name: &str, range, default: u32| {
-        let path = fields.path_of(name);
-        fields.take(name).map_or(Some(default), |n| reader.integer(n, &path, range).map(|v| v as u32))
-    };
-    let max_trials = count(reader, "maxTrials", 1..=i64::from(MAX_TRIALS), 1);
-    let max_parallel = count(reader, "maxParallelTrials", 1..=i64::from(MAX_PARALLEL_TRIALS), 1);
-    let max_failed = count(reader, "maxFailedTrials", 0..=i64::from(MAX_TRIALS), 0);
-    let stopping_path = fields.path_of("enableTrialEarlyStopping");
-    let is_stopping =
-        fields.take("enableTrialEarlyStopping").map_or(Some(false), |n| reader.boolean(n, &stopping_path));
-    let resume_path = fields.path_of("resumePreviousJobId");
-    if let Some(node) = fields.take("resumePreviousJobId") {
-        reader.error(node.at, &resume_path, "resuming a job is not supported by this version".into(), None);
-    }
-    let algorithm_path = fields.path_of("algorithm");
-    let algorithms = [Algorithm::Unspecified, Algorithm::Grid, Algorithm::Random].map(|a| (a.name(), a));
-    let algorithm = match fields.take("algorithm") {
-        None => Some(Algorithm::default()),
-        Some(node) => reader.choice(node, &algorithm_path, &algorithms),
-    };
-    let params_path = fields.path_of("params");
-    let space = match fields.take("params") {
-        Some(node) => parameters::read(reader, node, &params_path, algorithm == Some(Algorithm::Grid)),
-        None => {
-            reader.error(node.at, &params_path, "missing".into(), Some("name at least one parameter".into()));
-            None
-        }
-    };
-    fields.finish(reader);
-    let (space, max_trials) = (space?, max_trials?);
-    let n_params = space.parameters.len() as u32;
-    if max_trials < n_params.saturating_mul(10)
-        && space.size().is_none_or(|size| size > u64::from(max_trials))
-    {
-        let parameters = if n_params == 1 { "parameter" } else { "parameters" };
-        let message = format!(
-            "few for {n_params} {parameters}: got {max_trials}; the service advises at least {}",
-            n_params.saturating_mul(10)
-        );
-        reader.warn(max_trials_at, &format!("{path}.maxTrials"), &message);
-    }
-    let early_stopping = if is_stopping? {
-        EarlyStopping::DecayCurve { min_steps: 0, min_trials: DEFAULT_STOP_MIN_TRIALS }
-    } else {
-        EarlyStopping::None
-    };
-    Some(StudySpec {
-        goal: goal?,
-        metric_tag: Tag::from(tag?.as_str()),
-        max_trials,
-        max_parallel_trials: max_parallel?,
-        max_failed_trials: max_failed?,
-        algorithm: algorithm?,
-        early_stopping,
-        reduce: Reduce::default(),
-        space,
-        seed: 0,
-    })
+    max_running_time
 }
 
 impl fields::Fields<'_> {
@@ -417,7 +437,7 @@ impl fields::Fields<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::study::{Domain, Scale};
+    use crate::study::{Algorithm, Domain, EarlyStopping, Goal, Reduce, Scale};
 
     /// The study of a `hyperparameters` mapping.
     #[track_caller]
@@ -481,7 +501,7 @@ hptune:
         assert_eq!(config.spec.goal, Goal::Minimize);
         assert_eq!(config.spec.early_stopping, EarlyStopping::Median { min_steps: 100, min_trials: 3 });
         assert_eq!(config.spec.reduce, Reduce::Best);
-        assert_eq!((config.seed, config.grace), (Some(7), Duration::from_secs(5)));
+        assert_eq!((config.seed, config.policy.grace), (Some(7), Duration::from_secs(5)));
         assert_eq!(config.no_metric_after, Duration::from_secs(120));
         let domains: Vec<&Domain> = config.spec.space.parameters.iter().map(|p| &p.domain).collect();
         assert_eq!(domains[0], &Domain::Double { min: 1e-4, max: 0.1, scale: Scale::Log });
@@ -601,9 +621,7 @@ hptune:
             let problems = Config::read(text).expect_err("it is refused");
             assert!(problems.iter().any(|p| p.to_string().contains(expected)), "{problems:?}");
         }
-        check(&format!("workerCount: 2\n{spec}}}\n"), "several replicas");
-        check(&format!("{spec}, resumePreviousJobId: x}}\n"), "resuming");
-        check(&format!("{spec}}}\nhptune: {{trial: {{gpus: 1}}}}\n"), "GPU slots");
+        check(&format!("{spec}}}\nhptune: {{trial: {{gpus: 1.5}}}}\n"), "a whole number of GPUs, or a share");
         check(&format!("{spec}}}\nhptune: {{engine: {{kind: ray}}}}\n"), "want one of local");
         check(
             &format!("{spec}}}\nhptune: {{earlyStopping: {{rule: luck}}}}\n"),

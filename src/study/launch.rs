@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Assignment, Space};
+use super::{Assignment, Replica, Role, Space};
 use crate::units::{Tag, TrialId};
 
 /// The variable that holds a trial's own directory: no other trial has the same.
@@ -26,8 +26,9 @@ pub struct TrialContext<'a> {
     pub metric_tag: &'a Tag,
     /// `trainingInput` as the user gave it.
     pub training_input: &'a Json,
-    /// Where the cloudml-hypertune package shall write.
-    pub metrics_file: &'a str,
+    /// All its replicas, the main one first, and the port of each on this machine's loopback address. Of one alone
+    /// the port is not used.
+    pub replicas: &'a [(Replica, u16)],
 }
 
 /// The words of a trial's command: those of `words`, then `--NAME=VALUE` for each parameter and
@@ -78,29 +79,50 @@ fn fill(word: &str, fillings: &[(String, String)]) -> String {
     out + rest
 }
 
-/// The variables that are added to a trial's environment.
+/// The variables that are added to the environment of one of a trial's replicas. `metrics_file` is where the
+/// cloudml-hypertune package shall write.
 #[must_use]
-pub fn environment(trial: &TrialContext<'_>) -> Vec<(String, String)> {
+pub fn environment(trial: &TrialContext<'_>, replica: Replica, metrics_file: &str) -> Vec<(String, String)> {
     let id = trial.trial.to_string();
-    // Without a cluster TensorFlow's estimators refuse a task type: a lone process is local to them.
-    let tf_config = json!({
-        "cluster": {},
-        "task": {"index": 0, "trial": id},
-        "job": snake_case(trial.training_input),
-        "environment": "cloud",
-    });
     [
-        ("TF_CONFIG", tf_config.to_string()),
+        ("TF_CONFIG", tf_config(trial, replica).to_string()),
         ("CLOUD_ML_JOB_ID", trial.job_id.to_owned()),
         ("CLOUD_ML_TRIAL_ID", id.clone()),
-        ("CLOUD_ML_HP_METRIC_FILE", trial.metrics_file.to_owned()),
+        ("CLOUD_ML_HP_METRIC_FILE", metrics_file.to_owned()),
         ("HPTUNE_JOB_ID", trial.job_id.to_owned()),
         ("HPTUNE_TRIAL_ID", id),
+        ("HPTUNE_REPLICA", replica.to_string()),
         (TRIAL_DIR_VARIABLE, trial.trial_dir.to_owned()),
         ("HPTUNE_METRIC_TAG", trial.metric_tag.as_str().to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+/// Tells a replica what it is, as the service did.
+///
+/// A lone process has an empty cluster and no task type: without a cluster TensorFlow's Estimators refuse one.
+/// Evaluators are no part of the cluster that they evaluate for.
+fn tf_config(trial: &TrialContext<'_>, replica: Replica) -> Json {
+    let mut task = Map::new();
+    let mut cluster = Map::new();
+    if trial.replicas.len() > 1 {
+        task.insert("type".into(), replica.role.name().into());
+        for (member, port) in trial.replicas.iter().filter(|(member, _)| member.role != Role::Evaluator) {
+            let addresses = cluster.entry(member.role.name()).or_insert_with(|| json!([]));
+            if let Json::Array(addresses) = addresses {
+                addresses.push(format!("127.0.0.1:{port}").into());
+            }
+        }
+    }
+    task.insert("index".into(), replica.index.into());
+    task.insert("trial".into(), trial.trial.to_string().into());
+    json!({
+        "cluster": cluster,
+        "task": task,
+        "job": snake_case(trial.training_input),
+        "environment": "cloud",
+    })
 }
 
 /// `TF_CONFIG.job` spells the fields of a training input in snake case.
@@ -128,6 +150,9 @@ fn snake_case(value: &Json) -> Json {
 mod tests {
     use super::*;
     use crate::study::ParamValue;
+    use crate::study::config::Cluster;
+
+    const MAIN: (Replica, u16) = (Replica { role: Role::Master, index: 0 }, 0);
 
     #[track_caller]
     fn check(words: &[&str], expected: &[&str]) {
@@ -143,7 +168,7 @@ mod tests {
             params: &params,
             metric_tag: &Tag::from("m"),
             training_input: &json!({}),
-            metrics_file: "/m",
+            replicas: &[MAIN],
         };
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         assert_eq!(command(&words, &trial), expected);
@@ -180,9 +205,11 @@ mod tests {
             params: &Assignment::default(),
             metric_tag: &Tag::from("m"),
             training_input: &json!({"scaleTier": "BASIC", "hyperparameters": {"maxTrials": 3, "params": [{"minValue": 1}]}}),
-            metrics_file: "/jobs/1/.hptune/output.metrics",
+            replicas: &[MAIN],
         };
-        let variables: std::collections::BTreeMap<String, String> = environment(&trial).into_iter().collect();
+        let metrics_file = "/jobs/1/.hptune/output.metrics";
+        let variables: std::collections::BTreeMap<String, String> =
+            environment(&trial, MAIN.0, metrics_file).into_iter().collect();
         let tf_config: Json = serde_json::from_str(&variables["TF_CONFIG"]).expect("it is JSON");
         assert_eq!(
             tf_config,
@@ -195,5 +222,39 @@ mod tests {
         assert_eq!(variables["CLOUD_ML_TRIAL_ID"], "1");
         assert_eq!(variables["CLOUD_ML_HP_METRIC_FILE"], "/jobs/1/.hptune/output.metrics");
         assert_eq!(variables["HPTUNE_JOB_DIR"], "/jobs/1");
+    }
+
+    #[test]
+    fn each_replica_is_told_its_place_in_the_cluster() {
+        #[track_caller]
+        fn check(cluster: Cluster, at: usize, expected: Json) {
+            let replicas: Vec<(Replica, u16)> = cluster.replicas().into_iter().zip(1..).collect();
+            let trial = TrialContext {
+                job_id: "job_1",
+                trial: TrialId::after(1),
+                trial_dir: "/jobs/2",
+                params: &Assignment::default(),
+                metric_tag: &Tag::from("m"),
+                training_input: &json!({}),
+                replicas: &replicas,
+            };
+            let mut told = tf_config(&trial, replicas[at].0);
+            assert_eq!(told["environment"].take(), "cloud");
+            assert_eq!(json!({"cluster": told["cluster"], "task": told["task"]}), expected);
+        }
+        let cluster = Cluster { n_workers: 2, n_parameter_servers: 1, ..Cluster::default() };
+        let members = json!({
+            "master": ["127.0.0.1:1"], "worker": ["127.0.0.1:2", "127.0.0.1:3"], "ps": ["127.0.0.1:4"],
+        });
+        check(cluster, 0, json!({"cluster": members, "task": {"type": "master", "index": 0, "trial": "2"}}));
+        check(cluster, 2, json!({"cluster": members, "task": {"type": "worker", "index": 1, "trial": "2"}}));
+        check(cluster, 3, json!({"cluster": members, "task": {"type": "ps", "index": 0, "trial": "2"}}));
+        let with_evaluator = Cluster { n_evaluators: 1, has_chief: true, ..Cluster::default() };
+        let members = json!({"chief": ["127.0.0.1:1"]});
+        check(
+            with_evaluator,
+            1,
+            json!({"cluster": members, "task": {"type": "evaluator", "index": 0, "trial": "2"}}),
+        );
     }
 }

@@ -3,23 +3,27 @@
 //! Layer 7: may import layers 0 and 4 and its own siblings ([`crate::suggest`], [`crate::stop`],
 //! [`crate::controller`]). Pure; it knows no protobuf and no event file.
 
+mod catch_up;
 pub mod config;
 mod curve;
 mod document;
 pub mod launch;
 mod output;
+mod slots;
 mod space;
 mod trial;
 
 use crate::units::Tag;
 
+pub use catch_up::CatchUp;
 pub use config::{Config, DEFAULT_METRIC_TAG, Problem, Severity};
 pub use curve::{Curve, Measurement};
 pub use output::{
     HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,
 };
+pub use slots::{Slot, Slots};
 pub use space::{Assignment, Domain, ParamValue, Parameter, Scale, Space};
-pub use trial::{Exit, Outcome, Purpose, Stage, StopReason, Trial};
+pub use trial::{Exit, Outcome, Purpose, Replica, Role, Stage, StopReason, Trial};
 
 /// Which way the metric is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -240,6 +240,23 @@ fn nearest(values: &[f64], wanted: f64) -> f64 {
 }
 
 impl Space {
+    /// What is different in `other`, apart from the order; `None` where nothing is.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        for parameter in &self.parameters {
+            match other.parameters.iter().find(|p| p.name == parameter.name) {
+                None => return Some(format!("there is a parameter `{}`", parameter.name)),
+                Some(theirs) if theirs.domain != parameter.domain => {
+                    return Some(format!("parameter `{}` has other values", parameter.name));
+                }
+                Some(_) => {}
+            }
+        }
+        let is_missing = |p: &&Parameter| self.parameters.iter().all(|own| own.name != p.name);
+        let missing = other.parameters.iter().find(is_missing)?;
+        Some(format!("there is no parameter `{}`", missing.name))
+    }
+
     /// How many points there are, saturating; `None` where a parameter has a range of real numbers.
     #[must_use]
     pub fn size(&self) -> Option<u64> {

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   Suggested ──▶ Running ──▶ Stopping ──▶ Killing
-//!       │                        │   grace    │
-//!       │       a decision, or   │   is over  │
-//!       │       its own end      ▼            ▼  its process tree is gone and its files are read
-//!       └──────────────────▶ Ended(outcome) ◀─┘
-//!  it could not be started
+//!     ▲ │                        │   grace    │
+//!     │ │       a decision, or   │   is over  │
+//!     │ │       its own end      ▼            ▼  its process tree is gone and its files are read
+//!     │ └──────────────────▶ Ended(outcome) ◀─┘
+//!     │  it could not            │
+//!     │  be started              │ it failed, and may be tried again
+//!     └──────── Waiting ◀────────┘
 //! ```
 
 use std::fmt;
@@ -28,8 +30,12 @@ pub struct Trial {
     pub stage: Stage,
     /// What it has reported.
     pub curve: Curve,
-    /// When it was started.
+    /// Which attempt this is, from 1: a trial that failed may be tried again.
+    pub attempt: u32,
+    /// When its first attempt was started.
     pub started_at: Option<Timestamp>,
+    /// When this attempt was started.
+    pub attempt_at: Option<Timestamp>,
     /// When its processes were gone and its files read.
     pub ended_at: Option<Timestamp>,
     /// Why it was stopped early, where it was.
@@ -45,8 +51,10 @@ pub enum Stage {
     Running,
     /// It was told to stop; it is killed at this time.
     Stopping(Timestamp, Purpose),
-    /// It was killed; so again at this time, should it still be there.
-    Killing(Timestamp, Purpose),
+    /// It was killed so many times; so again at this time, should it still be there.
+    Killing(Timestamp, Purpose, u32),
+    /// Its last attempt ended like this; the next one is started at this time.
+    Waiting(Timestamp, Outcome),
     /// It is over.
     Ended(Outcome),
 }
@@ -60,6 +68,60 @@ pub enum Purpose {
     Cancel,
     /// Its main process has ended by itself, in this way; what is left of its tree goes too.
     Leave(Exit),
+    /// Another replica of it failed, in this way.
+    ReplicaFailed(Replica, Exit),
+}
+
+/// What a replica of a trial does in its cluster, as the service named it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The main replica: the trial ends with it.
+    Master,
+    /// The main replica, as newer trainers call it.
+    Chief,
+    /// A worker.
+    Worker,
+    /// A parameter server.
+    Ps,
+    /// One that evaluates checkpoints.
+    Evaluator,
+}
+
+impl Role {
+    /// The name in `TF_CONFIG`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Chief => "chief",
+            Self::Worker => "worker",
+            Self::Ps => "ps",
+            Self::Evaluator => "evaluator",
+        }
+    }
+
+    /// Whether the trial ends with it.
+    #[must_use]
+    pub fn is_main(self) -> bool {
+        matches!(self, Self::Master | Self::Chief)
+    }
+}
+
+/// One process of a trial's cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Replica {
+    /// What it does.
+    pub role: Role,
+    /// Its number among those that do the same, from 0.
+    pub index: u32,
+}
+
+/// `worker-0`
+impl fmt::Display for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.role.name(), self.index)
+    }
 }
 
 /// How a process ended.
@@ -70,6 +132,19 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// Killed by the kernel, for the memory that it may use was used up.
+    OutOfMemory,
+    /// Nobody knows: what waited for it is gone too, as after a restart of the machine.
+    Lost,
+}
+
+impl Exit {
+    /// Whether somebody else told it to end, as a machine does that is about to be taken away.
+    #[must_use]
+    pub fn is_preemption(self) -> bool {
+        // 143 is what a shell gives for a command that TERM, 15, ended.
+        matches!(self, Self::Signal(15) | Self::Code(143))
+    }
 }
 
 impl fmt::Display for Exit {
@@ -82,13 +157,15 @@ impl fmt::Display for Exit {
                     6 => " (SIGABRT)",
                     7 => " (SIGBUS)",
                     8 => " (SIGFPE)",
-                    9 => " (SIGKILL: often the kernel's answer to too little memory)",
+                    9 => " (SIGKILL)",
                     11 => " (SIGSEGV)",
                     15 => " (SIGTERM)",
                     _ => "",
                 };
                 write!(f, "killed by signal {signal}{name}")
             }
+            Self::OutOfMemory => f.write_str("killed by the kernel: out of memory"),
+            Self::Lost => f.write_str("its end was not seen"),
         }
     }
 }
@@ -103,6 +180,12 @@ pub enum Outcome {
     StoppedEarly,
     /// Its trainer failed.
     Failed(Exit),
+    /// A replica other than the main one failed.
+    ReplicaFailed(Replica, Exit),
+    /// Its trainer was told to end by somebody else, as on a machine that is about to be taken away.
+    Preempted,
+    /// It vanished, and nobody saw how: the machine was restarted, or what waited for it was killed.
+    Lost,
     /// Its trainer could not be started.
     NotStarted(String),
     /// Its result is NaN or infinite.
@@ -121,9 +204,14 @@ impl Outcome {
     pub fn state(&self) -> &'static str {
         match self {
             Self::Succeeded | Self::StoppedEarly => "SUCCEEDED",
-            Self::Failed(_) | Self::NotStarted(_) | Self::Infeasible | Self::Rejected(_) | Self::NoMetric => {
-                "FAILED"
-            }
+            Self::Failed(_)
+            | Self::ReplicaFailed(..)
+            | Self::Preempted
+            | Self::Lost
+            | Self::NotStarted(_)
+            | Self::Infeasible
+            | Self::Rejected(_)
+            | Self::NoMetric => "FAILED",
             Self::Cancelled => "CANCELLED",
         }
     }
@@ -147,6 +235,9 @@ impl fmt::Display for Outcome {
             Self::Succeeded => f.write_str("succeeded"),
             Self::StoppedEarly => f.write_str("stopped early"),
             Self::Failed(exit) => write!(f, "failed: {exit}"),
+            Self::ReplicaFailed(replica, exit) => write!(f, "failed: {replica}: {exit}"),
+            Self::Preempted => f.write_str("preempted: somebody else told it to end"),
+            Self::Lost => f.write_str("lost: it vanished, and its end was not seen"),
             Self::NotStarted(why) => write!(f, "not started: {why}"),
             Self::Infeasible => f.write_str("infeasible: its result is not finite"),
             Self::Rejected(why) => write!(f, "infeasible: {why}"),
@@ -203,6 +294,13 @@ pub enum StopReason {
         /// How many have come there.
         n_trials: u32,
     },
+    /// Its time, or that of the whole job, was over.
+    TimeLimit {
+        /// How long it had run, in seconds.
+        ran_s: f64,
+        /// How long a trial may run, in seconds; `None`: the job's time was over.
+        limit_s: Option<f64>,
+    },
 }
 
 impl fmt::Display for StopReason {
@@ -229,6 +327,12 @@ impl fmt::Display for StopReason {
                 short(*value),
                 n_better + 1,
             ),
+            Self::TimeLimit { ran_s, limit_s: Some(limit) } => {
+                write!(f, "it ran {} s of the {} s that a trial may run", short(*ran_s), short(*limit))
+            }
+            Self::TimeLimit { ran_s, limit_s: None } => {
+                write!(f, "the job's time was over when it had run {} s", short(*ran_s))
+            }
         }
     }
 }
@@ -246,8 +350,17 @@ impl Trial {
     /// A trial that has parameters and nothing else.
     #[must_use]
     pub fn suggested(id: TrialId, params: Assignment) -> Self {
-        let stage = Stage::Suggested;
-        Self { id, params, stage, curve: Curve::default(), started_at: None, ended_at: None, stop: None }
+        Self {
+            id,
+            params,
+            stage: Stage::Suggested,
+            curve: Curve::default(),
+            attempt: 1,
+            started_at: None,
+            attempt_at: None,
+            ended_at: None,
+            stop: None,
+        }
     }
 
     /// Whether it may have processes: it holds a slot.
@@ -261,7 +374,11 @@ impl Trial {
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.stage {
             Stage::Ended(outcome) => Some(outcome),
-            Stage::Suggested | Stage::Running | Stage::Stopping(..) | Stage::Killing(..) => None,
+            Stage::Suggested
+            | Stage::Running
+            | Stage::Stopping(..)
+            | Stage::Killing(..)
+            | Stage::Waiting(..) => None,
         }
     }
 
@@ -285,6 +402,12 @@ impl Trial {
     #[must_use]
     pub fn duration_s(&self) -> Option<f64> {
         Some(self.ended_at?.duration_since(self.started_at?).as_secs_f64())
+    }
+
+    /// The seconds from the start of its last attempt to its end.
+    #[must_use]
+    pub fn attempt_duration_s(&self) -> Option<f64> {
+        Some(self.ended_at?.duration_since(self.attempt_at?).as_secs_f64())
     }
 
     /// Its last step, where it has reported one.

@@ -1,16 +1,19 @@
 //! The controller, the study and the stop rule under a virtual clock: a thousand jobs of trials that
-//! succeed, fail, hang, ignore TERM and cannot be started.
+//! succeed, fail, hang, ignore TERM, cannot be started and cannot be killed, under controllers that are killed between
+//! any two of their outputs and go on from what is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hptune::controller::{Controller, Input, JobState, Output, Record, Signal};
+use hptune::controller::{Controller, Input, JobState, Output, Policy, Record, Signal};
 use hptune::series::{Change, Point};
-use hptune::study::{Config, EarlyStopping, Exit, Outcome, StudySpec};
+use hptune::study::{Config, EarlyStopping, Exit, Measurement, Outcome, Stage, StudySpec, Trial};
 use hptune::units::{MetricValue, Step, TrialId, WallTime};
 use jiff::Timestamp;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+const RETRIES: u32 = 1;
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -29,6 +32,8 @@ enum Nature {
     HangsAndIgnoresTerm,
     /// Ends by itself, but a child of it lives on that only KILL ends.
     LeavesChild,
+    /// Goes on for ever, and KILL ends it only after minutes, as in a hanging file system.
+    Hung,
 }
 
 /// A trainer that runs.
@@ -40,15 +45,22 @@ struct Process {
     next_ms: i64,
     /// When the whole tree is gone.
     gone_ms: Option<i64>,
-    is_exit_told: bool,
+    /// How it ended, which its keeper writes down.
+    exit: Option<Exit>,
+    is_quarantined: bool,
 }
 
 /// What was stored, checked as it comes.
 #[derive(Default)]
 struct Stored {
+    /// As a store reads them back.
+    trials: Vec<Trial>,
+    is_cancelling: bool,
+    n_resumed: usize,
     suggested: Vec<TrialId>,
     params: BTreeSet<String>,
-    started: BTreeSet<TrialId>,
+    started: BTreeSet<(TrialId, u32)>,
+    attempts: BTreeMap<TrialId, u32>,
     stops: BTreeSet<TrialId>,
     ended: BTreeMap<TrialId, Outcome>,
     end: Option<JobState>,
@@ -59,12 +71,65 @@ struct World {
     random: ChaCha8Rng,
     now_ms: i64,
     controller: Controller,
+    policy: Policy,
+    /// A controller is killed before one of so many outputs.
+    crash_one_in: Option<u64>,
     running: BTreeMap<TrialId, Process>,
+    /// What keepers of trials that are gone have written down.
+    exits: BTreeMap<TrialId, Exit>,
     stored: Stored,
     max_running: usize,
     is_finished: bool,
     /// A job whose user cancels it at this time.
     cancel_ms: Option<i64>,
+}
+
+impl Stored {
+    /// Takes a record as a store does, for who reads it back.
+    fn mirror(&mut self, record: &Record) {
+        let (Record::Suggested(id, ..)
+        | Record::Started(id, ..)
+        | Record::Changed(id, ..)
+        | Record::StopDecided(id, ..)
+        | Record::Retried(id, ..)
+        | Record::Ended(id, ..)) = record
+        else {
+            self.is_cancelling |= matches!(record, Record::CancelDecided(_));
+            return;
+        };
+        if let Record::Suggested(_, params) = record {
+            self.trials.push(Trial::suggested(*id, params.clone()));
+        }
+        let trial = &mut self.trials[id.get() as usize - 1];
+        match record {
+            Record::Started(_, at, attempt) => {
+                trial.started_at.get_or_insert(*at);
+                (trial.attempt_at, trial.attempt, trial.stage) = (Some(*at), *attempt, Stage::Running);
+            }
+            Record::StopDecided(_, _, reason) => trial.stop = Some(*reason),
+            Record::Retried(_, at, outcome, attempt) => {
+                (trial.attempt_at, trial.attempt) = (None, *attempt);
+                trial.stage = Stage::Waiting(*at, outcome.clone());
+            }
+            Record::Ended(_, at, outcome) => {
+                (trial.ended_at, trial.stage) = (Some(*at), Stage::Ended(outcome.clone()));
+            }
+            Record::Changed(_, changes) => {
+                for change in changes {
+                    match change {
+                        Change::Source(run) => trial.curve.start_over(run.clone()),
+                        Change::Rewind(from) => trial.curve.rewind(*from),
+                        Change::Point(Point { step, wall_time, value }) => trial.curve.insert(Measurement {
+                            step: *step,
+                            wall_time: *wall_time,
+                            value: value.as_f64(),
+                        }),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl World {
@@ -77,29 +142,94 @@ impl World {
         self.controller.handle(now, input);
         while let Some(output) = self.controller.poll_output() {
             assert!(!self.is_finished, "nothing follows the end");
+            // A job that is over does not go on.
+            let may_crash = self.stored.end.is_none();
+            if may_crash && self.crash_one_in.is_some_and(|n| below(&mut self.random, n) == 0) {
+                return self.resume();
+            }
             match output {
                 Output::Persist(record) => self.store(record),
-                Output::Start(trial, params) => {
+                Output::Start(trial, params, attempt) => {
                     assert!(self.stored.suggested.contains(&trial), "stored before it is acted on");
+                    assert_eq!(self.stored.attempts.get(&trial).copied().unwrap_or(1), attempt);
                     assert!(self.controller.spec().space.contains(&params));
                     self.start(trial);
                 }
+                Output::TakeBack(trial, _) => self.take_back(trial),
+                Output::Quarantine(trial) => {
+                    // It may have gone just now.
+                    let is_there = self.running.get_mut(&trial).map(|process| process.is_quarantined = true);
+                    self.feed(Input::Settled(trial, None));
+                    if is_there.is_none() {
+                        self.feed(Input::Released(trial));
+                    }
+                }
                 Output::Signal(trial, signal) => self.signal(trial, signal),
-                Output::StillThere(trial) => panic!("trial {trial} was killed and is gone"),
+                Output::StillThere(trial) => {
+                    let nature = self.running.get(&trial).map(|process| process.nature);
+                    // It may have gone just now.
+                    let is_right = nature.is_none_or(|nature| nature == Nature::Hung);
+                    assert!(is_right, "trial {trial} was killed and is gone");
+                }
                 Output::Finished => self.is_finished = true,
+            }
+        }
+    }
+
+    /// The controller was killed, and another one goes on from what is stored.
+    fn resume(&mut self) {
+        self.stored.n_resumed += 1;
+        self.controller = Controller::new(self.controller.spec().clone(), self.policy);
+        self.controller.resume(self.stored.trials.clone(), self.stored.is_cancelling);
+        // Who was in quarantine is over; its slot counts as free until somebody looks.
+        let ended = &self.stored.ended;
+        self.running.retain(|id, _| !ended.contains_key(id));
+        self.running.values_mut().for_each(|process| process.is_quarantined = false);
+        self.feed(Input::Tick);
+    }
+
+    /// What a new controller finds of a trial that the old one had started.
+    fn take_back(&mut self, trial: TrialId) {
+        match self.running.get(&trial).map(|process| process.exit) {
+            Some(exit) => {
+                let n_resumed = self.stored.n_resumed;
+                let is_known = self.stored.trials[trial.get() as usize - 1].attempt_at.is_some();
+                self.feed(if is_known { Input::TakenBack(trial) } else { Input::Started(trial) });
+                if let Some(exit) = exit
+                    && self.stored.n_resumed == n_resumed
+                {
+                    self.feed(Input::Exited(trial, exit));
+                }
+            }
+            None => {
+                let n_resumed = self.stored.n_resumed;
+                if let Some(exit) = self.exits.get(&trial).copied() {
+                    self.feed(Input::Exited(trial, exit));
+                }
+                if self.stored.n_resumed == n_resumed {
+                    self.feed(Input::Settled(trial, None));
+                }
             }
         }
     }
 
     fn store(&mut self, record: Record) {
         let stored = &mut self.stored;
+        stored.mirror(&record);
         match record {
             Record::Suggested(trial, params) => {
                 assert_eq!(trial.get() as usize, stored.suggested.len() + 1, "ids go up by one");
                 stored.suggested.push(trial);
                 stored.params.insert(params.to_string());
             }
-            Record::Started(trial, _) => assert!(stored.started.insert(trial), "started once"),
+            Record::Started(trial, _, attempt) => {
+                assert!(stored.started.insert((trial, attempt)), "an attempt is started once");
+            }
+            Record::Retried(trial, _, outcome, attempt) => {
+                assert!(outcome.is_failure() && !stored.ended.contains_key(&trial));
+                assert!(attempt <= 1 + RETRIES.max(3), "not more attempts than were asked for");
+                stored.attempts.insert(trial, attempt);
+            }
             Record::Changed(trial, _) => {
                 assert!(!stored.ended.contains_key(&trial), "no value after the end")
             }
@@ -116,15 +246,28 @@ impl World {
     }
 
     fn start(&mut self, trial: TrialId) {
+        if let Some(process) = self.running.get(&trial) {
+            // The old controller had started it, and did not live to say so.
+            let (exit, n_resumed) = (process.exit, self.stored.n_resumed);
+            self.feed(Input::Started(trial));
+            if let Some(exit) = exit
+                && self.stored.n_resumed == n_resumed
+            {
+                self.feed(Input::Exited(trial, exit));
+            }
+            return;
+        }
         let random = &mut self.random;
         if below(random, 20) == 0 {
             return self.feed(Input::StartFailed(trial, "no such file".into()));
         }
-        let nature = match below(random, 20) {
-            0 => Nature::Hangs,
-            1 => Nature::HangsAndIgnoresTerm,
-            2 => Nature::LeavesChild,
-            3 | 4 => Nature::Ends(1),
+        let nature = match below(random, 40) {
+            0 | 1 => Nature::Hangs,
+            2 => Nature::HangsAndIgnoresTerm,
+            3 => Nature::Hung,
+            4 | 5 => Nature::LeavesChild,
+            6..10 => Nature::Ends(1),
+            10 => Nature::Ends(143),
             _ => Nature::Ends(0),
         };
         let process = Process {
@@ -134,8 +277,10 @@ impl World {
             step: 0,
             next_ms: self.now_ms + 10,
             gone_ms: None,
-            is_exit_told: false,
+            exit: None,
+            is_quarantined: false,
         };
+        self.exits.remove(&trial);
         self.running.insert(trial, process);
         self.max_running = self.max_running.max(self.running.len());
         self.feed(Input::Started(trial));
@@ -146,17 +291,17 @@ impl World {
         let Some(process) = self.running.get_mut(&trial) else { return };
         let ends = match (signal, process.nature) {
             (Signal::Kill, _) | (Signal::Terminate, Nature::Ends(_) | Nature::Hangs) => true,
-            (Signal::Terminate, Nature::HangsAndIgnoresTerm | Nature::LeavesChild) => false,
+            (Signal::Terminate, Nature::HangsAndIgnoresTerm | Nature::LeavesChild | Nature::Hung) => false,
         };
         if ends && process.gone_ms.is_none() {
-            process.gone_ms = Some(now_ms + 7);
+            process.gone_ms = Some(now_ms + if process.nature == Nature::Hung { 60_000 } else { 7 });
         }
     }
 
     /// The time of the next thing that happens by itself.
     fn next_ms(&self) -> Option<i64> {
         let of_process =
-            |p: &Process| [p.gone_ms, (!p.is_exit_told).then_some(p.next_ms)].into_iter().flatten().min();
+            |p: &Process| [p.gone_ms, p.exit.is_none().then_some(p.next_ms)].into_iter().flatten().min();
         let timeout = self.controller.poll_timeout().map(Timestamp::as_millisecond);
         self.running.values().filter_map(of_process).chain(timeout).chain(self.cancel_ms).min()
     }
@@ -164,8 +309,9 @@ impl World {
     fn advance(&mut self) {
         self.now_ms = self.next_ms().expect("a job that is not over waits for something").max(self.now_ms);
         if self.cancel_ms.is_some_and(|at| at <= self.now_ms) {
-            self.cancel_ms = None;
             self.feed(Input::Cancel);
+            // A controller that was killed just then did not hear it; the user says it again.
+            self.cancel_ms = (!self.stored.is_cancelling).then_some(self.now_ms + 1_000);
         }
         for trial in self.running.keys().copied().collect::<Vec<_>>() {
             self.live(trial);
@@ -178,17 +324,28 @@ impl World {
         let now_ms = self.now_ms;
         let Some(process) = self.running.get_mut(&trial) else { return };
         if process.gone_ms.is_some_and(|at| at <= now_ms) {
-            let was_told = process.is_exit_told;
+            let (exit, is_quarantined) = (process.exit, process.is_quarantined);
             self.running.remove(&trial);
-            if !was_told {
-                self.feed(Input::Exited(trial, Exit::Signal(15)));
+            if is_quarantined {
+                return self.feed(Input::Released(trial));
             }
-            self.feed(Input::Settled(trial));
+            let n_resumed = self.stored.n_resumed;
+            let is_same = |world: &Self| world.stored.n_resumed == n_resumed;
+            self.exits.insert(trial, exit.unwrap_or(Exit::Signal(9)));
+            if exit.is_none() {
+                self.feed(Input::Exited(trial, Exit::Signal(9)));
+            }
+            // A new controller finds it by itself.
+            if is_same(self) {
+                self.feed(Input::Settled(trial, None));
+            }
             // A late word about it changes nothing.
-            self.feed(Input::Exited(trial, Exit::Code(1)));
-            return self.feed(Input::Settled(trial));
+            if is_same(self) && !self.running.contains_key(&trial) {
+                self.feed(Input::Settled(trial, None));
+            }
+            return;
         }
-        if process.is_exit_told || process.next_ms > now_ms {
+        if process.exit.is_some() || process.next_ms > now_ms {
             return;
         }
         process.next_ms = now_ms + 10;
@@ -209,14 +366,16 @@ impl World {
             return self.feed(Input::Changed(trial, changes));
         }
         match process.nature {
-            Nature::Hangs | Nature::HangsAndIgnoresTerm => process.next_ms = now_ms + 1_000_000,
+            Nature::Hangs | Nature::HangsAndIgnoresTerm | Nature::Hung => {
+                process.next_ms = now_ms + 1_000_000
+            }
             Nature::Ends(code) => {
-                process.is_exit_told = true;
+                process.exit = Some(Exit::Code(code));
                 process.gone_ms = Some(now_ms + 3);
                 self.feed(Input::Exited(trial, Exit::Code(code)));
             }
             Nature::LeavesChild => {
-                process.is_exit_told = true;
+                process.exit = Some(Exit::Code(0));
                 self.feed(Input::Exited(trial, Exit::Code(0)));
             }
         }
@@ -249,12 +408,22 @@ fn run(seed: u64) -> Stored {
     // Some trainers never end by themselves: every user loses patience at last.
     let patience = if below(&mut random, 10) == 0 { 1_000 } else { 1_000_000 };
     let cancel_ms = Some(1 + below(&mut random, patience) as i64 + patience as i64);
-    let controller = Controller::new(spec, GRACE);
+    let policy = Policy {
+        grace: GRACE,
+        retries: below(&mut random, u64::from(RETRIES) + 1) as u32,
+        time_limit: (below(&mut random, 4) == 0).then_some(Duration::from_millis(200)),
+        deadline: (below(&mut random, 8) == 0).then(|| Timestamp::from_millisecond(6_000).expect("a time")),
+    };
+    let crash_one_in = (below(&mut random, 2) == 0).then(|| 5 + below(&mut random, 200));
+    let controller = Controller::new(spec, policy);
     let mut world = World {
         random,
         now_ms: 1,
         controller,
+        policy,
+        crash_one_in,
         running: BTreeMap::new(),
+        exits: BTreeMap::new(),
         stored: Stored::default(),
         max_running: 0,
         is_finished: false,
@@ -263,9 +432,11 @@ fn run(seed: u64) -> Stored {
     world.feed(Input::Tick);
     while !world.is_finished {
         world.advance();
+        let stages = || world.controller.trials().iter().map(|t| (t.id, &t.stage)).collect::<Vec<_>>();
+        assert!(world.now_ms < 1_000_000_000, "a job ends: seed {seed}, {:?}", stages());
     }
     let stored = world.stored;
-    assert!(world.running.is_empty(), "no process is left");
+    assert!(world.running.values().all(|process| process.is_quarantined), "no process is left");
     assert!(world.max_running <= max_parallel, "never more than maxParallelTrials");
     assert_eq!(stored.suggested.len(), stored.ended.len(), "no trial is lost");
     assert_eq!(stored.params.len(), stored.suggested.len(), "no suggestion comes twice");
@@ -274,8 +445,16 @@ fn run(seed: u64) -> Stored {
     let n_not_started = stored.ended.values().filter(|o| matches!(o, Outcome::NotStarted(_))).count();
     let is_program_gone = stored.message.contains("could not be started");
     assert!(!is_program_gone || n_not_started >= 3);
+    let is_failing_fast = stored.message.contains("failed within seconds");
+    assert!(!is_failing_fast || !stored.ended.values().any(Outcome::is_success));
+    let has_no_slot = stored.message.contains("no slot is left");
+    let is_late = stored.message.contains("the job's time");
+    assert!(!is_late || policy.deadline.is_some());
     let was_cut_short = stored.end == Some(JobState::Cancelled)
         || is_program_gone
+        || is_failing_fast
+        || has_no_slot
+        || is_late
         || (max_failed > 0 && n_failed >= max_failed);
     if !was_cut_short {
         assert_eq!(stored.suggested.len(), max_trials, "exactly maxTrials");
@@ -283,7 +462,7 @@ fn run(seed: u64) -> Stored {
     for (trial, outcome) in &stored.ended {
         let was_stopped = stored.stops.contains(trial);
         assert!(*outcome != Outcome::StoppedEarly || was_stopped, "an early stop has its reason");
-        assert!(stored.started.contains(trial) || matches!(outcome, Outcome::NotStarted(_)));
+        assert!(stored.started.contains(&(*trial, 1)) || matches!(outcome, Outcome::NotStarted(_)));
     }
     let has_result = stored.ended.values().any(Outcome::is_success);
     match stored.end {
@@ -298,9 +477,11 @@ fn run(seed: u64) -> Stored {
 #[test]
 fn a_thousand_jobs_keep_every_promise() {
     let mut kinds: BTreeSet<&str> = BTreeSet::new();
+    let mut n_resumed = 0;
     for seed in 0..1000 {
         let stored = run(seed);
         kinds.extend(stored.end.map(JobState::name));
+        n_resumed += stored.n_resumed;
         kinds.extend(stored.ended.values().map(|outcome| match outcome {
             Outcome::Succeeded => "trial succeeded",
             Outcome::StoppedEarly => "trial stopped early",
@@ -308,11 +489,14 @@ fn a_thousand_jobs_keep_every_promise() {
             Outcome::NotStarted(_) => "trial not started",
             Outcome::Infeasible | Outcome::Rejected(_) => "trial infeasible",
             Outcome::NoMetric => "trial without metric",
+            Outcome::Preempted => "trial preempted",
+            Outcome::Lost | Outcome::ReplicaFailed(..) => "trial lost",
             Outcome::Cancelled => "trial cancelled",
         }));
     }
     // Every way to end was taken: the simulation shows what it claims to show.
-    assert_eq!(kinds.len(), 3 + 7, "{kinds:?}");
+    assert_eq!(kinds.len(), 3 + 8, "{kinds:?}");
+    assert!(n_resumed > 1000, "{n_resumed}");
 }
 
 #[test]

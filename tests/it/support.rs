@@ -79,6 +79,20 @@ impl Place {
     }
 }
 
+/// The processes that live and have a variable of their environment begin with this value.
+pub(crate) fn processes_with(value: &str) -> Vec<i32> {
+    let is_it = |directory: &Path| {
+        let environment = fs::read(directory.join("environ")).unwrap_or_default();
+        let wanted = format!("HPTUNE_JOB_DIR={value}");
+        environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes()))
+    };
+    let entries = fs::read_dir("/proc").expect("it is there").flatten();
+    entries
+        .filter(|entry| is_it(&entry.path()))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
 /// What a run of the program gave.
 #[derive(Debug)]
 pub(crate) struct Ran {

@@ -40,6 +40,9 @@ pub fn request(job_dir: Option<PathBuf>, seed: Option<u64>, store: PathBuf) -> R
         job_id: Some(job_id),
         job_dir: Some(job_dir),
         seed,
+        deadline: None,
+        gpus: None,
         store,
+        previous_store: None,
     })
 }

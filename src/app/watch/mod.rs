@@ -24,9 +24,7 @@ use super::Failure;
 use crate::controller::Signal;
 use crate::edge::clock::Clock;
 use crate::edge::files::Root;
-use crate::edge::process::{
-    Group, Launch, Status, Stranger, Streams, adopt_orphans, find_program, reap_orphans,
-};
+use crate::edge::process::{Group, Launch, Status, Stranger, adopt_orphans, collect_ended, find_program};
 use crate::edge::reader::Place;
 use crate::edge::remote::{self, Bucket};
 use crate::edge::signals::{Heard, Signals};
@@ -103,9 +101,6 @@ pub struct Watched {
     /// What was delivered to the first sink that took all.
     pub summary: Option<Summary>,
 }
-
-/// The variable by which the trainer's processes are known.
-const MARK: &str = "HPTUNE_WATCH_ID";
 
 /// Watches to the end. `tell` gets what there is to say to the user.
 ///
@@ -202,7 +197,9 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
             heard = signals.next() => match heard {
                 Heard::End(signal) => watch.interrupted(signal),
                 Heard::Other(signal) => watch.group.iter().for_each(|group| group.pass_on(signal)),
-                Heard::Child => reap_orphans(),
+                // As the first process of a container we are the parent of all that have none.
+                Heard::Child if watch.group.is_none() => collect_ended(|_, _| {}),
+                Heard::Child => {}
             },
             () = tokio::time::sleep(UNTIL_INTERVAL) => {}
         }
@@ -319,24 +316,16 @@ impl Watch<'_> {
     fn start_trainer(&mut self) -> Result<(), Failure> {
         let Some((program, arguments)) = self.request.command.split_first() else { return Ok(()) };
         find_program(program).map_err(Failure::usage)?;
-        // Without it the orphans of the trainer are left to the system's init, which collects them too.
-        let _ = adopt_orphans();
+        adopt_orphans().map_err(|e| Failure::outside(format!("cannot start: {e}")))?;
         let has_stdout = self.request.sinks.iter().any(|sink| matches!(sink, SinkSpec::Stdout));
         let output = if has_stdout {
             let errors = (self.request.errors)();
-            Streams::OutputTo(Arc::new(errors.map_err(|e| Failure::outside(format!("cannot start: {e}")))?))
+            Some(Arc::new(errors.map_err(|e| Failure::outside(format!("cannot start: {e}")))?))
         } else {
-            Streams::Ours
+            None
         };
-        let mut environment = vec![(MARK.to_owned(), std::process::id().to_string())];
-        environment.extend(self.metrics_file());
-        let launch = Launch {
-            program: program.clone(),
-            arguments: arguments.to_vec(),
-            environment,
-            mark: MARK,
-            output,
-        };
+        let environment = self.metrics_file().into_iter().collect();
+        let launch = Launch { program: program.clone(), arguments: arguments.to_vec(), environment, output };
         let group = Group::start(&launch).map_err(|e| Failure::outside(format!("{program}: {e}")))?;
         self.group = Some(group);
         Ok(())
@@ -440,15 +429,13 @@ impl Watch<'_> {
             Status::Left(_) if self.kill_at.is_some() => return None,
             Status::Left(exit) | Status::Gone(exit) => exit,
         };
-        let code = match exit {
-            Exit::Code(code) => code,
-            Exit::Signal(signal) => 128 + signal,
+        let (code, reason) = match exit {
+            Exit::Code(code) => (code, format!("the trainer ended with exit code {code}")),
+            Exit::Signal(signal) => (128 + signal, format!("the trainer was ended by signal {signal}")),
+            // A parent sees how its child ends.
+            Exit::OutOfMemory | Exit::Lost => (1, format!("the trainer ended: {exit}")),
         };
         self.group = None;
-        let reason = match exit {
-            Exit::Code(code) => format!("the trainer ended with exit code {code}"),
-            Exit::Signal(signal) => format!("the trainer was ended by signal {signal}"),
-        };
         let reason = self.stopped.take().unwrap_or(reason);
         self.end(&reason, Some(code));
         Some(u8::try_from(code).unwrap_or(1))

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::document::{Node, Position};
+use super::super::document::{Node, Position, Value};
 use super::super::{Algorithm, EarlyStopping, Reduce, StudySpec};
-use super::DEFAULT_STOP_MIN_TRIALS;
 use super::fields::Reader;
-use crate::limits::MAX_TRIALS;
+use super::study::DEFAULT_STOP_MIN_TRIALS;
+use super::{Needs, WarmStart};
+use crate::controller::Policy;
+use crate::limits::{MAX_CPUS, MAX_GPUS, MAX_TRIALS};
 use crate::series::RunSelector;
 
 /// The default time between TERM and KILL.
@@ -22,7 +24,9 @@ const DEFAULT_NO_METRIC_AFTER: Duration = Duration::from_secs(600);
 pub(super) struct Options {
     pub(super) seed: Option<u64>,
     pub(super) run: RunSelector,
-    pub(super) grace: Duration,
+    pub(super) policy: Policy,
+    pub(super) needs: Needs,
+    pub(super) warm_start: WarmStart,
     pub(super) no_metric_after: Duration,
 }
 
@@ -31,7 +35,9 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
     let mut options = Options {
         seed: None,
         run: RunSelector::default(),
-        grace: DEFAULT_GRACE,
+        policy: Policy { grace: DEFAULT_GRACE, ..Policy::default() },
+        needs: Needs::default(),
+        warm_start: WarmStart::default(),
         no_metric_after: DEFAULT_NO_METRIC_AFTER,
     };
     let Some(mut fields) = node.and_then(|node| reader.fields(node, "hptune")) else { return options };
@@ -89,6 +95,9 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         }
         engine.finish(reader);
     }
+    if let Some(node) = fields.take("warmStart") {
+        options.warm_start = read_warm_start(reader, node);
+    }
     if let Some(node) = fields.take("seed") {
         options.seed = reader.integer(node, "hptune.seed", 0..=i64::MAX).and_then(|v| u64::try_from(v).ok());
     }
@@ -139,35 +148,44 @@ fn read_stopping(reader: &mut Reader, node: &Node) -> Option<(EarlyStopping, Pos
 
 fn read_trial_options(reader: &mut Reader, node: &Node, options: &mut Options) {
     let Some(mut fields) = reader.fields(node, "hptune.trial") else { return };
-    if let Some(node) = fields.take("gracePeriod")
-        && let Some(grace) = reader.duration(node, "hptune.trial.gracePeriod")
-    {
-        options.grace = grace;
-    }
-    if let Some(node) = fields.take("noMetricAfter")
-        && let Some(wait) = reader.duration(node, "hptune.trial.noMetricAfter")
-    {
-        options.no_metric_after = wait;
-    }
+    let mut duration = |reader: &mut Reader, name: &str| {
+        let path = format!("hptune.trial.{name}");
+        fields.take(name).and_then(|node| reader.duration(node, &path))
+    };
+    let policy = &mut options.policy;
+    policy.grace = duration(reader, "gracePeriod").unwrap_or(policy.grace);
+    policy.time_limit = duration(reader, "maxRunningTime").filter(|limit| !limit.is_zero());
+    options.no_metric_after = duration(reader, "noMetricAfter").unwrap_or(options.no_metric_after);
     if let Some(node) = fields.take("gpus")
-        && reader.number(node, "hptune.trial.gpus").is_some_and(|gpus| gpus != 0.0)
+        && let Some(gpus) = reader.number(node, "hptune.trial.gpus")
     {
-        let hint = "leave it out and set CUDA_VISIBLE_DEVICES yourself; with maxParallelTrials 1 a trial has them all";
-        reader.error(
-            node.at,
-            "hptune.trial.gpus",
-            "GPU slots are not supported by this version".into(),
-            Some(hint.into()),
-        );
+        if (0.0..1.0).contains(&gpus) || (gpus.fract() == 0.0 && (1.0..=f64::from(MAX_GPUS)).contains(&gpus))
+        {
+            options.needs.gpus = gpus;
+        } else {
+            let message = format!("got {gpus}, want a whole number of GPUs, or a share of one such as 0.5");
+            reader.error(node.at, "hptune.trial.gpus", message, None);
+        }
     }
-    if let Some(node) = fields.take("retries")
-        && reader.integer(node, "hptune.trial.retries", 0..=1000).is_some_and(|n| n > 0)
-    {
-        reader.warn(
-            node.at,
-            "hptune.trial.retries",
-            "without effect in this version: a failed trial is not run again",
-        );
+    if let Some(node) = fields.take("cpus") {
+        let cpus = reader.integer(node, "hptune.trial.cpus", 0..=i64::from(MAX_CPUS));
+        options.needs.cpus = cpus.map_or(0, |cpus| cpus as u32);
+    }
+    if let Some(node) = fields.take("retries") {
+        let retries = reader.integer(node, "hptune.trial.retries", 0..=1000);
+        options.policy.retries = retries.map_or(0, |retries| retries as u32);
     }
     fields.finish(reader);
+}
+
+fn read_warm_start(reader: &mut Reader, node: &Node) -> WarmStart {
+    if let Value::List(_) = node.value {
+        return WarmStart::Jobs(reader.texts(node, "hptune.warmStart"));
+    }
+    // YAML takes `off` for a truth value in some of its versions.
+    let choices = [("auto", true), ("off", false), ("false", false)];
+    match reader.choice(node, "hptune.warmStart", &choices) {
+        Some(true) => WarmStart::Auto,
+        Some(false) | None => WarmStart::Off,
+    }
 }

@@ -1,0 +1,95 @@
+//! The packages of a job whose trainer is a Python module, in an environment of the job's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Failure;
+use super::last_lines;
+use crate::edge::remote::{Bucket, is_address};
+use crate::scalar::OWN_DIRECTORY;
+use crate::study::Config;
+
+/// Installs `packageUris` below the job's directory, unless that was done before. The answer is the Python to run,
+/// where it is not the system's: with a command of the user's own, or without packages, nothing is installed.
+///
+/// # Errors
+/// A package is not there or cannot be fetched, or what pip says last.
+pub(super) fn install(
+    config: &Config,
+    command: &[String],
+    job_dir: &Path,
+) -> Result<Option<String>, Failure> {
+    if config.packages.is_empty() || !command.is_empty() {
+        return Ok(None);
+    }
+    let ours = job_dir.join(OWN_DIRECTORY);
+    let environment = ours.join("python");
+    let python = environment.join("bin/python").to_string_lossy().into_owned();
+    let is_done = environment.join("installed");
+    if is_done.exists() {
+        return Ok(Some(python));
+    }
+    let failed = |e: std::io::Error| Failure::outside(format!("{}: {e}", ours.display()));
+    fs::create_dir_all(&ours).map_err(failed)?;
+    let install = || -> Result<(), Failure> {
+        let packages = config
+            .packages
+            .iter()
+            .map(|uri| fetch(uri, &ours.join("packages")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let log = ours.join("packages.log");
+        // What the system's Python has, TensorFlow perhaps, is not installed again.
+        let venv = ["-m", "venv", "--system-site-packages"].map(PathBuf::from);
+        run("python3", venv.into_iter().chain([environment.clone()]), &log)?;
+        let pip = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check"].map(PathBuf::from);
+        run(&python, pip.into_iter().chain(packages), &log)?;
+        fs::write(&is_done, "").map_err(failed)
+    };
+    install().inspect_err(|_| {
+        // What is half done is done again.
+        let _ = fs::remove_dir_all(&environment);
+    })?;
+    Ok(Some(python))
+}
+
+/// A package as a local file; one in an object store is copied to `directory`.
+fn fetch(uri: &str, directory: &Path) -> Result<PathBuf, Failure> {
+    let failed = |e: &dyn std::fmt::Display| Failure::usage(format!("packageUris: {uri}: {e}"));
+    if is_address(uri) {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let bytes =
+            Bucket::open(uri, environment).and_then(|bucket| bucket.fetch()).map_err(|e| failed(&e))?;
+        let name = uri.rsplit('/').next().unwrap_or(uri);
+        let path = directory.join(name);
+        fs::create_dir_all(directory).and_then(|()| fs::write(&path, bytes)).map_err(|e| failed(&e))?;
+        return Ok(path);
+    }
+    let path = PathBuf::from(uri.strip_prefix("file://").unwrap_or(uri));
+    if uri.contains("://") && !uri.starts_with("file://") {
+        return Err(failed(&"want a path, file://, gs://, s3:// or az://"));
+    }
+    fs::metadata(&path).map_err(|e| failed(&e))?;
+    std::path::absolute(&path).map_err(|e| failed(&e))
+}
+
+fn run(program: &str, arguments: impl Iterator<Item = PathBuf>, log: &Path) -> Result<(), Failure> {
+    let arguments: Vec<PathBuf> = arguments.collect();
+    let failed = |e: std::io::Error| Failure::outside(format!("packageUris: {program}: {e}"));
+    let output = fs::OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
+    let status = Command::new(program)
+        .args(&arguments)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().map_err(failed)?)
+        .stderr(output)
+        .status()
+        .map_err(failed)?;
+    if status.success() {
+        return Ok(());
+    }
+    let said = last_lines(log).unwrap_or_default().join("\n    ");
+    let words: Vec<String> = arguments.iter().map(|word| word.display().to_string()).collect();
+    let message = format!("packageUris: `{program} {}` failed:\n    {said}", words.join(" "));
+    Err(Failure::outside(message).with_hint(format!("all that it said is in {}", log.display())))
+}

@@ -1,0 +1,73 @@
+//! The directory of a job.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use crate::app::Failure;
+use crate::study::Config;
+
+/// The directory of the job's trials, absolute.
+pub(super) fn job_dir(config: &Config, asked: Option<&Path>, job_id: &str) -> Result<PathBuf, Failure> {
+    let (name, path) = match (asked, &config.job_dir) {
+        (Some(path), _) => ("--job-dir", path.to_owned()),
+        (None, Some(path)) => ("trainingInput.jobDir", PathBuf::from(path)),
+        (None, None) => ("--job-dir", Path::new("hptune-jobs").join(job_id)),
+    };
+    if path.to_str().is_some_and(|path| path.contains("://")) {
+        let message =
+            format!("{name} {}: remote directories are not supported by this version", path.display());
+        return Err(Failure::usage(message).with_hint("give a local one with --job-dir"));
+    }
+    let absolute = std::path::absolute(&path)
+        .map_err(|e| Failure::usage(format!("--job-dir {}: {e}", path.display())))?;
+    if absolute.to_str().is_none() {
+        return Err(Failure::usage(format!("--job-dir {}: is no UTF-8 text", absolute.display())));
+    }
+    Ok(absolute)
+}
+
+/// Refuses a directory that holds files of another job's trials.
+pub(super) fn refuse_used(job_dir: &Path, numbers: RangeInclusive<u32>) -> Result<(), Failure> {
+    let Ok(entries) = fs::read_dir(job_dir) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let trial = name.to_str().and_then(|name| name.parse::<u32>().ok()).filter(|n| numbers.contains(n));
+        let is_used = fs::read_dir(entry.path()).map_or(true, |mut inside| inside.next().is_some());
+        if trial.is_some() && is_used {
+            let message = format!(
+                "--job-dir {}: holds files of another job's trials, in {}/",
+                job_dir.display(),
+                name.display()
+            );
+            return Err(
+                Failure::usage(message).with_hint("choose another directory, or remove what is there")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Makes a directory and what is missing above it, and checks that it can be written to. The answer
+/// is what was made, innermost last.
+pub(super) fn make_writable(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut missing: Vec<PathBuf> =
+        directory.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+    missing.reverse();
+    let probe = directory.join(".hptune-probe");
+    let made = fs::create_dir_all(directory)
+        .and_then(|()| fs::write(&probe, ""))
+        .and_then(|()| fs::remove_file(&probe));
+    made.map_err(|e| {
+        unmake(&missing);
+        Failure::outside(format!("--job-dir {}: cannot be written: {e}", directory.display()))
+    })?;
+    Ok(missing)
+}
+
+/// Removes directories that were made for nothing; one that is not empty stays.
+pub(super) fn unmake(made: &[PathBuf]) {
+    for directory in made.iter().rev() {
+        let _ = fs::remove_dir(directory);
+    }
+}

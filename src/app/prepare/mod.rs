@@ -1,0 +1,448 @@
+//! From a configuration file and arguments to a job that can begin, or go on: everything is checked before
+//! anything is made.
+
+mod directories;
+mod earlier;
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::app::{Failure, packages};
+use crate::edge::clock::Clock;
+use crate::edge::gpu::{self, Gpu};
+use crate::edge::process::{find_program, own_cpus};
+use crate::edge::store::{JobNumber, NewJob, Store, StoreError, StoredJob};
+use crate::limits::MAX_CONFIG_BYTES;
+use crate::study::config::check_job_id;
+use crate::study::{Config, Problem, Severity, Slots, StudySpec, Trial, launch};
+use directories::{job_dir, make_writable, refuse_used, unmake};
+pub(super) use earlier::read_stored;
+use earlier::{Earlier, find_interrupted};
+
+/// A seed that nobody chose is below this: short enough to be typed again.
+const SEEDS: u64 = 1_000_000;
+
+/// What the user asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// How messages name the configuration: its path.
+    pub config_name: String,
+    /// The configuration's text.
+    pub config_text: String,
+    /// The trainer's command; empty: `python3 -m` the configuration's module.
+    pub command: Vec<String>,
+    /// The job's name; made up where there is none in the configuration either.
+    pub job_id: Option<String>,
+    /// The directory of its trials; before the configuration's.
+    pub job_dir: Option<PathBuf>,
+    /// The seed; before the configuration's.
+    pub seed: Option<u64>,
+    /// When all is to be over.
+    pub deadline: Option<Deadline>,
+    /// The GPUs that trials may have, as the user named them; otherwise those that are found.
+    pub gpus: Option<String>,
+    /// The store.
+    pub store: PathBuf,
+    /// The store that has the job which this one continues, if that is another one.
+    pub previous_store: Option<PathBuf>,
+}
+
+/// When a job is to be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// So long after its start.
+    After(Duration),
+    /// At this time.
+    At(Timestamp),
+}
+
+/// A job that is in the store and can begin, or go on.
+#[derive(Debug)]
+pub struct Plan {
+    /// The configuration, its seed and its deadline set.
+    pub config: Config,
+    /// The job as it was stored.
+    pub job: NewJob,
+    /// Its number in the store.
+    pub number: JobNumber,
+    /// The store, which holds the job for this process.
+    pub store: Store,
+    /// The words of the trainer's command without what each trial adds.
+    pub words: Vec<String>,
+    /// The job's clock.
+    pub clock: Clock,
+    /// Notes and warnings about the configuration.
+    pub notes: Vec<String>,
+    /// What each trial gets of the machine.
+    pub slots: Slots,
+    /// The GPUs as they were found.
+    pub gpus: Vec<Gpu>,
+    /// What other jobs found.
+    pub earlier: Earlier,
+    /// The trials of a job that goes on, as the store has them.
+    pub trials: Vec<Trial>,
+    /// It was being cancelled when it was interrupted.
+    pub is_cancelling: bool,
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// It is missing, too large, or no text.
+pub fn read_config_file(path: &Path) -> Result<String, Failure> {
+    let fail = |e: io::Error| Failure::usage(format!("{}: {e}", path.display()));
+    let file = fs::File::open(path).map_err(fail)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
+        let message =
+            format!("{}: longer than {MAX_CONFIG_BYTES} bytes; is it a configuration?", path.display());
+        return Err(Failure::usage(message));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        Failure::usage(format!("{}: byte {} is no UTF-8 text", path.display(), e.utf8_error().valid_up_to()))
+    })
+}
+
+/// Reads a configuration, and its notes and warnings.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(super) fn read_config(name: &str, text: &str) -> Result<(Config, Vec<String>), Failure> {
+    let (config, problems) =
+        Config::read(text).map_err(|problems| Failure::usage(list_problems(name, &problems)))?;
+    Ok((config, problems.iter().map(|p| describe(name, p)).collect()))
+}
+
+/// A seed for a job that was given none.
+pub(super) fn draw_seed(now: jiff::Timestamp) -> u64 {
+    now.as_millisecond().unsigned_abs() % SEEDS
+}
+
+/// Checks a request whole and, if all is well, puts the job into the store. Where the same request was made before
+/// and its job was interrupted, that one goes on.
+///
+/// # Errors
+/// All that is wrong with the configuration; otherwise the first of: the command cannot be run, the
+/// job's name or directory is taken, another process runs it, a directory or the store cannot be written. No job is
+/// made then.
+pub fn prepare(request: Request) -> Result<Plan, Failure> {
+    let clock = Clock::start();
+    let directory = working_directory()?;
+    let mut store = open_store(&request)?;
+    if let Some(stored) = find_interrupted(&store, &request, &directory)? {
+        let mut plan = go_on(store, stored, request.gpus.as_deref())?;
+        let text = format!(
+            "job {} was interrupted and goes on; --job-id with another name begins a new one",
+            plan.job.id
+        );
+        plan.notes.insert(0, text);
+        return Ok(plan);
+    }
+    let checked = check(&request, &store, clock.now())?;
+    let Checked { mut config, mut notes, words, job_id, job_dir, earlier, slots, gpus } = checked;
+    let created_at = clock.now();
+    let seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(created_at));
+    config.spec.seed = seed;
+    let first = earlier.first.get();
+    refuse_used(&job_dir, first..=first.saturating_add(config.spec.max_trials - 1))?;
+    let made = make_writable(&job_dir)?;
+    let installed = packages::install(&config, &request.command, &job_dir);
+    let words = match installed {
+        Ok(None) => words,
+        Ok(Some(python)) => std::iter::once(python).chain(words.into_iter().skip(1)).collect(),
+        Err(failure) => {
+            unmake(&made);
+            return Err(failure);
+        }
+    };
+    let job = NewJob {
+        id: job_id,
+        config: request.config_text,
+        seed,
+        command: request.command,
+        job_dir,
+        created_at,
+        directory,
+        deadline: config.policy.deadline,
+        previous: config.previous.clone(),
+    };
+    let number = store.create_job(&job).map_err(|e| {
+        unmake(&made);
+        store_failure(e)
+    })?;
+    store.hold(number).map_err(store_failure)?;
+    notes.extend(earlier.note());
+    Ok(Plan {
+        config,
+        job,
+        number,
+        store,
+        words,
+        clock,
+        notes,
+        slots,
+        gpus,
+        earlier,
+        trials: Vec::new(),
+        is_cancelling: false,
+    })
+}
+
+/// Takes a job up again that was interrupted.
+///
+/// # Errors
+/// It is not there, is over, or is run by another process; or its command cannot be run any more.
+pub fn resume(store: &Path, id: &str, gpus: Option<&str>) -> Result<Plan, Failure> {
+    let store = Store::open(store).map_err(store_failure)?;
+    let stored = store.job(id).map_err(store_failure)?.ok_or_else(|| {
+        let message = format!("no job `{id}` in the store {}", store.path().display());
+        Failure::usage(message).with_hint("`hptune jobs list` names those that are there")
+    })?;
+    if stored.is_over() {
+        let message = format!("job `{id}` is over: {}", stored.state);
+        let hint = "a new job goes on from it with hyperparameters.resumePreviousJobId";
+        return Err(Failure::usage(message).with_hint(hint));
+    }
+    if stored.job.job_dir.as_os_str().is_empty() {
+        let message = format!("`{id}` is a study of `hptune tuner`, which runs no trials");
+        return Err(Failure::usage(message).with_hint("hptune tuner CONFIG --store FILE --job-id NAME"));
+    }
+    go_on(store, stored, gpus)
+}
+
+fn go_on(mut store: Store, stored: StoredJob, gpus: Option<&str>) -> Result<Plan, Failure> {
+    let StoredJob { job, state, trials, .. } = stored;
+    let mut config = read_stored(&store, &job)?;
+    config.policy.deadline = job.deadline;
+    let earlier = Earlier::of(&store, &config, &job.id)?;
+    let words = words(&config, &job.command)?;
+    let words = match packages::install(&config, &job.command, &job.job_dir)? {
+        Some(python) => std::iter::once(python).chain(words.into_iter().skip(1)).collect(),
+        None => words,
+    };
+    let mut notes = Vec::new();
+    let (slots, gpus) = slots(&mut config.spec, config.needs, gpus, &mut notes)?;
+    let number = store.number(&job.id).map_err(store_failure)?;
+    store.hold(number).map_err(store_failure)?;
+    Ok(Plan {
+        config,
+        job,
+        number,
+        store,
+        words,
+        clock: Clock::start(),
+        notes,
+        slots,
+        gpus,
+        earlier,
+        trials,
+        is_cancelling: state == "CANCELLING",
+    })
+}
+
+/// What a dry run shows of a job: all that its first trial would get.
+#[derive(Debug)]
+pub struct DryRun {
+    /// The configuration, its seed set.
+    pub config: Config,
+    /// The job's name.
+    pub job_id: String,
+    /// The words of the trainer's command without what a trial adds.
+    pub words: Vec<String>,
+    /// Notes and warnings about the configuration.
+    pub notes: Vec<String>,
+    /// The directory of the job, absolute.
+    pub job_dir: PathBuf,
+    /// What each trial gets of the machine.
+    pub slots: Slots,
+    /// What other jobs found.
+    pub earlier: Earlier,
+}
+
+/// Checks a request as [`prepare`] does, and makes nothing.
+///
+/// # Errors
+/// As of [`prepare`].
+pub fn dry_run(request: &Request) -> Result<DryRun, Failure> {
+    let now = Clock::start().now();
+    let store = open_store(request)?;
+    let Checked { mut config, mut notes, words, job_id, job_dir, earlier, slots, gpus: _ } =
+        check(request, &store, now)?;
+    config.spec.seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(now));
+    let first = earlier.first.get();
+    refuse_used(&job_dir, first..=first.saturating_add(config.spec.max_trials - 1))?;
+    notes.extend(earlier.note());
+    Ok(DryRun { config, job_id, words, notes, job_dir, slots, earlier })
+}
+
+/// The store of a request, with the job in it that is to be continued.
+fn open_store(request: &Request) -> Result<Store, Failure> {
+    let mut store = Store::open(&request.store).map_err(store_failure)?;
+    if let (Some(path), Some(id)) = (&request.previous_store, Config::previous_job_id(&request.config_text)) {
+        earlier::import(&mut store, path, &id)?;
+    }
+    Ok(store)
+}
+
+/// What a request comes to.
+struct Checked {
+    config: Config,
+    notes: Vec<String>,
+    words: Vec<String>,
+    job_id: String,
+    job_dir: PathBuf,
+    earlier: Earlier,
+    slots: Slots,
+    gpus: Vec<Gpu>,
+}
+
+fn check(request: &Request, store: &Store, now: Timestamp) -> Result<Checked, Failure> {
+    let previous = match Config::previous_job_id(&request.config_text) {
+        Some(id) => Some(earlier::previous_spec(store, &id)?),
+        None => None,
+    };
+    let read = Config::read_continuing(&request.config_text, previous.as_ref());
+    let (mut config, problems) = read.map_err(|p| Failure::usage(list_problems(&request.config_name, &p)))?;
+    let mut notes: Vec<String> = problems.iter().map(|p| describe(&request.config_name, p)).collect();
+    let words = words(&config, &request.command)?;
+    if launch::fills_places(&words, &config.spec.space)
+        && !words.iter().any(|word| word.contains("{job_dir}"))
+    {
+        notes.push(
+            "note: the command has no {job_dir}: the trainer must write below $HPTUNE_JOB_DIR".to_owned(),
+        );
+    }
+    let job_id = match request.job_id.clone().or_else(|| config.job_id.clone()) {
+        Some(id) => check_job_id(&id).map(|()| id).map_err(|e| Failure::usage(format!("--job-id: {e}")))?,
+        None => new_job_id("hptune", now),
+    };
+    if store.job(&job_id).map_err(store_failure)?.is_some() {
+        return Err(store_failure(StoreError::JobExists(job_id)));
+    }
+    let asked = request.deadline.map(|deadline| match deadline {
+        Deadline::After(time) => now.checked_add(time).unwrap_or(Timestamp::MAX),
+        Deadline::At(time) => time,
+    });
+    let limit = config.max_running_time.map(|time| now.checked_add(time).unwrap_or(Timestamp::MAX));
+    config.policy.deadline = asked.into_iter().chain(limit).min();
+    if config.policy.deadline.is_some_and(|deadline| deadline <= now) {
+        return Err(Failure::usage("--deadline: is over").with_hint("give a time such as 2h, or one to come"));
+    }
+    let job_dir = job_dir(&config, request.job_dir.as_deref(), &job_id)?;
+    let earlier = Earlier::of(store, &config, &job_id)?;
+    let (slots, gpus) = slots(&mut config.spec, config.needs, request.gpus.as_deref(), &mut notes)?;
+    Ok(Checked { config, notes, words, job_id, job_dir, earlier, slots, gpus })
+}
+
+fn working_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|e| Failure::outside(format!("the working directory: {e}")))
+}
+
+/// What each trial gets of this machine; there are not more trials at once than that allows.
+fn slots(
+    spec: &mut StudySpec,
+    needs: crate::study::config::Needs,
+    named: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<(Slots, Vec<Gpu>), Failure> {
+    let mut gpus = Vec::new();
+    if needs.gpus > 0.0 {
+        let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok().filter(|names| !names.trim().is_empty());
+        gpus = match (named.or(visible.as_deref()), gpu::discover()) {
+            (Some(names), found) => gpu::choose(&found.unwrap_or_default(), names),
+            (None, Ok(found)) => found,
+            (None, Err(e)) => {
+                return Err(Failure::usage(format!("hptune.trial.gpus: no GPU is found: {e}"))
+                    .with_hint("name them with --gpus 0,1, or leave hptune.trial.gpus out"));
+            }
+        };
+    } else if named.is_some() {
+        notes.push("warning: --gpus is without effect: hptune.trial.gpus is not set".to_owned());
+    }
+    let cpus = if needs.cpus > 0 { own_cpus() } else { Vec::new() };
+    let slots = Slots::new(needs, gpus.iter().map(|gpu| gpu.id.clone()).collect(), cpus.clone());
+    let has = || format!("{} GPUs and {} processors", gpus.len(), cpus.len());
+    match slots.n_slots() {
+        Some(0) => {
+            return Err(Failure::usage(format!(
+                "hptune.trial: a trial needs more than this machine has: {}",
+                has()
+            )));
+        }
+        Some(n) if n < spec.max_parallel_trials as usize => {
+            notes.push(format!(
+                "note: {n} trials at once instead of maxParallelTrials {}, for each needs what hptune.trial says of {}",
+                spec.max_parallel_trials,
+                has()
+            ));
+            spec.max_parallel_trials = n as u32;
+        }
+        Some(_) | None => {}
+    }
+    Ok((slots, gpus))
+}
+
+/// A name for a job: a prefix and the time.
+#[must_use]
+pub fn new_job_id(prefix: &str, now: jiff::Timestamp) -> String {
+    let digits: String = now.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+    let (date, time) = digits.split_at_checked(8).unwrap_or((&digits, ""));
+    format!("{prefix}_{date}_{time}_{:03}", now.as_millisecond().rem_euclid(1000))
+}
+
+/// The failure that a store's error is.
+#[must_use]
+pub fn store_failure(error: StoreError) -> Failure {
+    let message = error.to_string();
+    match error {
+        StoreError::JobExists(_) => Failure::usage(message).with_hint("choose another name with --job-id"),
+        StoreError::Held { .. } => Failure::outside(message).with_hint(
+            "wait for its end, or end that process; `hptune jobs resume` goes on with the job then",
+        ),
+        StoreError::TakenOver(_) => Failure::outside(message),
+        StoreError::Database { .. } | StoreError::Directory { .. } | StoreError::TooNew { .. } => {
+            Failure::outside(message).with_hint("choose another file with --store or HPTUNE_STORE")
+        }
+    }
+}
+
+fn describe(name: &str, problem: &Problem) -> String {
+    let word = match problem.severity {
+        Severity::Note => "note: ",
+        Severity::Warning => "warning: ",
+        Severity::Error => "",
+    };
+    format!("{word}{name}:{problem}")
+}
+
+fn list_problems(name: &str, problems: &[Problem]) -> String {
+    let errors: Vec<String> =
+        problems.iter().filter(|p| p.severity == Severity::Error).map(|p| describe(name, p)).collect();
+    if errors.len() == 1 {
+        errors.concat()
+    } else {
+        format!("{} in {name}:\n{}", errors.len(), errors.join("\n"))
+    }
+}
+
+/// The trainer's command with the configuration's own arguments; its program can be run.
+fn words(config: &Config, command: &[String]) -> Result<Vec<String>, Failure> {
+    let mut words = command.to_vec();
+    if words.is_empty() {
+        let Some(module) = &config.python_module else {
+            return Err(Failure::usage("no command to run: the configuration names no pythonModule either")
+                .with_hint("put the trainer's command behind `--`: hptune run CONFIG -- python3 train.py"));
+        };
+        words = ["python3", "-m", module].map(str::to_owned).into();
+    }
+    if let Some(program) = words.first() {
+        find_program(program).map_err(|e| Failure::usage(format!("cannot run the command: {e}")))?;
+    }
+    words.extend(config.args.iter().cloned());
+    Ok(words)
+}

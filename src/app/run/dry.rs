@@ -1,0 +1,80 @@
+//! What a job's first trial would get, without anything being made.
+
+use std::path::PathBuf;
+
+use serde_json::{Value as Json, json};
+
+use super::{ForAll, TrialFiles, order};
+use crate::app::Failure;
+use crate::app::prepare::DryRun;
+use crate::edge::keeper::Order;
+use crate::suggest;
+
+/// The first trial of a job.
+#[derive(Debug)]
+pub struct FirstTrial {
+    /// Its number, as a directory is named.
+    pub number: String,
+    /// Names and values of its parameters.
+    pub hyperparameters: Vec<(String, String)>,
+    /// Where it writes.
+    pub directory: PathBuf,
+    /// What would be started. Only the variables that are added to the environment are there: what it holds
+    /// besides may be secret.
+    pub order: Order,
+}
+
+/// What the first trial of a job would get. Ports of a cluster are drawn anew when it starts.
+///
+/// # Errors
+/// There is no trial to run, or what it needs is not there.
+pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
+    let DryRun { config, job_id, words, job_dir, mut slots, earlier, .. } = dry;
+    let failed = |e: &dyn std::fmt::Display| Failure::outside(format!("--dry-run: {e}"));
+    let directory = std::env::current_dir().map_err(|e| failed(&e))?;
+    let mut known = earlier.warm;
+    known.extend(earlier.previous);
+    let params = suggest::for_spec(&config.spec).suggest(&config.spec, &known);
+    let params = params.ok_or_else(|| failed(&"every combination of the parameters was tried"))?;
+    let slot = slots.take().unwrap_or_default();
+    let trial = earlier.first;
+    let files = TrialFiles::new(&job_dir, trial);
+    let all = ForAll { job_id: &job_id, config: &config, words: &words, directory: &directory };
+    let order = order(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;
+    Ok(FirstTrial {
+        number: trial.to_string(),
+        hyperparameters: params.iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect(),
+        directory: files.directory,
+        order,
+    })
+}
+
+impl FirstTrial {
+    /// All of it, for programs.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let replicas = self.order.replicas.iter().map(|replica| {
+            let environment: serde_json::Map<String, Json> = replica
+                .environment
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().into()))
+                .collect();
+            json!({
+                "replica": replica.replica.to_string(),
+                "program": replica.program,
+                "arguments": replica.arguments,
+                "environment": environment,
+                "log": replica.log,
+            })
+        });
+        let hyperparameters: serde_json::Map<String, Json> =
+            self.hyperparameters.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        json!({
+            "trialId": self.number,
+            "hyperparameters": hyperparameters,
+            "jobDir": self.directory,
+            "workingDirectory": self.order.directory,
+            "replicas": replicas.collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,583 @@
+//! `run`: one loop between the controller, the trials' processes, their event files and the store.
+
+mod dry;
+mod tell;
+mod trial;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::Failure;
+use super::prepare::{Plan, store_failure};
+use crate::controller::{Controller, Input, JobEnd, JobState, Output, Record, Signal};
+use crate::edge::clock::Clock;
+use crate::edge::follow::{Followed, Follower, Objective};
+use crate::edge::gpu::{self, Gpu};
+use crate::edge::kept::{Kept, StartError};
+use crate::edge::process::{adopt_orphans, collect_ended};
+use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
+use crate::edge::store::{JobNumber, NewJob, Store};
+use crate::limits::{
+    FOLLOW_QUEUE, KILL_PATIENCE, LEASE_INTERVAL, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
+    STORE_PATIENCE,
+};
+use crate::report::Report;
+use crate::study::{Assignment, Config, Exit, Slot, Slots, Trial};
+use crate::tail::Seen;
+use crate::units::TrialId;
+pub use dry::{FirstTrial, first_trial};
+use tell::last_words;
+pub use trial::TrialFiles;
+use trial::{ForAll, Running, cgroup, describe, order};
+
+/// How a job ended, with all that it found.
+#[derive(Debug)]
+pub struct Finished {
+    /// The state and what there is to say.
+    pub end: JobEnd,
+    /// The study.
+    pub config: Config,
+    /// The job as it was stored.
+    pub job: NewJob,
+    /// Its trials.
+    pub trials: Vec<Trial>,
+    /// The signal that ended it, where one did.
+    pub signal: Option<i32>,
+}
+
+impl Finished {
+    /// The process's exit code: 0, 1 where no trial gave a result, 128 and the number of a signal.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match (self.signal.and_then(|n| u8::try_from(n).ok()), self.end.state) {
+            (Some(signal), _) => 128 + signal,
+            (None, JobState::Succeeded) => 0,
+            (None, JobState::Failed | JobState::Cancelled) => 1,
+        }
+    }
+}
+
+/// Runs a job to its end. What happens is told to `tell`.
+///
+/// # Errors
+/// The store or the system failed; every trial is stopped then.
+pub fn run(plan: Plan, tell: &mut dyn FnMut(&Report)) -> Result<Finished, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::outside(format!("cannot start: {e}")))?;
+    let (reports, followed) = mpsc::channel(FOLLOW_QUEUE);
+    let (freeing, freed) = mpsc::channel(MAX_PARALLEL_TRIALS as usize);
+    runtime.block_on(Job::new(plan, tell, reports, freeing).run(followed, freed))
+}
+
+/// The GPUs of a trial that has ended, of those that nobody has now: which of them are still in use.
+type Freed = (TrialId, Vec<Gpu>);
+
+struct Job<'t> {
+    config: Config,
+    job: NewJob,
+    number: JobNumber,
+    store: Store,
+    words: Vec<String>,
+    clock: Clock,
+    notes: Vec<String>,
+    controller: Controller,
+    slots: Slots,
+    gpus: Vec<Gpu>,
+    running: BTreeMap<TrialId, Running>,
+    reports: mpsc::Sender<Followed>,
+    freeing: mpsc::Sender<Freed>,
+    /// Trials whose files are read, while their GPUs are waited for: what was seen, and what their trainers said last.
+    waiting_for_gpus: BTreeMap<TrialId, (Box<Seen>, Option<String>)>,
+    /// When the store last heard of us.
+    stored_at: Instant,
+    tell: &'t mut dyn FnMut(&Report),
+    /// What was said of failures, and of which trial first.
+    told: BTreeMap<String, TrialId>,
+    /// The note that names the run directory that was chosen is told once a job.
+    is_choice_told: bool,
+    /// So is the note that no steps are counted.
+    is_step_0_told: bool,
+    signal: Option<i32>,
+    end: Option<JobEnd>,
+}
+
+impl<'t> Job<'t> {
+    fn new(
+        plan: Plan,
+        tell: &'t mut dyn FnMut(&Report),
+        reports: mpsc::Sender<Followed>,
+        freeing: mpsc::Sender<Freed>,
+    ) -> Self {
+        let Plan {
+            config,
+            job,
+            number,
+            store,
+            words,
+            clock,
+            notes,
+            slots,
+            gpus,
+            earlier,
+            trials,
+            is_cancelling,
+        } = plan;
+        let mut controller = Controller::new(config.spec.clone(), config.policy);
+        controller.learn(earlier.warm, earlier.previous, earlier.first);
+        controller.resume(trials, is_cancelling);
+        Self {
+            config,
+            job,
+            number,
+            store,
+            words,
+            clock,
+            notes,
+            controller,
+            slots,
+            gpus,
+            running: BTreeMap::new(),
+            reports,
+            freeing,
+            waiting_for_gpus: BTreeMap::new(),
+            stored_at: Instant::now(),
+            tell,
+            told: BTreeMap::new(),
+            is_choice_told: false,
+            is_step_0_told: false,
+            signal: None,
+            end: None,
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut followed: mpsc::Receiver<Followed>,
+        mut freed: mpsc::Receiver<Freed>,
+    ) -> Result<Finished, Failure> {
+        let mut signals =
+            Signals::listen().map_err(|e| Failure::outside(format!("cannot listen for signals: {e}")))?;
+        // What a keeper that was killed leaves behind comes to us; without it to the system's init.
+        let _ = adopt_orphans();
+        self.tell_start();
+        self.feed(Input::Tick)?;
+        let end = loop {
+            if let Some(end) = self.end.take() {
+                break end;
+            }
+            let wait = self.time_to_wait();
+            tokio::select! {
+                Some(report) = followed.recv() => self.take_followed(report)?,
+                Some((trial, in_use)) = freed.recv() => self.take_freed(trial, &in_use)?,
+                heard = signals.next() => match heard {
+                    Heard::Child => self.reap()?,
+                    Heard::Other(_) => {}
+                    Heard::End(signal) => self.interrupted(signal)?,
+                },
+                () = tokio::time::sleep(wait) => {
+                    self.feed(Input::Tick)?;
+                    self.reap()?;
+                    self.keep_lease()?;
+                }
+            }
+        };
+        let trials = self.controller.trials().to_vec();
+        Ok(Finished { end, config: self.config, job: self.job, trials, signal: self.signal })
+    }
+
+    fn time_to_wait(&self) -> Duration {
+        let until = self.controller.poll_timeout().map(|at| at.duration_since(self.clock.now()));
+        let until = until.map(|wait| Duration::try_from(wait).unwrap_or_default());
+        until.map_or(REAP_INTERVAL, |wait| wait.min(REAP_INTERVAL))
+    }
+
+    fn interrupted(&mut self, signal: i32) -> Result<(), Failure> {
+        match self.signal {
+            None => {
+                self.signal = Some(signal);
+                self.feed(Input::Cancel)
+            }
+            // A terminal that closes may send several, and a service manager TERM beside HUP.
+            Some(first) if signal == INTERRUPT || (signal == TERMINATE && first != HANGUP) => {
+                self.feed(Input::Kill)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Hands an input to the controller and carries out what comes of it.
+    fn feed(&mut self, input: Input) -> Result<(), Failure> {
+        self.controller.handle(self.clock.now(), input);
+        let carried_out = self.carry_out();
+        if carried_out.is_err() {
+            self.abandon();
+        }
+        carried_out
+    }
+
+    /// Carries out the controller's outputs in order: what is to be stored is stored before the next
+    /// action.
+    fn carry_out(&mut self) -> Result<(), Failure> {
+        let mut records = Vec::new();
+        while let Some(output) = self.controller.poll_output() {
+            match output {
+                Output::Persist(record) => records.push(record),
+                Output::Start(trial, params, attempt) => {
+                    self.persist(&mut records)?;
+                    let input = match self.start(trial, &params, attempt) {
+                        Ok(()) => Input::Started(trial),
+                        Err(e) => Input::StartFailed(trial, e.to_string()),
+                    };
+                    self.controller.handle(self.clock.now(), input);
+                }
+                Output::TakeBack(trial, attempt) => {
+                    self.persist(&mut records)?;
+                    self.take_back(trial, attempt);
+                }
+                Output::Signal(trial, signal) => {
+                    self.persist(&mut records)?;
+                    if let Some(running) = self.running.get_mut(&trial) {
+                        running.kept.signal(signal);
+                    }
+                }
+                Output::StillThere(trial) => {
+                    let text = format!("was killed, but {} still there", self.processes(trial));
+                    self.note(trial, text);
+                }
+                Output::Quarantine(trial) => {
+                    let text = format!(
+                        "cannot be killed: {} still there; the job goes on without its slot, until it is gone",
+                        self.processes(trial)
+                    );
+                    self.note(trial, text);
+                    match self.running.get_mut(&trial) {
+                        Some(running) => {
+                            running.is_quarantined = true;
+                            drain(running);
+                        }
+                        // It went just now.
+                        None => self.controller.handle(self.clock.now(), Input::Released(trial)),
+                    }
+                }
+                Output::Finished => self.persist(&mut records)?,
+            }
+        }
+        self.persist(&mut records)
+    }
+
+    /// `process 12 is`, `processes 12, 13 are`
+    fn processes(&self, trial: TrialId) -> String {
+        let processes = self.running.get(&trial).map(|r| r.kept.members()).unwrap_or_default();
+        let ids: Vec<String> = processes.iter().map(ToString::to_string).collect();
+        match &*ids {
+            [] => "something of it is".to_owned(),
+            [one] => format!("process {one} is"),
+            many => format!("processes {} are", many.join(", ")),
+        }
+    }
+
+    /// Stores records and tells them.
+    fn persist(&mut self, records: &mut Vec<Record>) -> Result<(), Failure> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.write(records)?;
+        for record in records.drain(..) {
+            self.tell_record(record);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, records: &[Record]) -> Result<(), Failure> {
+        let give_up = Instant::now() + STORE_PATIENCE;
+        let mut is_told = false;
+        loop {
+            match self.store.write(self.number, records) {
+                Ok(()) => break,
+                Err(e) if e.is_busy() && Instant::now() < give_up => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        let text = format!("{e}; trying again, the trials go on meanwhile");
+                        (self.tell)(&Report::Note { trial: None, text });
+                    }
+                }
+                Err(e) => return Err(store_failure(e)),
+            }
+        }
+        self.stored_at = Instant::now();
+        Ok(())
+    }
+
+    /// Lets the store hear of us from time to time.
+    fn keep_lease(&mut self) -> Result<(), Failure> {
+        if self.stored_at.elapsed() < LEASE_INTERVAL || self.end.is_some() {
+            return Ok(());
+        }
+        self.write(&[])
+    }
+
+    fn trial(&self, id: TrialId) -> Option<&Trial> {
+        self.controller.trial(id)
+    }
+
+    /// Makes a trial's directory and starts its processes, then the follower of its files. Where an earlier
+    /// controller started them, they are taken back.
+    fn start(&mut self, trial: TrialId, params: &Assignment, attempt: u32) -> io::Result<()> {
+        let files = TrialFiles::new(&self.job.job_dir, trial);
+        files.make(&self.job.id, trial)?;
+        if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
+            let slot = files.slot();
+            self.slots.claim(&slot);
+            return self.follow(trial, kept, slot);
+        }
+        let no_slot = || io::Error::other("there is no GPU or processor left for it");
+        let slot = self.slots.take().ok_or_else(no_slot)?;
+        let started = self.start_with(&files, trial, params, &slot, attempt);
+        match started {
+            Ok(kept) => self.follow(trial, kept, slot),
+            Err(e) => {
+                self.slots.give_back(&slot);
+                Err(e)
+            }
+        }
+    }
+
+    fn start_with(
+        &self,
+        files: &TrialFiles,
+        trial: TrialId,
+        params: &Assignment,
+        slot: &Slot,
+        attempt: u32,
+    ) -> io::Result<Kept> {
+        let all = ForAll {
+            job_id: &self.job.id,
+            config: &self.config,
+            words: &self.words,
+            directory: &self.job.directory,
+        };
+        let mut order = order(all, files, trial, params, slot, attempt)?;
+        order.cgroup = cgroup(&self.job.id, trial, attempt);
+        describe(files, &self.job.id, trial, params, slot, &order)?;
+        match Kept::start(&order, files.mark()) {
+            Ok(kept) => Ok(kept),
+            // The earlier controller's keeper had not yet begun when we looked.
+            Err(StartError::WasStarted) => Kept::take_back(&order.record, files.mark())?
+                .ok_or_else(|| io::Error::other("its keeper's record vanished")),
+            Err(StartError::Failed(e)) => Err(e),
+        }
+    }
+
+    /// Follows the files of a trial whose processes run, or ran.
+    fn follow(&mut self, trial: TrialId, mut kept: Kept, slot: Slot) -> io::Result<()> {
+        let files = TrialFiles::new(&self.job.job_dir, trial);
+        let objective = Objective {
+            tag: self.config.spec.metric_tag.clone(),
+            run: self.config.run.clone(),
+            no_metric_after: self.config.no_metric_after,
+            known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
+        };
+        let follower = Follower::start(trial, &files.directory, objective, self.clock, self.reports.clone());
+        let follower = follower.inspect_err(|_| kill_and_wait(&mut kept))?;
+        self.running.insert(trial, Running::new(kept, follower, slot));
+        Ok(())
+    }
+
+    /// Takes back a trial that ran when an earlier controller ended.
+    fn take_back(&mut self, trial: TrialId, attempt: u32) {
+        let files = TrialFiles::new(&self.job.job_dir, trial);
+        let taken = Kept::take_back(&files.record(attempt), files.mark()).and_then(|kept| {
+            let Some(kept) = kept else { return Ok(false) };
+            if let Some(host) = kept.host_out_of_sight() {
+                let text = format!("ran on {host}, which cannot be seen from here: it counts as lost");
+                self.note(trial, text);
+            }
+            let slot = files.slot();
+            self.slots.claim(&slot);
+            self.follow(trial, kept, slot).map(|()| true)
+        });
+        let is_started = self.trial(trial).is_some_and(|t| t.attempt_at.is_some());
+        // One that has ended meanwhile ended by itself, whatever its time was.
+        let exit = self.running.get_mut(&trial).and_then(|running| {
+            let status = running.kept.poll();
+            let exit = status.exit.or(status.is_gone.then_some(Exit::Lost))?;
+            running.ended_at = Some(Instant::now());
+            Some(exit)
+        });
+        let mut inputs = Vec::new();
+        match taken {
+            Ok(true) => {
+                inputs.extend((!is_started).then_some(Input::Started(trial)));
+                inputs.push(exit.map_or(Input::TakenBack(trial), |exit| Input::Exited(trial, exit)));
+            }
+            Ok(false) => inputs.push(Input::Settled(trial, None)),
+            Err(e) => {
+                self.note(trial, format!("cannot be taken back: {e}"));
+                inputs.push(Input::Settled(trial, None));
+            }
+        }
+        for input in inputs {
+            self.controller.handle(self.clock.now(), input);
+        }
+    }
+
+    /// Looks at the processes of every trial, and tells the controller which main ones have ended.
+    fn reap(&mut self) -> Result<(), Failure> {
+        // Keepers, and what those that were killed left to us.
+        collect_ended(|_, _| {});
+        let mut inputs = Vec::new();
+        let mut released = Vec::new();
+        for (trial, running) in &mut self.running {
+            let status = running.kept.poll();
+            if let (Some((replica, exit)), None, None) = (status.failed, status.exit, running.ended_at) {
+                running.ended_at = Some(Instant::now());
+                inputs.push(Input::ReplicaFailed(*trial, replica, exit));
+            }
+            let exit = status.exit.or(status.is_gone.then_some(Exit::Lost));
+            if let (Some(exit), None) = (exit, running.ended_at) {
+                running.ended_at = Some(Instant::now());
+                inputs.push(Input::Exited(*trial, exit));
+            }
+            let ended_at = running.ended_at;
+            if !status.is_gone
+                && ended_at.is_some_and(|at| at.elapsed() > LEFT_BEHIND_AFTER)
+                && !std::mem::replace(&mut running.is_rest_told, true)
+            {
+                let n = running.kept.members().len();
+                if n > 0 {
+                    let text = format!(
+                        "has ended, but {n} of the processes that it started are left; they are told to end"
+                    );
+                    (self.tell)(&Report::Note { trial: Some(*trial), text });
+                }
+            }
+            if status.is_gone {
+                drain(running);
+                if running.follower.is_none() && running.is_quarantined {
+                    released.push(*trial);
+                }
+            }
+        }
+        inputs.into_iter().try_for_each(|input| self.feed(input))?;
+        for trial in released {
+            if let Some(running) = self.running.remove(&trial) {
+                self.note(trial, "is gone at last; its slot is used again".to_owned());
+                self.slots.give_back(&running.slot);
+                self.feed(Input::Released(trial))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_followed(&mut self, report: Followed) -> Result<(), Failure> {
+        match report {
+            Followed::Changed(trial, changes) => {
+                // A trainer that has ended by itself is not stopped early for its last values.
+                self.reap()?;
+                self.feed(Input::Changed(trial, changes))
+            }
+            Followed::NoMetric(trial, seen) => {
+                let text =
+                    seen.explain_missing(&self.config.spec.metric_tag, "set hyperparameterMetricTag to it");
+                self.note(trial, format!("no value yet: {text}"));
+                Ok(())
+            }
+            Followed::Drained(trial, seen) => {
+                let Some(running) = self.running.get_mut(&trial) else { return Ok(()) };
+                if let Some(follower) = running.follower.take() {
+                    follower.join();
+                }
+                self.tell_seen(trial, &seen);
+                let said = self.last_words(trial, &seen);
+                // Those of a quarantined trial stay where they are.
+                let is_quarantined = self.running.get(&trial).is_some_and(|running| running.is_quarantined);
+                let gone = if is_quarantined { None } else { self.running.remove(&trial) };
+                let free = gone.map(|running| self.slots.give_back(&running.slot)).unwrap_or_default();
+                let before: Vec<Gpu> =
+                    self.gpus.iter().filter(|gpu| free.contains(&gpu.id)).cloned().collect();
+                if before.iter().all(|gpu| gpu.index.is_none()) {
+                    return self.settle(trial, &seen, said);
+                }
+                // The slot stays taken until its GPUs are free.
+                self.waiting_for_gpus.insert(trial, (seen, said));
+                let freeing = self.freeing.clone();
+                thread::spawn(move || {
+                    // Nobody is left to tell if this fails.
+                    let _ = freeing.blocking_send((trial, gpu::wait_until_free(&before)));
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn take_freed(&mut self, trial: TrialId, in_use: &[Gpu]) -> Result<(), Failure> {
+        for gpu in in_use {
+            let n_lost = self.slots.lose(&gpu.id);
+            let text =
+                format!("GPU {} still has {} MiB in use: no trial gets it any more", gpu.id, gpu.used_mib);
+            self.note(trial, text.clone());
+            (0..n_lost).try_for_each(|_| self.feed(Input::SlotLost(text.clone())))?;
+        }
+        let (seen, said) = self.waiting_for_gpus.remove(&trial).unwrap_or_default();
+        self.settle(trial, &seen, said)
+    }
+
+    fn settle(&mut self, trial: TrialId, seen: &Seen, said: Option<String>) -> Result<(), Failure> {
+        self.feed(Input::Settled(trial, said))?;
+        self.tell_failure(trial, seen);
+        Ok(())
+    }
+
+    /// What there is to say of a trial that fails, to whoever asks why the whole job did.
+    fn last_words(&self, trial: TrialId, seen: &Seen) -> Option<String> {
+        let files = TrialFiles::new(&self.job.job_dir, trial);
+        let status = self.running.get(&trial).map(|running| running.kept.status())?;
+        match (status.exit, status.failed) {
+            (_, Some((replica, _))) => Some(last_words(&files.log(replica))),
+            (Some(Exit::Code(0)), None) => {
+                let mend = "set hyperparameterMetricTag to it";
+                Some(seen.explain_missing(&self.config.spec.metric_tag, mend))
+            }
+            _ => Some(last_words(&files.main_log())),
+        }
+    }
+
+    /// The job cannot go on: no process of it is left behind.
+    fn abandon(&mut self) {
+        for running in self.running.values_mut() {
+            running.kept.signal(Signal::Terminate);
+        }
+        let deadline = Instant::now() + self.config.policy.grace;
+        while Instant::now() < deadline
+            && self.running.values_mut().any(|running| !running.kept.poll().is_gone)
+        {
+            thread::sleep(REAP_INTERVAL);
+        }
+        for running in self.running.values_mut() {
+            kill_and_wait(&mut running.kept);
+        }
+    }
+}
+
+/// Nothing more is written by a trial: its files are to be read to their end.
+fn drain(running: &mut Running) {
+    if !std::mem::replace(&mut running.is_draining, true)
+        && let Some(follower) = &running.follower
+    {
+        follower.drain();
+    }
+}
+
+/// Kills all of a trial and waits until nothing is left, for a limited time.
+fn kill_and_wait(kept: &mut Kept) {
+    let deadline = Instant::now() + KILL_PATIENCE;
+    kept.signal(Signal::Kill);
+    while !kept.poll().is_gone && Instant::now() < deadline {
+        thread::sleep(REAP_INTERVAL);
+    }
+}

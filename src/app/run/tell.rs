@@ -1,0 +1,173 @@
+//! What `run` tells the user, in words.
+
+use std::path::Path;
+
+use super::{Job, TrialFiles};
+use crate::app::last_lines;
+use crate::controller::Record;
+use crate::limits::MAX_FAILURES_TOLD;
+use crate::report::Report;
+use crate::series::Change;
+use crate::study::{Outcome, Trial, rank};
+use crate::tail::Seen;
+use crate::tfrecord::{Damage, DamageKind};
+use crate::units::{MetricValue, TrialId};
+
+/// The end of a log, for people.
+pub(super) fn last_words(log: &Path) -> String {
+    let lines = last_lines(log).unwrap_or_default();
+    if lines.is_empty() { "it printed nothing".into() } else { lines.join("\n    ") }
+}
+
+impl Job<'_> {
+    pub(super) fn tell_start(&mut self) {
+        let spec = self.controller.spec();
+        (self.tell)(&Report::JobStarted {
+            job: self.job.id.clone(),
+            job_dir: self.job.job_dir.display().to_string(),
+            metric_tag: spec.metric_tag.to_string(),
+            goal: spec.goal.name(),
+            max_trials: spec.max_trials,
+            seed: spec.seed,
+        });
+        for text in std::mem::take(&mut self.notes) {
+            (self.tell)(&Report::Note { trial: None, text });
+        }
+    }
+
+    pub(super) fn tell_record(&mut self, record: Record) {
+        let report = match record {
+            Record::Suggested(..) => return,
+            Record::Started(trial, _, attempt) => {
+                let params = self.trial(trial).map(|t| t.params.clone()).unwrap_or_default();
+                let text =
+                    |(name, value): (&str, &crate::study::ParamValue)| (name.to_owned(), value.to_string());
+                Report::TrialStarted { trial, attempt, hyperparameters: params.iter().map(text).collect() }
+            }
+            Record::Changed(trial, changes) => {
+                for change in changes {
+                    (self.tell)(&match change {
+                        Change::Source(run) => Report::Source { trial, run },
+                        Change::Rewind(from_step) => Report::Rewind { trial, from_step },
+                        Change::Point(p) => {
+                            Report::Point { trial, step: p.step, wall_time: p.wall_time.0, value: p.value }
+                        }
+                    });
+                }
+                return;
+            }
+            Record::StopDecided(trial, _, reason) => {
+                Report::StopDecided { trial, reason: reason.to_string() }
+            }
+            Record::Retried(trial, _, outcome, attempt) => {
+                Report::TrialRetried { trial, outcome: outcome.to_string(), attempt }
+            }
+            Record::Ended(trial, _, outcome) => {
+                let spec = self.controller.spec();
+                let ended = self.trial(trial);
+                let result = ended.and_then(|t| t.result(spec.goal, spec.reduce));
+                Report::TrialEnded {
+                    trial,
+                    state: outcome.state(),
+                    outcome: outcome.to_string(),
+                    value: result.map(|m| MetricValue::F64(m.value)),
+                    step: result.map(|m| m.step),
+                    duration_s: ended.and_then(Trial::duration_s),
+                }
+            }
+            Record::CancelDecided(_) => Report::Cancelling,
+            Record::JobEnded(_, end) => {
+                let spec = self.controller.spec();
+                let best = rank(spec, self.controller.trials()).best;
+                let winner = best.first().and_then(|id| self.trial(*id));
+                let value =
+                    winner.and_then(|t| t.result(spec.goal, spec.reduce)).map(|m| MetricValue::F64(m.value));
+                let (job, state, message) = (self.job.id.clone(), end.state.name(), end.message.clone());
+                self.end = Some(end);
+                Report::JobEnded { job, state, message, best, value }
+            }
+        };
+        (self.tell)(&report);
+    }
+
+    pub(super) fn note(&mut self, trial: TrialId, text: String) {
+        (self.tell)(&Report::Note { trial: Some(trial), text });
+    }
+
+    /// Tells what a trial's files held that the user should know.
+    pub(super) fn tell_seen(&mut self, trial: TrialId, seen: &Seen) {
+        if let (Some(chosen), false, false) = (&seen.chosen, seen.left_out.is_empty(), self.is_choice_told) {
+            self.is_choice_told = true;
+            let left: Vec<&str> = seen.left_out.iter().map(|run| run.as_str()).collect();
+            let tag = &self.config.spec.metric_tag;
+            let text = format!(
+                "`{tag}` is read from the run directory {chosen}, not from {}; hptune.objective.run decides it",
+                left.join(", ")
+            );
+            self.note(trial, text);
+        }
+        if seen.lacks_steps() && !std::mem::replace(&mut self.is_step_0_told, true) {
+            let text = "every value is at step 0: only the last written counts, and early stopping cannot compare; \
+                        have the trainer pass its step to the summary writer";
+            self.note(trial, text.to_owned());
+        }
+        for trouble in &seen.troubles {
+            self.note(trial, trouble.clone());
+        }
+        // A trainer that is stopped while it writes leaves half a record behind.
+        let was_stopped = self.signal.is_some() || self.trial(trial).is_some_and(|t| t.stop.is_some());
+        let worth_telling = |damage: &Damage| !(was_stopped && damage.kind == DamageKind::Torn);
+        if let Some((path, damage)) = seen.damages.iter().find(|(_, damage)| worth_telling(damage)) {
+            let more =
+                if seen.n_damages > 1 { format!(", and {} more", seen.n_damages - 1) } else { String::new() };
+            self.note(trial, format!("damaged event file {path}: {damage}{more}"));
+        }
+    }
+
+    /// Tells why a trial failed, as far as its files and its log say.
+    pub(super) fn tell_failure(&mut self, trial: TrialId, seen: &Seen) {
+        let files = TrialFiles::new(&self.job.job_dir, trial);
+        let outcome = self.trial(trial).and_then(Trial::outcome).cloned();
+        match outcome {
+            Some(Outcome::NoMetric) => {
+                let text =
+                    seen.explain_missing(&self.config.spec.metric_tag, "set hyperparameterMetricTag to it");
+                self.tell_once(trial, &text, &text);
+            }
+            Some(Outcome::Failed(_)) => self.tell_log(trial, &files.main_log()),
+            Some(Outcome::ReplicaFailed(replica, _)) => self.tell_log(trial, &files.log(replica)),
+            Some(
+                Outcome::Succeeded
+                | Outcome::StoppedEarly
+                | Outcome::NotStarted(_)
+                | Outcome::Infeasible
+                | Outcome::Rejected(_)
+                | Outcome::Preempted
+                | Outcome::Lost
+                | Outcome::Cancelled,
+            )
+            | None => {}
+        }
+    }
+
+    fn tell_log(&mut self, trial: TrialId, log: &Path) {
+        let said = last_words(log);
+        self.tell_once(trial, &said, &format!("the end of {}:\n    {said}", log.display()));
+    }
+
+    /// Tells `text` of a trial, unless `what` it says was told of an earlier one.
+    fn tell_once(&mut self, trial: TrialId, what: &str, text: &str) {
+        match self.told.get(what) {
+            Some(earlier) => {
+                let text = format!("what there is to say is the same as of trial {earlier}");
+                self.note(trial, text);
+            }
+            None => {
+                if self.told.len() < MAX_FAILURES_TOLD {
+                    self.told.insert(what.to_owned(), trial);
+                }
+                self.note(trial, text.to_owned());
+            }
+        }
+    }
+}

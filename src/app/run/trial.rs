@@ -1,0 +1,238 @@
+//! One trial as `run` has it: its files, its processes, the follower of what it writes.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Value as Json, json};
+
+use crate::edge::cgroup::Cgroup;
+use crate::edge::follow::Follower;
+use crate::edge::keeper::{Order, ReplicaOrder};
+use crate::edge::kept::Kept;
+use crate::scalar::OWN_DIRECTORY;
+use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
+use crate::study::{Assignment, Config, Replica, Slot};
+use crate::tail::HYPERTUNE_METRICS_PATH;
+use crate::units::TrialId;
+
+/// The files of a trial, below its directory.
+#[derive(Debug, Clone)]
+pub struct TrialFiles {
+    /// The trial's own directory.
+    pub directory: PathBuf,
+    /// What in it is ours.
+    pub ours: PathBuf,
+}
+
+impl TrialFiles {
+    /// Those of a trial of a job with this directory.
+    #[must_use]
+    pub fn new(job_dir: &Path, trial: TrialId) -> Self {
+        let directory = job_dir.join(trial.to_string());
+        let ours = directory.join(OWN_DIRECTORY);
+        Self { directory, ours }
+    }
+
+    /// What a replica prints.
+    #[must_use]
+    pub fn log(&self, replica: Replica) -> PathBuf {
+        if replica.role.is_main() { self.main_log() } else { self.ours.join(format!("{replica}.log")) }
+    }
+
+    /// What the main replica prints.
+    #[must_use]
+    pub fn main_log(&self) -> PathBuf {
+        self.ours.join("trainer.log")
+    }
+
+    /// Where the cloudml-hypertune package of a replica writes. Only the main one's is followed.
+    fn metrics_file(&self, replica: Replica) -> PathBuf {
+        let main = self.directory.join(HYPERTUNE_METRICS_PATH);
+        match (replica.role.is_main(), main.file_name()) {
+            (false, Some(name)) => self.ours.join(replica.to_string()).join(name),
+            _ => main,
+        }
+    }
+
+    pub(super) fn record(&self, attempt: u32) -> PathBuf {
+        self.ours.join(format!("attempt-{attempt}.jsonl"))
+    }
+
+    fn description(&self) -> PathBuf {
+        self.ours.join("trial.json")
+    }
+
+    /// The description until it is whole.
+    fn new_description(&self) -> PathBuf {
+        self.ours.join("trial.json.new")
+    }
+
+    /// What the processes of this trial, and no others, have in their environment.
+    pub(super) fn mark(&self) -> String {
+        format!("{TRIAL_DIR_VARIABLE}={}", self.directory.display())
+    }
+
+    /// What a trial that was started before has of the machine.
+    pub(super) fn slot(&self) -> Slot {
+        let text = fs::read_to_string(self.description()).unwrap_or_default();
+        let description: Json = serde_json::from_str(&text).unwrap_or_default();
+        description
+            .get("slot")
+            .cloned()
+            .and_then(|slot| serde_json::from_value(slot).ok())
+            .unwrap_or_default()
+    }
+
+    /// Makes the directory; one that holds anything else than this trial's own files is refused.
+    pub(super) fn make(&self, job_id: &str, trial: TrialId) -> io::Result<()> {
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", self.directory.display()));
+        fs::create_dir_all(&self.directory).map_err(named)?;
+        let text = fs::read_to_string(self.description()).unwrap_or_default();
+        let description: Json = serde_json::from_str(&text).unwrap_or_default();
+        let is_own = description.get("job") == Some(&Json::from(job_id))
+            && description.get("trial") == Some(&json!(trial));
+        // One that was made just before the controller was killed is empty, but for our own empty one.
+        let mut entries = fs::read_dir(&self.directory).map_err(named)?.flatten();
+        let is_empty = entries.all(|entry| entry.file_name() == OWN_DIRECTORY)
+            && fs::read_dir(&self.ours)
+                .map_or(true, |inside| inside.flatten().all(|entry| entry.path() == self.new_description()));
+        if !is_own && !is_empty {
+            let message = format!("{}: holds files already", self.directory.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+        fs::create_dir_all(&self.ours).map_err(named)
+    }
+}
+
+/// A trial that has, or had, processes, until its files are read to their end.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) kept: Kept,
+    pub(super) follower: Option<Follower>,
+    pub(super) slot: Slot,
+    /// When its main process was seen to have ended, which was then handed to the controller.
+    pub(super) ended_at: Option<Instant>,
+    /// The user was told that others of it are left.
+    pub(super) is_rest_told: bool,
+    /// Its files are being read to their end.
+    pub(super) is_draining: bool,
+    /// It cannot be killed: it is settled before it is gone.
+    pub(super) is_quarantined: bool,
+}
+
+impl Running {
+    pub(super) fn new(kept: Kept, follower: Follower, slot: Slot) -> Self {
+        Self {
+            kept,
+            follower: Some(follower),
+            slot,
+            ended_at: None,
+            is_rest_told: false,
+            is_draining: false,
+            is_quarantined: false,
+        }
+    }
+}
+
+/// What a job has for all its trials.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ForAll<'a> {
+    pub(super) job_id: &'a str,
+    pub(super) config: &'a Config,
+    /// The words of the trainer's command without what each trial adds.
+    pub(super) words: &'a [String],
+    /// Where trainers run.
+    pub(super) directory: &'a Path,
+}
+
+/// What is to be started for a trial.
+///
+/// # Errors
+/// There is no free port.
+pub(super) fn order(
+    all: ForAll<'_>,
+    files: &TrialFiles,
+    trial: TrialId,
+    params: &Assignment,
+    slot: &Slot,
+    attempt: u32,
+) -> io::Result<Order> {
+    let replicas = all.config.cluster.replicas();
+    let ports = if replicas.len() > 1 { free_ports(replicas.len())? } else { vec![0] };
+    let members: Vec<(Replica, u16)> = replicas.iter().copied().zip(ports).collect();
+    let context = TrialContext {
+        job_id: all.job_id,
+        trial,
+        trial_dir: &files.directory.to_string_lossy(),
+        params,
+        metric_tag: &all.config.spec.metric_tag,
+        training_input: &all.config.training_input,
+        replicas: &members,
+    };
+    let mut words = launch::command(all.words, &context).into_iter();
+    let program = words.next().unwrap_or_default();
+    let arguments: Vec<String> = words.collect();
+    let replicas = replicas.into_iter().map(|replica| {
+        let metrics_file = files.metrics_file(replica);
+        let mut environment = launch::environment(&context, replica, &metrics_file.to_string_lossy());
+        if !slot.gpus.is_empty() {
+            environment.push(("CUDA_VISIBLE_DEVICES".into(), slot.gpus.join(",")));
+        }
+        if !slot.cpus.is_empty() && std::env::var_os("OMP_NUM_THREADS").is_none() {
+            environment.push(("OMP_NUM_THREADS".into(), slot.cpus.len().to_string()));
+        }
+        ReplicaOrder {
+            replica,
+            program: program.clone(),
+            arguments: arguments.clone(),
+            environment,
+            log: files.log(replica),
+        }
+    });
+    Ok(Order {
+        record: files.record(attempt),
+        directory: all.directory.to_owned(),
+        cgroup: None,
+        cpus: slot.cpus.clone(),
+        replicas: replicas.collect(),
+    })
+}
+
+/// Writes down what a trial is, for who reads its directory.
+pub(super) fn describe(
+    files: &TrialFiles,
+    job_id: &str,
+    trial: TrialId,
+    params: &Assignment,
+    slot: &Slot,
+    order: &Order,
+) -> io::Result<()> {
+    let main = order.replicas.first();
+    let description = json!({
+        "job": job_id,
+        "trial": trial,
+        "hyperparameters": params,
+        "program": main.map(|replica| &replica.program),
+        "arguments": main.map(|replica| &replica.arguments),
+        "slot": slot,
+    });
+    // At one stroke: a controller that was killed reads it again.
+    fs::write(files.new_description(), format!("{description:#}\n"))?;
+    fs::rename(files.new_description(), files.description())
+}
+
+/// The control group for a trial, where there can be one.
+pub(super) fn cgroup(job_id: &str, trial: TrialId, attempt: u32) -> Option<PathBuf> {
+    Some(Cgroup::make(&format!("hptune-{job_id}-{trial}-{attempt}"))?.path().to_owned())
+}
+
+/// Ports of the loopback address that nobody listens on.
+fn free_ports(n: usize) -> io::Result<Vec<u16>> {
+    // All are held before the first is let go, so that no two are the same.
+    let listeners: Vec<TcpListener> =
+        (0..n).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<_>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}

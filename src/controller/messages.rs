@@ -1,0 +1,121 @@
+//! What goes into a controller and what comes out of it.
+
+use jiff::Timestamp;
+
+use crate::series::Change;
+use crate::study::{Assignment, Exit, Outcome, Replica, StopReason};
+use crate::units::TrialId;
+
+/// Something that happened outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A trial's process runs.
+    Started(TrialId),
+    /// A trial of an earlier controller runs; see [`Output::TakeBack`].
+    TakenBack(TrialId),
+    /// A trial's process could not be started; nothing of it is left.
+    StartFailed(TrialId, String),
+    /// The objective of a trial changed.
+    Changed(TrialId, Vec<Change>),
+    /// A trial's main process has ended. Its children may live on.
+    Exited(TrialId, Exit),
+    /// Another replica of a trial has ended before the main one, and not well.
+    ReplicaFailed(TrialId, Replica, Exit),
+    /// Nothing of a trial's process tree is left, or it is in quarantine, and all that it wrote has been handed in.
+    /// With it comes what its trainer, should it have failed, said last.
+    Settled(TrialId, Option<String>),
+    /// Nothing is left any more of a trial that was in quarantine.
+    Released(TrialId),
+    /// What a slot needs is not to be had any more, for this reason: there is one slot less.
+    SlotLost(String),
+    /// The user wants the job to end: trials are stopped with their grace.
+    Cancel,
+    /// The user wants it to end at once.
+    Kill,
+    /// Time has passed; see [`super::Controller::poll_timeout`].
+    Tick,
+}
+
+/// Something to do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Store this before anything that follows.
+    Persist(Record),
+    /// Start an attempt, counted from 1, of a trial with these parameters. In a job that was taken up again it may
+    /// have been started before, and is taken back then.
+    Start(TrialId, Assignment, u32),
+    /// Take back a trial that ran when the job's earlier controller ended. Where it runs, [`Input::TakenBack`] is to
+    /// follow, or [`Input::Started`] if that was not known; where not, [`Input::Exited`] or [`Input::Settled`].
+    TakeBack(TrialId, u32),
+    /// Send a signal to all of a trial's processes that are left, if any.
+    Signal(TrialId, Signal),
+    /// A trial that was killed is still there, and holds its slot: the user should know.
+    StillThere(TrialId),
+    /// A trial cannot be killed: its slot is given up until [`Input::Released`], and the job goes on without it.
+    /// Its files are to be read to their end, and [`Input::Settled`] follows.
+    Quarantine(TrialId),
+    /// The job is over; nothing follows.
+    Finished,
+}
+
+/// Which signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// TERM: please end.
+    Terminate,
+    /// KILL.
+    Kill,
+}
+
+/// What a store keeps of a job's course.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// A trial was suggested.
+    Suggested(TrialId, Assignment),
+    /// An attempt of a trial, counted from 1, was started.
+    Started(TrialId, Timestamp, u32),
+    /// A trial's objective changed.
+    Changed(TrialId, Vec<Change>),
+    /// A trial is given up early.
+    StopDecided(TrialId, Timestamp, StopReason),
+    /// An attempt of a trial ended like this, and another one, of this number, follows.
+    Retried(TrialId, Timestamp, Outcome, u32),
+    /// A trial reached its final state.
+    Ended(TrialId, Timestamp, Outcome),
+    /// The job is being cancelled.
+    CancelDecided(Timestamp),
+    /// The job is over.
+    JobEnded(Timestamp, JobEnd),
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEnd {
+    /// The state.
+    pub state: JobState,
+    /// What the user should know: why it failed, or why it ended before `maxTrials`.
+    pub message: Option<String>,
+}
+
+/// The final state of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    /// At least one trial gave a result.
+    Succeeded,
+    /// No trial did, or too many failed.
+    Failed,
+    /// The user ended it.
+    Cancelled,
+}
+
+impl JobState {
+    /// The state in the service's terms.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}

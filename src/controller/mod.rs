@@ -1,0 +1,522 @@
+//! The tuning controller: which trial starts, which is stopped, when the job is over.
+//!
+//! Layer 7. Sans-IO: inputs and the time go in by [`Controller::handle`], outputs come out by
+//! [`Controller::poll_output`] in the order in which they are to be carried out. A decision is always
+//! put out as a record to store before the action that follows from it.
+//!
+//! A trial holds its slot from its start until its process tree is gone and its files are read
+//! ([`Input::Settled`]); see [`crate::study::Trial`] for its life. All that a controller knows is in the records
+//! that it put out: [`Controller::resume`] goes on from them where another one ended.
+
+mod ends;
+mod messages;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::limits::KILL_PATIENCE;
+use crate::series::Change;
+use crate::stop::{self, StopRule};
+use crate::study::{Measurement, Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
+use crate::suggest::{self, Suggest};
+use crate::units::TrialId;
+
+pub use messages::{Input, JobEnd, JobState, Output, Record, Signal};
+
+/// How trials are treated, whatever is tuned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// The time between TERM and KILL.
+    pub grace: Duration,
+    /// How often a trial that failed is tried again.
+    pub retries: u32,
+    /// How long an attempt may run.
+    pub time_limit: Option<Duration>,
+    /// When the job is to be over. No trial is started that could hardly end by then.
+    pub deadline: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Trials are started as slots become free.
+    Open,
+    /// Every combination was tried: no more are started.
+    Exhausted,
+    /// The job's time leaves no room for another trial.
+    Late,
+    /// Too many trials failed, or none can be started any more.
+    Failing,
+    Cancelling,
+    Over,
+}
+
+/// Runs one study.
+pub struct Controller {
+    spec: StudySpec,
+    policy: Policy,
+    suggest: Box<dyn Suggest>,
+    stop_rule: Option<Box<dyn StopRule>>,
+    /// Those of other jobs first.
+    trials: Vec<Trial>,
+    /// How many of them are for the search alone.
+    n_warm: usize,
+    /// How many are of other jobs, those included.
+    n_earlier: usize,
+    /// The number of this job's first trial.
+    first: u32,
+    /// Those of an earlier controller that nobody has looked at yet: they may have ended long ago.
+    unseen: BTreeSet<TrialId>,
+    /// Those that could not be killed.
+    quarantined: BTreeSet<TrialId>,
+    n_slots_lost: u32,
+    /// What the trainer of the latest failed trial said last.
+    last_words: Option<String>,
+    phase: Phase,
+    /// Why the phase is [`Phase::Failing`], where it is.
+    failure: Option<String>,
+    outputs: VecDeque<Output>,
+}
+
+impl std::fmt::Debug for Controller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controller")
+            .field("phase", &self.phase)
+            .field("trials", &self.trials())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Controller {
+    /// A controller of a study that has no trial yet.
+    /// The first outputs come after the first input: send [`Input::Tick`].
+    #[must_use]
+    pub fn new(spec: StudySpec, policy: Policy) -> Self {
+        let suggest = suggest::for_spec(&spec);
+        let stop_rule = stop::for_spec(&spec);
+        Self {
+            spec,
+            policy,
+            suggest,
+            stop_rule,
+            trials: Vec::new(),
+            n_warm: 0,
+            n_earlier: 0,
+            first: 1,
+            unseen: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
+            n_slots_lost: 0,
+            last_words: None,
+            phase: Phase::Open,
+            failure: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Lets the search know `warm`, and both the search and the early stopping know `previous`: trials of other jobs,
+    /// all of them over. The numbers of this job's trials begin with `first`. To be called before any other method.
+    pub fn learn(&mut self, warm: Vec<Trial>, previous: Vec<Trial>, first: TrialId) {
+        self.n_warm = warm.len();
+        self.trials = warm;
+        self.trials.extend(previous);
+        self.n_earlier = self.trials.len();
+        self.first = first.get();
+    }
+
+    /// Goes on with a job of which an earlier controller put out these trials, by number, and, where it was being
+    /// cancelled, that. To be called once, before any input.
+    pub fn resume(&mut self, trials: Vec<Trial>, is_cancelling: bool) {
+        for trial in &trials {
+            match trial.stage {
+                // It may have been started all the same.
+                Stage::Suggested if is_cancelling => {
+                    self.outputs.push_back(Output::TakeBack(trial.id, trial.attempt));
+                }
+                Stage::Suggested => {
+                    self.outputs.push_back(Output::Start(trial.id, trial.params.clone(), trial.attempt));
+                }
+                Stage::Running => {
+                    self.unseen.insert(trial.id);
+                    self.outputs.push_back(Output::TakeBack(trial.id, trial.attempt));
+                }
+                Stage::Stopping(..) | Stage::Killing(..) | Stage::Waiting(..) | Stage::Ended(_) => {}
+            }
+        }
+        self.trials.extend(trials);
+        if is_cancelling {
+            self.phase = Phase::Cancelling;
+        }
+    }
+
+    /// The study's specification.
+    #[must_use]
+    pub fn spec(&self) -> &StudySpec {
+        &self.spec
+    }
+
+    /// All trials of this job so far, by number.
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        self.trials.get(self.n_earlier..).unwrap_or_default()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn trial(&self, id: TrialId) -> Option<&Trial> {
+        self.trials.get(self.place(id)?)
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to send [`Input::Tick`] at the latest, if at all.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let of_trials = self.trials().iter().filter_map(|trial| match &trial.stage {
+            Stage::Stopping(at, _) | Stage::Killing(at, ..) | Stage::Waiting(at, _) => Some(*at),
+            Stage::Running => Some(after(trial.attempt_at?, self.policy.time_limit?)),
+            Stage::Suggested | Stage::Ended(_) => None,
+        });
+        let is_running = self.trials().iter().any(|trial| trial.stage == Stage::Running);
+        of_trials.chain(self.stop_all_at().filter(|_| is_running)).min()
+    }
+
+    /// Takes an input. One about a trial that is over, or unknown, changes nothing.
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        if let Input::TakenBack(id) | Input::Exited(id, _) | Input::Settled(id, _) = &input {
+            self.unseen.remove(id);
+        }
+        match input {
+            Input::Started(id) => self.started(now, id),
+            Input::StartFailed(id, why) => self.settle(now, id, Outcome::NotStarted(why)),
+            Input::Changed(id, changes) => self.changed(now, id, changes),
+            // What is left of it goes too.
+            Input::Exited(id, exit) => self.stop(now, id, Purpose::Leave(exit)),
+            Input::ReplicaFailed(id, replica, exit) => {
+                self.stop(now, id, Purpose::ReplicaFailed(replica, exit));
+            }
+            Input::Settled(id, last_words) => {
+                self.last_words = last_words.or(self.last_words.take());
+                self.settled(now, id);
+            }
+            Input::Released(id) => {
+                self.quarantined.remove(&id);
+            }
+            Input::SlotLost(why) => self.slot_lost(now, &why),
+            Input::Cancel => self.cancel(now),
+            Input::Kill => {
+                self.cancel(now);
+                self.kill_all(now);
+            }
+            Input::TakenBack(_) | Input::Tick => {}
+        }
+        self.go_on_with_stops(now);
+        self.stop_overdue(now);
+        self.kill_overdue(now);
+        self.start_waiting(now);
+        self.fill_slots(now);
+        self.finish(now);
+    }
+
+    /// Where in the list a trial is.
+    fn place(&self, id: TrialId) -> Option<usize> {
+        Some(id.get().checked_sub(self.first)? as usize + self.n_earlier)
+    }
+
+    fn trial_mut(&mut self, id: TrialId) -> Option<&mut Trial> {
+        let place = self.place(id)?;
+        self.trials.get_mut(place).filter(|trial| trial.is_active())
+    }
+
+    fn own_mut(&mut self) -> &mut [Trial] {
+        self.trials.get_mut(self.n_earlier..).unwrap_or_default()
+    }
+
+    fn ids(&self) -> Vec<TrialId> {
+        self.trials().iter().map(|trial| trial.id).collect()
+    }
+
+    fn persist(&mut self, record: Record) {
+        self.outputs.push_back(Output::Persist(record));
+    }
+
+    fn started(&mut self, now: Timestamp, id: TrialId) {
+        let Some(trial) = self.trial_mut(id) else { return };
+        trial.started_at.get_or_insert(now);
+        trial.attempt_at = Some(now);
+        if trial.stage == Stage::Suggested {
+            trial.stage = Stage::Running;
+        }
+        let attempt = trial.attempt;
+        self.persist(Record::Started(id, now, attempt));
+        if matches!(self.phase, Phase::Cancelling | Phase::Failing) {
+            self.stop(now, id, Purpose::Cancel);
+        }
+    }
+
+    fn changed(&mut self, now: Timestamp, id: TrialId, changes: Vec<Change>) {
+        let Some(trial) = self.trial_mut(id) else { return };
+        for change in &changes {
+            match change {
+                Change::Source(run) => trial.curve.start_over(run.clone()),
+                Change::Rewind(from) => trial.curve.rewind(*from),
+                Change::Point(point) => trial.curve.insert(Measurement {
+                    step: point.step,
+                    value: point.value.as_f64(),
+                    wall_time: point.wall_time,
+                }),
+            }
+        }
+        self.persist(Record::Changed(id, changes));
+        self.judge(now, id);
+    }
+
+    /// Gives a running trial up if the rule says so.
+    fn judge(&mut self, now: Timestamp, id: TrialId) {
+        let (Some(rule), Some(trial)) = (&self.stop_rule, self.trial(id)) else { return };
+        if trial.stage != Stage::Running {
+            return;
+        }
+        let comparable = self.trials.get(self.n_warm..).unwrap_or_default();
+        if let Some(reason) = rule.judge(&self.spec, trial, comparable) {
+            self.give_up(now, id, reason);
+        }
+    }
+
+    fn give_up(&mut self, now: Timestamp, id: TrialId, reason: StopReason) {
+        if let Some(trial) = self.trial_mut(id) {
+            trial.stop = Some(reason);
+            self.persist(Record::StopDecided(id, now, reason));
+            self.stop(now, id, Purpose::EarlyStop);
+        }
+    }
+
+    /// Goes on with what an earlier controller had decided and perhaps not yet done.
+    fn go_on_with_stops(&mut self, now: Timestamp) {
+        for id in self.ids() {
+            let is_known = |trial: &&Trial| trial.stage == Stage::Running && !self.unseen.contains(&id);
+            let Some(trial) = self.trial(id).filter(is_known) else { continue };
+            if trial.stop.is_some() {
+                self.stop(now, id, Purpose::EarlyStop);
+            } else if self.phase == Phase::Cancelling {
+                self.stop(now, id, Purpose::Cancel);
+            }
+        }
+    }
+
+    /// Tells a trial's processes to end. A trial that is stopping already keeps its first purpose.
+    fn stop(&mut self, now: Timestamp, id: TrialId, purpose: Purpose) {
+        let kill_at = after(now, self.policy.grace);
+        // The deadline is when all is to be over.
+        let kill_at = self.policy.deadline.map_or(kill_at, |deadline| kill_at.min(deadline.max(now)));
+        let is_cancelling = self.phase == Phase::Cancelling;
+        let Some(trial) = self.trial_mut(id) else { return };
+        // What an earlier controller had decided made it end.
+        let purpose = match trial.stop {
+            Some(_) => Purpose::EarlyStop,
+            None if is_cancelling => Purpose::Cancel,
+            None => purpose,
+        };
+        match trial.stage.clone() {
+            Stage::Running => {
+                trial.stage = Stage::Stopping(kill_at, purpose);
+                self.outputs.push_back(Output::Signal(id, Signal::Terminate));
+            }
+            Stage::Waiting(_, outcome) => self.end(now, id, outcome),
+            Stage::Suggested | Stage::Stopping(..) | Stage::Killing(..) | Stage::Ended(_) => {}
+        }
+    }
+
+    /// When all that runs is to be stopped, so that it is over at the deadline.
+    fn stop_all_at(&self) -> Option<Timestamp> {
+        let deadline = self.policy.deadline?;
+        Some(deadline.checked_sub(self.policy.grace).unwrap_or(Timestamp::MIN))
+    }
+
+    /// Stops the trials whose time is over.
+    fn stop_overdue(&mut self, now: Timestamp) {
+        let is_time_up = self.stop_all_at().is_some_and(|at| at <= now);
+        if is_time_up && self.phase == Phase::Open {
+            self.phase = Phase::Late;
+        }
+        for id in self.ids() {
+            let Some(trial) = self.trial(id).filter(|_| !self.unseen.contains(&id)) else { continue };
+            if let Stage::Waiting(_, outcome) = trial.stage.clone()
+                && is_time_up
+            {
+                self.end(now, id, outcome);
+                continue;
+            }
+            let Some(since) = trial.attempt_at.filter(|_| trial.stage == Stage::Running) else { continue };
+            let limit = self.policy.time_limit.filter(|limit| after(since, *limit) <= now);
+            if is_time_up || limit.is_some() {
+                let ran_s = now.duration_since(since).as_secs_f64();
+                let limit_s = limit.map(|limit| limit.as_secs_f64());
+                self.give_up(now, id, StopReason::TimeLimit { ran_s, limit_s });
+            }
+        }
+    }
+
+    fn kill_overdue(&mut self, now: Timestamp) {
+        let mut outputs = Vec::new();
+        let mut quarantined = Vec::new();
+        for trial in self.own_mut() {
+            let (purpose, n_kills) = match trial.stage {
+                Stage::Stopping(at, purpose) if at <= now => (purpose, 1),
+                Stage::Killing(at, purpose, n) if at <= now => (purpose, n.saturating_add(1)),
+                Stage::Suggested
+                | Stage::Running
+                | Stage::Stopping(..)
+                | Stage::Killing(..)
+                | Stage::Waiting(..)
+                | Stage::Ended(_) => continue,
+            };
+            match n_kills {
+                1 => {}
+                2 => outputs.push(Output::StillThere(trial.id)),
+                3 => quarantined.push(trial.id),
+                _ => {}
+            }
+            trial.stage = Stage::Killing(after(now, KILL_PATIENCE), purpose, n_kills);
+            outputs.push(Output::Signal(trial.id, Signal::Kill));
+        }
+        self.outputs.extend(outputs);
+        for id in quarantined {
+            self.quarantined.insert(id);
+            self.outputs.push_back(Output::Quarantine(id));
+            self.fail_without_slots(now, &format!("trial {id} cannot be killed"));
+        }
+    }
+
+    /// Makes every trial that is being stopped overdue.
+    fn kill_all(&mut self, now: Timestamp) {
+        for trial in self.own_mut() {
+            if let Stage::Stopping(at, _) = &mut trial.stage {
+                *at = now;
+            }
+        }
+    }
+
+    /// Starts the attempts whose time has come.
+    fn start_waiting(&mut self, now: Timestamp) {
+        let mut outputs = Vec::new();
+        for trial in self.own_mut() {
+            if matches!(trial.stage, Stage::Waiting(at, _) if at <= now) {
+                trial.stage = Stage::Suggested;
+                outputs.push(Output::Start(trial.id, trial.params.clone(), trial.attempt));
+            }
+        }
+        self.outputs.extend(outputs);
+    }
+
+    fn slot_lost(&mut self, now: Timestamp, why: &str) {
+        self.n_slots_lost = self.n_slots_lost.saturating_add(1);
+        self.fail_without_slots(now, why);
+    }
+
+    fn n_slots(&self) -> usize {
+        let n_lost = self.quarantined.len().saturating_add(self.n_slots_lost as usize);
+        (self.spec.max_parallel_trials as usize).saturating_sub(n_lost)
+    }
+
+    fn fail_without_slots(&mut self, now: Timestamp, why: &str) {
+        if self.n_slots() == 0 && matches!(self.phase, Phase::Open | Phase::Exhausted | Phase::Late) {
+            self.fail(now, format!("no slot is left: {why}"));
+        }
+    }
+
+    fn fail(&mut self, now: Timestamp, why: String) {
+        self.phase = Phase::Failing;
+        self.failure = Some(why);
+        self.stop_all(now);
+    }
+
+    fn cancel(&mut self, now: Timestamp) {
+        match self.phase {
+            Phase::Open | Phase::Exhausted | Phase::Late | Phase::Failing => {
+                self.phase = Phase::Cancelling;
+                self.persist(Record::CancelDecided(now));
+                self.stop_all(now);
+            }
+            Phase::Cancelling | Phase::Over => {}
+        }
+    }
+
+    fn stop_all(&mut self, now: Timestamp) {
+        for id in self.ids() {
+            self.stop(now, id, Purpose::Cancel);
+        }
+    }
+
+    fn fill_slots(&mut self, now: Timestamp) {
+        // Those in quarantine that are not settled yet hold one slot, not two.
+        let is_free = |c: &Self| {
+            let n_active =
+                c.trials().iter().filter(|t| t.is_active() && !c.quarantined.contains(&t.id)).count();
+            n_active < c.n_slots()
+        };
+        while self.phase == Phase::Open
+            && self.trials().len() < self.spec.max_trials as usize
+            && is_free(self)
+        {
+            if self.is_late_for_another(now) {
+                self.phase = Phase::Late;
+                return;
+            }
+            let Some(params) = self.suggest.suggest(&self.spec, &self.trials) else {
+                self.phase = Phase::Exhausted;
+                return;
+            };
+            let n = self.first.saturating_add(self.trials().len() as u32);
+            let id = TrialId::after(n.saturating_sub(1));
+            self.trials.push(Trial::suggested(id, params.clone()));
+            self.persist(Record::Suggested(id, params.clone()));
+            self.outputs.push_back(Output::Start(id, params, 1));
+        }
+    }
+
+    /// Whether a trial that starts now would hardly end by the deadline, going by the median of those that succeeded.
+    fn is_late_for_another(&self, now: Timestamp) -> bool {
+        let Some(deadline) = self.policy.deadline else { return false };
+        let is_success = |trial: &&Trial| trial.outcome() == Some(&Outcome::Succeeded);
+        let mut durations: Vec<f64> =
+            self.trials().iter().filter(is_success).filter_map(Trial::attempt_duration_s).collect();
+        durations.sort_by(f64::total_cmp);
+        let median = durations.get(durations.len() / 2).copied().unwrap_or(0.0);
+        now >= deadline || deadline.duration_since(now).as_secs_f64() < median
+    }
+
+    fn finish(&mut self, now: Timestamp) {
+        if self.phase == Phase::Over || self.trials().iter().any(Trial::is_active) {
+            return;
+        }
+        let (n, max) = (self.trials().len(), self.spec.max_trials);
+        let has_result = !rank(&self.spec, self.trials()).best.is_empty();
+        let no_result = || format!("none of {n} trials gave a result");
+        let (state, message) = match self.phase {
+            Phase::Open if n < max as usize => return,
+            Phase::Open if has_result => (JobState::Succeeded, None),
+            Phase::Exhausted if has_result => {
+                (JobState::Succeeded, Some(format!("all {n} combinations of the parameters were tried")))
+            }
+            Phase::Late if has_result => {
+                (JobState::Succeeded, Some(format!("the job's time had room for {n} of {max} trials")))
+            }
+            Phase::Late => (JobState::Failed, Some(format!("the job's time was over; {}", no_result()))),
+            Phase::Open | Phase::Exhausted => (JobState::Failed, Some(no_result())),
+            Phase::Failing => (JobState::Failed, self.failure.clone()),
+            Phase::Cancelling => (JobState::Cancelled, Some("cancelled by the user".to_owned())),
+            Phase::Over => return,
+        };
+        self.phase = Phase::Over;
+        self.persist(Record::JobEnded(now, JobEnd { state, message }));
+        self.outputs.push_back(Output::Finished);
+    }
+}
+
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}

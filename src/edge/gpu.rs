@@ -1,0 +1,98 @@
+//! The GPUs of this machine, as nvidia-smi tells them.
+
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use crate::limits::{GPU_INTERVAL, GPU_MEMORY_SLACK_MIB, GPU_PATIENCE, MAX_GPUS};
+
+/// A GPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// What CUDA names it: its UUID, or what the user named it where nvidia-smi does not know it.
+    pub id: String,
+    /// Its number; `None` where nvidia-smi does not know it.
+    pub index: Option<u32>,
+    /// How much of its memory is in use, in MiB; 0 where nobody tells.
+    pub used_mib: u64,
+}
+
+/// The GPUs that nvidia-smi finds.
+///
+/// # Errors
+/// It cannot be run, or what it says.
+pub fn discover() -> Result<Vec<Gpu>, String> {
+    let output = Command::new("nvidia-smi")
+        .args(["--query-gpu=index,uuid,memory.used", "--format=csv,noheader,nounits"])
+        .output()
+        .map_err(|e| format!("nvidia-smi: {e}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let line = errors.lines().chain(said.lines()).find(|line| !line.trim().is_empty());
+        return Err(format!("nvidia-smi: {}", line.unwrap_or("failed without a word").trim()));
+    }
+    Ok(said.lines().filter_map(parse).take(MAX_GPUS as usize).collect())
+}
+
+/// `0, GPU-8a1b…, 312`
+fn parse(line: &str) -> Option<Gpu> {
+    let mut fields = line.split(',').map(str::trim);
+    let (index, id) = (fields.next()?.parse().ok()?, fields.next()?.to_owned());
+    // A GPU without a memory of its own tells none.
+    Some(Gpu { id, index: Some(index), used_mib: fields.next()?.parse().unwrap_or(0) })
+}
+
+/// Those that `named` names, by number or by UUID; one that is not found keeps the name that it was given.
+#[must_use]
+pub fn choose(found: &[Gpu], named: &str) -> Vec<Gpu> {
+    let names = named.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let choose = |name: &str| {
+        let is_it = |gpu: &&Gpu| gpu.index == name.parse().ok() && gpu.index.is_some() || gpu.id == name;
+        let unknown = || Gpu { id: name.to_owned(), index: None, used_mib: 0 };
+        found.iter().find(is_it).cloned().unwrap_or_else(unknown)
+    };
+    names.map(choose).collect()
+}
+
+/// Waits until the memory of these GPUs is as free as it was, for a limited time. The answer are those where it is
+/// not, with the MiB in use.
+#[must_use]
+pub fn wait_until_free(before: &[Gpu]) -> Vec<Gpu> {
+    let deadline = Instant::now() + GPU_PATIENCE;
+    loop {
+        // One that nobody tells of is not waited for.
+        let now = discover().unwrap_or_default();
+        let is_in_use = |gpu: &&Gpu| {
+            let was = before.iter().find(|b| b.id == gpu.id);
+            was.is_some_and(|was| gpu.used_mib > was.used_mib + GPU_MEMORY_SLACK_MIB)
+        };
+        let in_use: Vec<Gpu> = now.iter().filter(is_in_use).cloned().collect();
+        if in_use.is_empty() || Instant::now() >= deadline {
+            return in_use;
+        }
+        thread::sleep(GPU_INTERVAL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_nvidia_smi_is_read() {
+        let gpu = Gpu { id: "GPU-8a-b".into(), index: Some(1), used_mib: 312 };
+        assert_eq!(parse("1, GPU-8a-b, 312"), Some(gpu.clone()));
+        assert_eq!(parse("1, GPU-8a-b, [N/A]"), Some(Gpu { used_mib: 0, ..gpu }));
+        assert_eq!(parse("No devices were found"), None);
+    }
+
+    #[test]
+    fn gpus_are_named_by_number_or_uuid() {
+        let found: Vec<Gpu> = ["0, GPU-a, 1", "1, GPU-b, 2"].iter().filter_map(|line| parse(line)).collect();
+        let ids = |named: &str| choose(&found, named).into_iter().map(|gpu| gpu.id).collect::<Vec<_>>();
+        assert_eq!(ids("1, 0"), ["GPU-b", "GPU-a"]);
+        assert_eq!(ids("GPU-b,MIG-c,"), ["GPU-b", "MIG-c"]);
+        assert_eq!(ids(""), Vec::<String>::new());
+    }
+}

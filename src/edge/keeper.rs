@@ -1,0 +1,223 @@
+//! The keeper of a trial: a small process between the controller and a trainer, which outlives both.
+//!
+//! It starts the trial's replicas, waits until nothing that came from them is left, and writes down how each ended,
+//! in a record beside the trial's log. A controller that was killed and started again reads there what happened
+//! meanwhile. All that is orphaned below a keeper is handed to it, so that what is left of a trial are its
+//! descendants, and where it has no children any more nothing is left. It decides nothing: signals come from the
+//! controller.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, setsid, wait};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::{Cgroup, OutOfMemoryCount};
+use super::process::{adopt_orphans, exit_of};
+use super::process_tree::ProcessIdentity;
+use super::signals::Signals;
+use crate::study::{Exit, Replica};
+
+/// What a keeper is to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// The file of its record, which is there only once it has begun: it begins at most once.
+    pub record: PathBuf,
+    /// Where the trainer runs.
+    pub directory: PathBuf,
+    /// The control group that its processes go to.
+    pub cgroup: Option<PathBuf>,
+    /// The processors that they run on; empty: any.
+    pub cpus: Vec<usize>,
+    /// The processes to start, the main one first.
+    pub replicas: Vec<ReplicaOrder>,
+}
+
+/// One process to start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReplicaOrder {
+    /// Which.
+    pub replica: Replica,
+    /// The program: a path, or a name that is looked for in `PATH`.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Variables that are added to the keeper's own environment.
+    pub environment: Vec<(String, String)>,
+    /// Where its output and errors are appended.
+    pub log: PathBuf,
+}
+
+/// One line of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Entry {
+    /// The keeper has begun, and nothing else has.
+    Kept {
+        /// Itself.
+        keeper: ProcessIdentity,
+        /// Where its processes go.
+        cgroup: Option<PathBuf>,
+    },
+    /// A replica ended.
+    Ended {
+        /// Which.
+        replica: Replica,
+        /// How.
+        exit: Exit,
+    },
+    /// Nothing is left.
+    Gone,
+}
+
+/// What a keeper answers when it has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// All replicas run.
+    Started,
+    /// Another keeper has begun before.
+    WasStarted,
+    /// A replica could not be started, and none is left.
+    Failed(String),
+}
+
+/// Carries an order out; `answer` takes one line as soon as it is known whether that can be.
+///
+/// # Errors
+/// The record cannot be written, or no answer be given. Whatever was started is waited for all the same.
+pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
+    // A terminal's signals, and its end, are for the controller.
+    let _ = setsid();
+    // A handler, not the system's habit: what ends a service ends its trainers, and that has to be written down.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _context = runtime.enter();
+    let mut signals = Signals::listen()?;
+    signals.pass_on_others()?;
+    adopt_orphans()?;
+    let entry = Entry::Kept { keeper: ProcessIdentity::own(), cgroup: order.cgroup.clone() };
+    if !create(&order.record, &line(&entry)?)? {
+        return say(&mut answer, &Answer::WasStarted);
+    }
+    let cgroup = order.cgroup.clone().map(Cgroup::at);
+    let memory = OutOfMemoryCount::nearest(cgroup.as_ref());
+    let n_killed_before = memory.as_ref().and_then(OutOfMemoryCount::read);
+    if !order.cpus.is_empty() {
+        let mut cpus = CpuSet::new();
+        order.cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| cpus.set(*cpu));
+        sched_setaffinity(None, &cpus)?;
+    }
+    let started = match &cgroup {
+        Some(cgroup) => cgroup.within(|| start_all(order)),
+        None => start_all(order),
+    };
+    let (running, told) = match started {
+        Ok(running) => (running, say(&mut answer, &Answer::Started)),
+        Err(why) => {
+            // Nothing has begun.
+            fs::remove_file(&order.record)?;
+            (Vec::new(), say(&mut answer, &Answer::Failed(why)))
+        }
+    };
+    let has_begun = !running.is_empty();
+    let mut written = Ok(());
+    loop {
+        let (id, status) = match wait(WaitOptions::empty()) {
+            Ok(Some(ended)) => ended,
+            Ok(None) | Err(Errno::INTR) => continue,
+            // There are no children: nothing is left.
+            Err(_) => break,
+        };
+        let ended = running.iter().find(|(pid, _)| *pid == id);
+        if let (Some((_, replica)), Some(exit)) = (ended, exit_of(status)) {
+            let n_killed = memory.as_ref().and_then(OutOfMemoryCount::read);
+            // 137 is what a shell gives for a command that KILL, 9, ended.
+            let was_killed = matches!(exit, Exit::Signal(9) | Exit::Code(137));
+            let exit = if was_killed && n_killed > n_killed_before { Exit::OutOfMemory } else { exit };
+            written = written.and(append(&order.record, &Entry::Ended { replica: *replica, exit }));
+        }
+    }
+    if let Some(cgroup) = &cgroup {
+        cgroup.remove();
+    }
+    if has_begun {
+        written = written.and(append(&order.record, &Entry::Gone));
+    }
+    written.and(told)
+}
+
+/// Starts all replicas, or none: those that were started are killed where one fails.
+fn start_all(order: &Order) -> Result<Vec<(Pid, Replica)>, String> {
+    let mut running = Vec::new();
+    for replica in &order.replicas {
+        match start(replica, &order.directory) {
+            Ok(id) => running.push((id, replica.replica)),
+            Err(e) => {
+                for (id, _) in running {
+                    let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+                }
+                return Err(format!("{}: {e}", replica.program));
+            }
+        }
+    }
+    Ok(running)
+}
+
+fn start(replica: &ReplicaOrder, directory: &Path) -> io::Result<Pid> {
+    let log = OpenOptions::new().create(true).append(true).open(&replica.log)?;
+    let child = Command::new(&replica.program)
+        .args(&replica.arguments)
+        .envs(replica.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()?;
+    Ok(Pid::from_child(&child))
+}
+
+fn line(entry: &impl Serialize) -> io::Result<String> {
+    Ok(serde_json::to_string(entry)? + "\n")
+}
+
+fn say(answer: &mut impl Write, what: &Answer) -> io::Result<()> {
+    answer.write_all(line(what)?.as_bytes())?;
+    answer.flush()
+}
+
+/// Makes a file with this content, durably and at one stroke; false where it is there already.
+fn create(path: &Path, content: &str) -> io::Result<bool> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(name);
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()?;
+    let linked = match fs::hard_link(&temporary, path) {
+        // A file system without links: the file is empty for a moment.
+        Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+            let created = OpenOptions::new().write(true).create_new(true).open(path);
+            created.and_then(|mut file| file.write_all(content.as_bytes()).and_then(|()| file.sync_all()))
+        }
+        linked => linked,
+    };
+    // A file more beside the record does no harm.
+    let _ = fs::remove_file(&temporary);
+    match linked {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn append(record: &Path, entry: &Entry) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).open(record)?;
+    file.write_all(line(entry)?.as_bytes())?;
+    file.sync_data()
+}

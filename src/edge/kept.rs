@@ -1,0 +1,222 @@
+//! A trial's processes as its controller sees them: through the record of their keeper and the process table.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::cgroup::Cgroup;
+use super::keeper::{Answer, Entry, Order};
+use super::process_tree::{Presence, ProcessIdentity, Tree};
+use crate::controller::Signal;
+use crate::study::{Exit, Replica};
+
+/// The hidden verb that is a keeper.
+pub const KEEPER_VERB: &str = "keep-trial";
+
+/// The processes of a trial, until nothing of them is left.
+#[derive(Debug)]
+pub struct Kept {
+    record: PathBuf,
+    keeper: Option<ProcessIdentity>,
+    /// Told when the keeper has ended; `None` where it had before.
+    handle: Option<OwnedFd>,
+    cgroup: Option<Cgroup>,
+    mark: String,
+    status: Status,
+    /// How far the record was read.
+    n_read: usize,
+    has_gone_entry: bool,
+    /// KILL was sent: nothing of it is to live.
+    is_killed: bool,
+}
+
+/// Where a trial's processes stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Status {
+    /// How the main replica ended, once it has.
+    pub exit: Option<Exit>,
+    /// The first other replica that did not end well while the main one ran.
+    pub failed: Option<(Replica, Exit)>,
+    /// Nothing is left.
+    pub is_gone: bool,
+}
+
+/// Why a trial was not started.
+#[derive(Debug)]
+pub enum StartError {
+    /// It was before, by an earlier controller.
+    WasStarted,
+    /// It cannot be; nothing is left of it.
+    Failed(io::Error),
+}
+
+impl Kept {
+    /// Starts a trial's processes under a new keeper. `mark` is a variable that they, and nobody else, have in their
+    /// environment, as `NAME=VALUE`.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(order: &Order, mark: String) -> Result<Self, StartError> {
+        match begin(order).map_err(StartError::Failed)? {
+            Answer::Started => {}
+            Answer::WasStarted => return Err(StartError::WasStarted),
+            Answer::Failed(why) => return Err(StartError::Failed(io::Error::other(why))),
+        }
+        let kept = Self::take_back(&order.record, mark).map_err(StartError::Failed)?;
+        kept.ok_or_else(|| {
+            let gone = io::Error::new(io::ErrorKind::NotFound, "the keeper's record vanished");
+            StartError::Failed(gone)
+        })
+    }
+
+    /// What an earlier keeper started, whether it lives or not; `None` where none has begun.
+    ///
+    /// # Errors
+    /// Those of reading the record.
+    pub fn take_back(record: &Path, mark: String) -> io::Result<Option<Self>> {
+        let mut kept = Self {
+            record: record.to_owned(),
+            keeper: None,
+            handle: None,
+            cgroup: None,
+            mark,
+            status: Status::default(),
+            n_read: 0,
+            has_gone_entry: false,
+            is_killed: false,
+        };
+        match fs::metadata(record) {
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        }
+        kept.read_record()?;
+        if let Some(keeper) = &kept.keeper
+            && let Some(id) = Pid::from_raw(keeper.pid)
+            && keeper.presence() == Presence::Alive
+        {
+            kept.handle = pidfd_open(id, PidfdFlags::empty()).ok();
+        }
+        Ok(Some(kept))
+    }
+
+    /// The machine that it runs on, where that cannot be seen from here.
+    #[must_use]
+    pub fn host_out_of_sight(&self) -> Option<&str> {
+        let keeper = self.keeper.as_ref()?;
+        (!self.has_gone_entry && keeper.presence() == Presence::OutOfSight).then_some(&keeper.host)
+    }
+
+    /// Where it stood when [`Self::poll`] last looked.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Looks where it stands.
+    pub fn poll(&mut self) -> Status {
+        if self.status.is_gone {
+            return self.status;
+        }
+        let has_ended = self.has_keeper_ended();
+        // Read behind the question: what an ended keeper wrote is all there.
+        if let Err(_unreadable) = self.read_record()
+            && !has_ended
+        {
+            return self.status;
+        }
+        if has_ended {
+            if !self.has_gone_entry {
+                self.status.exit.get_or_insert(Exit::Lost);
+            }
+            let is_empty = self.cgroup.as_ref().is_none_or(Cgroup::is_empty);
+            self.status.is_gone = self.has_gone_entry || (is_empty && self.members().is_empty());
+            if let (true, Some(cgroup)) = (self.status.is_gone, &self.cgroup) {
+                cgroup.remove();
+            }
+        }
+        if self.is_killed && !self.status.is_gone {
+            // It was born while its parent was killed.
+            self.signal(Signal::Kill);
+        }
+        self.status
+    }
+
+    /// The numbers of the processes that live, but for the keeper.
+    #[must_use]
+    pub fn members(&self) -> Vec<i32> {
+        self.tree().living().into_iter().map(|process| process.id).collect()
+    }
+
+    /// Sends a signal to all that is left; to none is fine.
+    pub fn signal(&mut self, signal: Signal) {
+        self.is_killed |= signal == Signal::Kill;
+        if let (Signal::Kill, Some(cgroup)) = (signal, &self.cgroup) {
+            // Where it cannot, the walk does.
+            let _ = cgroup.kill();
+        }
+        self.tree().signal(signal);
+    }
+
+    fn tree(&self) -> Tree {
+        let root = self.keeper.as_ref().filter(|_| !self.has_keeper_ended()).map(|keeper| keeper.pid);
+        Tree { root, mark: Some(self.mark.clone()) }
+    }
+
+    fn has_keeper_ended(&self) -> bool {
+        let Some(handle) = &self.handle else { return true };
+        poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|n| n > 0)
+    }
+
+    /// Takes the whole lines that are new in the record.
+    fn read_record(&mut self) -> io::Result<()> {
+        let text = fs::read(&self.record)?;
+        let Some(new) = text.get(self.n_read..) else { return Ok(()) };
+        for line in new.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+            self.n_read += line.len();
+            match serde_json::from_slice(line) {
+                Ok(Entry::Kept { keeper, cgroup }) => {
+                    self.keeper = Some(keeper);
+                    self.cgroup = cgroup.map(Cgroup::at);
+                }
+                Ok(Entry::Ended { replica, exit }) if replica.role.is_main() => {
+                    self.status.exit = Some(exit);
+                }
+                Ok(Entry::Ended { replica, exit }) => {
+                    if exit != Exit::Code(0) && self.status.exit.is_none() {
+                        self.status.failed.get_or_insert((replica, exit));
+                    }
+                }
+                Ok(Entry::Gone) => self.has_gone_entry = true,
+                // A newer program's.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Starts a keeper and waits for its answer.
+fn begin(order: &Order) -> io::Result<Answer> {
+    // By this name the program is found even where its file was replaced meanwhile.
+    let mut keeper = Command::new("/proc/self/exe")
+        .arg(KEEPER_VERB)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let Some(stdin) = keeper.stdin.take() {
+        serde_json::to_writer(stdin, order)?;
+    }
+    let mut answer = String::new();
+    if let Some(stdout) = keeper.stdout.take() {
+        BufReader::new(stdout).read_line(&mut answer)?;
+    }
+    // Whoever collects our children collects it.
+    serde_json::from_str(&answer).map_err(|_| io::Error::other("the trial's keeper ended before it began"))
+}

@@ -1,0 +1,138 @@
+//! What is new in files that were read once before, by somebody whose memory is what the store has.
+
+use std::collections::BTreeMap;
+
+use super::Curve;
+use crate::series::{Change, Point};
+use crate::units::{RunName, Step};
+
+/// Takes the changes of an objective whose files are read anew from their beginning, and gives those that lead from
+/// a known curve to where that ends: nothing that is known comes twice, and nothing is taken back only because its
+/// file is gone.
+#[derive(Debug)]
+pub struct CatchUp {
+    known: Curve,
+    run: Option<RunName>,
+    points: BTreeMap<Step, Point>,
+    /// The earliest step that a restarted writer began anew from.
+    rewound: Option<Step>,
+}
+
+impl CatchUp {
+    /// From this curve on.
+    #[must_use]
+    pub fn new(known: Curve) -> Self {
+        Self { known, run: None, points: BTreeMap::new(), rewound: None }
+    }
+
+    /// Takes changes, in order.
+    pub fn take(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            match change {
+                Change::Source(run) => {
+                    self.run = Some(run);
+                    self.points.clear();
+                    self.rewound = None;
+                }
+                Change::Rewind(from) => {
+                    self.points.split_off(&from);
+                    self.rewound = Some(self.rewound.map_or(from, |earlier| earlier.min(from)));
+                }
+                Change::Point(point) => {
+                    self.points.insert(point.step, point);
+                }
+            }
+        }
+    }
+
+    /// What is new, all that is there having been taken.
+    #[must_use]
+    pub fn finish(self) -> Vec<Change> {
+        // With no file read there is nothing new.
+        let Some(run) = self.run else { return Vec::new() };
+        if self.known.run() != Some(&run) {
+            let points = self.points.into_values().map(Change::Point);
+            return std::iter::once(Change::Source(run)).chain(points).collect();
+        }
+        let known: BTreeMap<Step, f64> = self.known.points().iter().map(|m| (m.step, m.value)).collect();
+        let is_void =
+            |step: &&Step| self.rewound.is_some_and(|from| **step >= from) && !self.points.contains_key(step);
+        let void_from = known.keys().find(is_void).copied();
+        let mut changes = Vec::new();
+        for (step, point) in &self.points {
+            let is_behind = void_from.is_some_and(|from| *step >= from);
+            let is_known = known.get(step).is_some_and(|value| is_same(*value, point.value.as_f64()));
+            if !is_behind && !is_known {
+                changes.push(Change::Point(*point));
+            }
+        }
+        if let Some(from) = void_from {
+            changes.push(Change::Rewind(from));
+            changes.extend(self.points.range(from..).map(|(_, point)| Change::Point(*point)));
+        }
+        changes
+    }
+}
+
+fn is_same(a: f64, b: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::Measurement;
+    use crate::units::{MetricValue, WallTime};
+
+    fn point(step: i64, value: f64) -> Change {
+        Change::Point(Point { step: Step(step), wall_time: WallTime(0.0), value: MetricValue::F64(value) })
+    }
+
+    fn source() -> Change {
+        Change::Source("eval".into())
+    }
+
+    /// Has `stored` be known, and `read` read anew.
+    #[track_caller]
+    fn check(stored: &[(i64, f64)], read: &[Change], expected: &[Change]) {
+        let mut known = Curve::default();
+        known.start_over("eval".into());
+        for (step, value) in stored {
+            known.insert(Measurement { step: Step(*step), value: *value, wall_time: WallTime(0.0) });
+        }
+        let mut catch_up = CatchUp::new(known);
+        catch_up.take(read.to_vec());
+        assert_eq!(catch_up.finish(), expected);
+    }
+
+    #[test]
+    fn only_what_is_new_comes() {
+        let read = [source(), point(1, 0.1), point(2, f64::NAN), point(3, 0.3)];
+        check(&[(1, 0.1), (2, f64::NAN)], &read, &[point(3, 0.3)]);
+        check(&[(1, 0.1), (2, f64::NAN), (3, 0.3)], &read, &[]);
+        check(&[(1, 0.5), (2, f64::NAN), (3, 0.3)], &read, &[point(1, 0.1)]);
+    }
+
+    #[test]
+    fn what_is_known_stays_where_its_file_is_gone() {
+        check(&[(1, 0.1), (2, 0.2)], &[], &[]);
+        check(&[(1, 0.1), (2, 0.2)], &[source(), point(3, 0.3)], &[point(3, 0.3)]);
+    }
+
+    #[test]
+    fn a_restart_that_nobody_saw_takes_back_what_it_voids() {
+        let read =
+            [source(), point(1, 0.1), point(2, 0.2), point(3, 0.3), Change::Rewind(Step(2)), point(2, 0.5)];
+        check(&[(1, 0.1), (2, 0.2), (3, 0.3)], &read, &[point(2, 0.5), Change::Rewind(Step(3))]);
+        // One that was seen is no news.
+        check(&[(1, 0.1), (2, 0.5)], &read, &[]);
+        let on = [read.as_slice(), &[point(3, 0.6), point(4, 0.7)]].concat();
+        check(&[(1, 0.1), (2, 0.5)], &on, &[point(3, 0.6), point(4, 0.7)]);
+    }
+
+    #[test]
+    fn another_run_directory_begins_anew() {
+        let read = [Change::Source("other".into()), point(1, 0.1)];
+        check(&[(1, 0.1), (2, 0.2)], &read, &read);
+    }
+}
