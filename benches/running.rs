@@ -36,7 +36,8 @@ fn run(directory: &Path, n_trials: u32, n_parallel: u32, n_values: i64) -> (Dura
     fs::create_dir_all(directory).expect("a directory");
     let mut bytes = Vec::new();
     for step in 1..=n_values {
-        let event = event::encode_scalars(WallTime(step as f64), Step(step), &[("acc", 0.5 + step as f32 * 1e-6)]);
+        let event =
+            event::encode_scalars(WallTime(step as f64), Step(step), &[("acc", 0.5 + step as f32 * 1e-6)]);
         tfrecord::encode(&event, &mut bytes);
     }
     fs::write(directory.join("events"), bytes).expect("it is written");
@@ -49,7 +50,16 @@ fn run(directory: &Path, n_trials: u32, n_parallel: u32, n_values: i64) -> (Dura
     let store = directory.join("store.db");
     let started = Instant::now();
     let mut child = Command::new(PROGRAM)
-        .args(["run", "c.yaml", "--job-dir", "out", "--", "sh", "-c", "cp events $HPTUNE_JOB_DIR/x.tfevents.1"])
+        .args([
+            "run",
+            "c.yaml",
+            "--job-dir",
+            "out",
+            "--",
+            "sh",
+            "-c",
+            "cp events $HPTUNE_JOB_DIR/x.tfevents.1",
+        ])
         .current_dir(directory)
         .env("HPTUNE_STORE", &store)
         .stdout(Stdio::null())

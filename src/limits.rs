@@ -167,9 +167,6 @@ pub const MAX_GPUS: u32 = 1_024;
 /// The most processors that a trial can ask for: what a mask of the kernel holds.
 pub const MAX_CPUS: u32 = 1_024;
 
-/// How long the memory of a GPU may stay in use after its trial has ended, before nobody gets it any more.
-pub const GPU_PATIENCE: Duration = Duration::from_secs(30);
-
 /// The pause between two looks at a GPU's memory.
 pub const GPU_INTERVAL: Duration = Duration::from_millis(500);
 

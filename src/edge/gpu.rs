@@ -2,9 +2,9 @@
 
 use std::process::Command;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::limits::{GPU_INTERVAL, GPU_MEMORY_SLACK_MIB, GPU_PATIENCE, MAX_GPUS};
+use crate::limits::{GPU_INTERVAL, GPU_MEMORY_SLACK_MIB, MAX_GPUS};
 
 /// A GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +55,11 @@ pub fn choose(found: &[Gpu], named: &str) -> Vec<Gpu> {
     names.map(choose).collect()
 }
 
-/// Waits until the memory of these GPUs is as free as it was, for a limited time. The answer are those where it is
+/// Waits until the memory of these GPUs is as free as it was, for so long. The answer are those where it is
 /// not, with the MiB in use.
 #[must_use]
-pub fn wait_until_free(before: &[Gpu]) -> Vec<Gpu> {
-    let deadline = Instant::now() + GPU_PATIENCE;
+pub fn wait_until_free(before: &[Gpu], patience: Duration) -> Vec<Gpu> {
+    let deadline = Instant::now() + patience;
     loop {
         // One that nobody tells of is not waited for.
         let now = discover().unwrap_or_default();

@@ -29,6 +29,9 @@ pub const DEFAULT_METRIC_TAG: &str = "training/hptuning/metric";
 /// The key under which a described job carries what the service had no field for.
 pub const OUTPUT_KEY: &str = "hptuneOutput";
 
+/// How long the memory of a GPU may stay in use after its trial has ended, by default.
+const DEFAULT_GPU_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -100,12 +103,21 @@ impl Cluster {
 }
 
 /// What a trial has to itself while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Needs {
     /// `hptune.trial.gpus`: a whole number of GPUs, or a share of one below 1.
     pub gpus: f64,
     /// `hptune.trial.cpus`: processors; 0: it runs on any.
     pub cpus: u32,
+    /// `hptune.trial.gpuFreeTimeout`: how long the memory of its GPUs may stay in use after its end, before nobody
+    /// gets them any more.
+    pub gpu_patience: Duration,
+}
+
+impl Default for Needs {
+    fn default() -> Self {
+        Self { gpus: 0.0, cpus: 0, gpu_patience: DEFAULT_GPU_PATIENCE }
+    }
 }
 
 /// Which earlier jobs a search learns from.

@@ -88,19 +88,21 @@ impl Slots {
         }
     }
 
-    /// Takes back what a trial had. The answer are the GPUs that nobody has now.
-    pub fn give_back(&mut self, slot: &Slot) -> Vec<String> {
+    /// The GPUs of a trial that nobody else has.
+    #[must_use]
+    pub fn alone_on(&self, slot: &Slot) -> Vec<String> {
+        let alone = self.gpus.iter().filter(|gpu| gpu.n_trials <= 1 && slot.gpus.contains(&gpu.id));
+        alone.map(|gpu| gpu.id.clone()).collect()
+    }
+
+    /// Takes back what a trial had.
+    pub fn give_back(&mut self, slot: &Slot) {
         for (_, is_taken) in self.cpus.iter_mut().filter(|(cpu, _)| slot.cpus.contains(cpu)) {
             *is_taken = false;
         }
-        let mut free = Vec::new();
         for gpu in self.gpus.iter_mut().filter(|gpu| slot.gpus.contains(&gpu.id)) {
             gpu.n_trials = gpu.n_trials.saturating_sub(1);
-            if gpu.n_trials == 0 {
-                free.push(gpu.id.clone());
-            }
         }
-        free
     }
 
     /// Gives a GPU to nobody any more. The answer is how many slots there are less.
@@ -117,7 +119,7 @@ mod tests {
 
     fn slots(gpus: f64, cpus: u32) -> Slots {
         let ids = ["a", "b", "c"].map(str::to_owned).into();
-        Slots::new(Needs { gpus, cpus }, ids, vec![0, 1, 2, 3])
+        Slots::new(Needs { gpus, cpus, ..Needs::default() }, ids, vec![0, 1, 2, 3])
     }
 
     #[test]
@@ -145,8 +147,10 @@ mod tests {
         let gpus: Vec<String> = (0..4).filter_map(|_| slots.take()).flat_map(|slot| slot.gpus).collect();
         assert_eq!(gpus, ["a", "b", "c", "a"]);
         let a = Slot { gpus: vec!["a".into()], cpus: vec![] };
-        assert_eq!(slots.give_back(&a), Vec::<String>::new());
-        assert_eq!(slots.give_back(&a), ["a"]);
+        assert_eq!(slots.alone_on(&a), Vec::<String>::new());
+        slots.give_back(&a);
+        assert_eq!(slots.alone_on(&a), ["a"]);
+        slots.give_back(&a);
         assert_eq!(slots.lose("a"), 2);
         let gpus: Vec<String> = std::iter::from_fn(|| slots.take()).flat_map(|slot| slot.gpus).collect();
         assert_eq!(gpus, ["b", "c"]);

@@ -14,5 +14,6 @@ mod remote;
 mod run;
 mod simulation;
 mod support;
+mod trials;
 mod tuner;
 mod watch;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use crate::support::{Place, event_file, event_file_at};
+use crate::support::{Place, Ran, config, event_file, event_file_at};
 use crate::watch::Watching;
 
 fn peer(program: &str) -> PathBuf {
@@ -78,13 +78,18 @@ impl Moto {
 
     fn watch(&self, place: &Place, address: &str, more: &[&str]) -> Command {
         let mut command = place.command(&[&["watch", address], more].concat());
+        self.environment(&mut command);
+        command
+    }
+
+    /// Has a command find the server and its credentials.
+    fn environment<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command
             .env("AWS_ENDPOINT", format!("http://{}", self.address))
             .env("AWS_ALLOW_HTTP", "true")
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test");
-        command
+            .env("AWS_SECRET_ACCESS_KEY", "test")
     }
 }
 
@@ -232,9 +237,8 @@ fn where_no_more_watches_are_to_be_had_polling_goes_on_and_it_is_told_once() {
 #[ignore = "needs unshare and user namespaces"]
 fn the_first_process_of_a_container_collects_orphans_and_passes_on_the_end() {
     let place = Place::new();
-    // Two orphans end while the trainer runs; none of them may be left as a zombie.
-    let trainer =
-        "(sleep 0.1 &); (setsid sleep 0.1 &); sleep 1; ls /proc > all; cat /proc/[0-9]*/stat > stats; exit 5";
+    // Three orphans end while the trainer runs; none of them may be left as a zombie.
+    let trainer = "(sleep 0.1 &); (setsid sleep 0.1 &); (timeout 9 sleep 0.1 &); sleep 1; ls /proc > all; cat /proc/[0-9]*/stat > stats; exit 5";
     let script = format!("exec $HPTUNE watch job --to file:out -- sh -c '{trainer}'");
     let output = unshared(&place, &["--pid", "--fork", "--mount-proc"], &script);
     assert_eq!(output.status.code(), Some(5), "{output:?}");
@@ -246,4 +250,141 @@ fn the_first_process_of_a_container_collects_orphans_and_passes_on_the_end() {
     let script = format!("exec $HPTUNE watch job --to file:out2 -- sh -c '{trainer}'");
     let output = unshared(&place, &["--pid", "--fork", "--mount-proc"], &script);
     assert!(place.path().join("caught").exists(), "{output:?}");
+}
+
+/// Runs a job of one trial with a shell script as its trainer; `acc.tfevents` beside it is an event file.
+fn run_trial(place: &Place, options: &str, script: &str) -> Ran {
+    place.write("c.yaml", config(1, "", options));
+    place.write("acc.tfevents", event_file(&[0.5]));
+    place.run(&["run", "c.yaml", "--job-id", "job", "--job-dir", "out", "--", "sh", "-c", script, "trainer"])
+}
+
+/// A control group of version 1, removed with its test.
+struct Group(PathBuf);
+
+impl Group {
+    fn make(controller: &str) -> Self {
+        let name = format!("hptune-test-{}", std::process::id());
+        let path = PathBuf::from("/sys/fs/cgroup").join(controller).join(name);
+        std::fs::create_dir(&path).expect("root may make one");
+        Self(path)
+    }
+
+    fn set(&self, file: &str, value: &str) {
+        std::fs::write(self.0.join(file), value).expect("it is set");
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // What is left in it is frozen.
+        let _ = std::fs::write(self.0.join("freezer.state"), "THAWED");
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and control groups of version 1"]
+fn a_trainer_that_the_kernel_kills_for_its_memory_is_told_from_others() {
+    let group = Group::make("memory");
+    group.set("memory.limit_in_bytes", "200M");
+    let place = Place::new();
+    place.write("c.yaml", config(1, "", ""));
+    // All of it is in the group, as in a container.
+    let script = format!(
+        "echo $$ > {}/cgroup.procs; exec $HPTUNE run c.yaml -- python3 -c 'x = bytearray(600 << 20)'",
+        group.0.display()
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(place.path()).env("HPTUNE", crate::support::PROGRAM);
+    let ran = Ran::of(&command.env("HPTUNE_STORE", place.path().join("db")).output().expect("it runs"));
+    assert!(ran.err.contains("trial 1 failed: killed by the kernel: out of memory"), "{}", ran.err);
+    let ran = run_trial(&Place::new(), "", "kill -9 $$");
+    assert!(ran.err.contains("trial 1 failed: killed by signal 9 (SIGKILL)"), "{}", ran.err);
+}
+
+#[test]
+#[ignore = "needs root and control groups of version 1"]
+fn a_trial_that_cannot_be_killed_costs_its_slot_and_not_the_job() {
+    let group = Group::make("freezer");
+    let place = Place::new();
+    place.write("acc.tfevents", event_file(&[0.5]));
+    let options = "trial: {gracePeriod: 100ms, maxRunningTime: 1s}";
+    place.write("c.yaml", config(4, "maxParallelTrials: 2", options));
+    let procs = group.0.join("cgroup.procs").display().to_string();
+    let state = group.0.join("freezer.state").display().to_string();
+    // The first trial freezes; KILL reaches it only when it is thawed, which nobody does before the job's end.
+    let script = format!(
+        "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; [ $CLOUD_ML_TRIAL_ID = 1 ] || exit 0; \
+         (sleep 0.1; echo FROZEN > {state}) & echo $$ > {procs}; while :; do sleep 1; done"
+    );
+    let ran = place.run(&[
+        "run",
+        "c.yaml",
+        "--job-id",
+        "job",
+        "--job-dir",
+        "out",
+        "--",
+        "sh",
+        "-c",
+        &script,
+        "trainer",
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("trial 1: cannot be killed: process"), "{}", ran.err);
+    let job = place.describe("job");
+    let trials = job["hptuneOutput"]["trials"].as_array().expect("a list");
+    let outcomes: Vec<&str> = trials.iter().filter_map(|trial| trial["outcome"].as_str()).collect();
+    assert_eq!(outcomes, ["stopped early", "succeeded", "succeeded", "succeeded"]);
+}
+
+#[test]
+#[ignore = "needs python3 -m venv, and moto from PyPI"]
+fn packages_are_installed_into_the_job_s_own_environment() {
+    let place = Place::new();
+    // A wheel is an archive with a module and three files about it.
+    let make = r#"
+import zipfile
+with zipfile.ZipFile("tiny_trainer-1.0-py3-none-any.whl", "w") as wheel:
+    about = "tiny_trainer-1.0.dist-info/"
+    wheel.writestr("tiny_trainer/__init__.py", "")
+    wheel.writestr("tiny_trainer/task.py", "import os, shutil, sys; print(sys.prefix, sys.argv[1:]); "
+        "shutil.copy('acc.tfevents', os.path.join(os.environ['HPTUNE_JOB_DIR'], 'x.tfevents.1'))")
+    wheel.writestr(about + "METADATA", "Metadata-Version: 2.1\nName: tiny-trainer\nVersion: 1.0\n")
+    wheel.writestr(about + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr(about + "RECORD", "")
+"#;
+    let made = Command::new("python3").args(["-c", make]).current_dir(place.path()).status();
+    assert!(made.expect("it runs").success());
+    place.write("acc.tfevents", event_file(&[0.5]));
+    let name = "tiny_trainer-1.0-py3-none-any.whl";
+    let moto = Moto::start();
+    moto.put(&format!("/bucket/{name}"), &std::fs::read(place.path().join(name)).expect("it is there"));
+    for (job, uri) in [("a", name.to_owned()), ("b", format!("s3://bucket/{name}"))] {
+        let fields = format!(
+            "trainingInput:\n  pythonModule: tiny_trainer.task\n  args: [--epochs, 3]\n  packageUris: ['{uri}']\n"
+        );
+        place.write("c.yaml", config(2, "", "").replace("trainingInput:\n", &fields));
+        let mut command = place.command(&["run", "c.yaml", "--job-id", job, "--job-dir", job]);
+        let ran = Ran::of(&moto.environment(&mut command).output().expect("it runs"));
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let log = std::fs::read_to_string(place.path().join(job).join("1/.hptune/trainer.log"));
+        let log = log.expect("it is there");
+        let prefix = place.path().join(job).join(".hptune/python");
+        assert!(
+            log.starts_with(&*prefix.to_string_lossy()) && log.contains("'--epochs', '3', '--x="),
+            "{log}"
+        );
+    }
+    let fields = "trainingInput:\n  pythonModule: m\n  packageUris: [no-such.whl]\n";
+    place.write("c.yaml", config(2, "", "").replace("trainingInput:\n", fields));
+    let ran = place.run(&["run", "c.yaml", "--job-dir", "c"]);
+    assert!(ran.code == Some(2) && ran.err.contains("packageUris: no-such.whl: No such file"), "{}", ran.err);
+    assert_eq!(place.n_jobs(), 2);
 }

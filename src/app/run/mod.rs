@@ -78,6 +78,15 @@ pub fn run(plan: Plan, tell: &mut dyn FnMut(&Report)) -> Result<Finished, Failur
 /// The GPUs of a trial that has ended, of those that nobody has now: which of them are still in use.
 type Freed = (TrialId, Vec<Gpu>);
 
+/// What is left of a trial that has ended.
+struct Leaving {
+    slot: Slot,
+    /// What its files held.
+    seen: Box<Seen>,
+    /// What its trainer said last.
+    said: Option<String>,
+}
+
 struct Job<'t> {
     config: Config,
     job: NewJob,
@@ -92,8 +101,8 @@ struct Job<'t> {
     running: BTreeMap<TrialId, Running>,
     reports: mpsc::Sender<Followed>,
     freeing: mpsc::Sender<Freed>,
-    /// Trials whose files are read, while their GPUs are waited for: what was seen, and what their trainers said last.
-    waiting_for_gpus: BTreeMap<TrialId, (Box<Seen>, Option<String>)>,
+    /// Trials whose files are read, while their GPUs are waited for.
+    waiting_for_gpus: BTreeMap<TrialId, Leaving>,
     /// When the store last heard of us.
     stored_at: Instant,
     tell: &'t mut dyn FnMut(&Report),
@@ -362,7 +371,7 @@ impl<'t> Job<'t> {
             directory: &self.job.directory,
         };
         let mut order = order(all, files, trial, params, slot, attempt)?;
-        order.cgroup = cgroup(&self.job.id, trial, attempt);
+        order.cgroup = cgroup(files, &self.job.id, trial, attempt);
         describe(files, &self.job.id, trial, params, slot, &order)?;
         match Kept::start(&order, files.mark()) {
             Ok(kept) => Ok(kept),
@@ -497,18 +506,20 @@ impl<'t> Job<'t> {
                 // Those of a quarantined trial stay where they are.
                 let is_quarantined = self.running.get(&trial).is_some_and(|running| running.is_quarantined);
                 let gone = if is_quarantined { None } else { self.running.remove(&trial) };
-                let free = gone.map(|running| self.slots.give_back(&running.slot)).unwrap_or_default();
-                let before: Vec<Gpu> =
-                    self.gpus.iter().filter(|gpu| free.contains(&gpu.id)).cloned().collect();
-                if before.iter().all(|gpu| gpu.index.is_none()) {
+                let slot = gone.map(|running| running.slot).unwrap_or_default();
+                let alone_on = self.slots.alone_on(&slot);
+                let is_watched = |gpu: &&Gpu| gpu.index.is_some() && alone_on.contains(&gpu.id);
+                let before: Vec<Gpu> = self.gpus.iter().filter(is_watched).cloned().collect();
+                if before.is_empty() {
+                    self.slots.give_back(&slot);
                     return self.settle(trial, &seen, said);
                 }
                 // The slot stays taken until its GPUs are free.
-                self.waiting_for_gpus.insert(trial, (seen, said));
-                let freeing = self.freeing.clone();
+                self.waiting_for_gpus.insert(trial, Leaving { slot, seen, said });
+                let (freeing, patience) = (self.freeing.clone(), self.config.needs.gpu_patience);
                 thread::spawn(move || {
                     // Nobody is left to tell if this fails.
-                    let _ = freeing.blocking_send((trial, gpu::wait_until_free(&before)));
+                    let _ = freeing.blocking_send((trial, gpu::wait_until_free(&before, patience)));
                 });
                 Ok(())
             }
@@ -523,7 +534,8 @@ impl<'t> Job<'t> {
             self.note(trial, text.clone());
             (0..n_lost).try_for_each(|_| self.feed(Input::SlotLost(text.clone())))?;
         }
-        let (seen, said) = self.waiting_for_gpus.remove(&trial).unwrap_or_default();
+        let Some(Leaving { slot, seen, said }) = self.waiting_for_gpus.remove(&trial) else { return Ok(()) };
+        self.slots.give_back(&slot);
         self.settle(trial, &seen, said)
     }
 

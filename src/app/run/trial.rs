@@ -1,6 +1,7 @@
 //! One trial as `run` has it: its files, its processes, the follower of what it writes.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -224,9 +225,13 @@ pub(super) fn describe(
     fs::rename(files.new_description(), files.description())
 }
 
-/// The control group for a trial, where there can be one.
-pub(super) fn cgroup(job_id: &str, trial: TrialId, attempt: u32) -> Option<PathBuf> {
-    Some(Cgroup::make(&format!("hptune-{job_id}-{trial}-{attempt}"))?.path().to_owned())
+/// The control group for a trial, where there can be one. Jobs of several stores may have the same name, but no two
+/// trials have the same directory.
+pub(super) fn cgroup(files: &TrialFiles, job_id: &str, trial: TrialId, attempt: u32) -> Option<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    files.directory.hash(&mut hasher);
+    let name = format!("hptune-{job_id}-{trial}-{attempt}-{:016x}", hasher.finish());
+    Some(Cgroup::make(&name)?.path().to_owned())
 }
 
 /// Ports of the loopback address that nobody listens on.

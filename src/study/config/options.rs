@@ -156,6 +156,8 @@ fn read_trial_options(reader: &mut Reader, node: &Node, options: &mut Options) {
     policy.grace = duration(reader, "gracePeriod").unwrap_or(policy.grace);
     policy.time_limit = duration(reader, "maxRunningTime").filter(|limit| !limit.is_zero());
     options.no_metric_after = duration(reader, "noMetricAfter").unwrap_or(options.no_metric_after);
+    let gpu_patience = duration(reader, "gpuFreeTimeout");
+    options.needs.gpu_patience = gpu_patience.unwrap_or(options.needs.gpu_patience);
     if let Some(node) = fields.take("gpus")
         && let Some(gpus) = reader.number(node, "hptune.trial.gpus")
     {
