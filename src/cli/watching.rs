@@ -1,6 +1,7 @@
 //! The verb that follows event files.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use globset::Glob;
 
@@ -84,16 +85,13 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
         ))
         .with_hint(format!("add --tag {}", crate::app::quoted(rule.tag().as_str()))));
     }
+    let runs: Vec<RunSelector> = runs.collect::<Result<_, _>>()?;
+    // A diagnosis is of one choice of runs; where several were named, of all that are there.
+    let selector = if let [only] = &*runs { only.clone() } else { RunSelector::default() };
     let token = args.token_file.map(Token::File);
     Ok(Request {
         job_dir: args.job_dir,
-        selection: Selection {
-            tags,
-            globs,
-            runs: runs.collect::<Result<_, _>>()?,
-            every: args.every,
-            since: args.since.map(Step),
-        },
+        selection: Selection { tags, globs, runs, every: args.every, since: args.since.map(Step) },
         trial: args.trial.filter(|trial| !trial.is_empty()),
         sinks: if is_chief { sinks } else { Vec::new() },
         stdout: || -> Box<dyn Write + Send> { Box::new(Printer::new().out()) },
@@ -108,10 +106,10 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
         rules: Rules { stop_if: args.stop_if, patience, stop_on_nan: args.stop_on_nan },
         status: args.status_addr,
         no_metric_after: args.no_metric_after,
-        diagnose: |job_dir, tag| {
-            let diagnosis = doctor::diagnose(job_dir, tag, &RunSelector::default())?;
+        diagnose: Arc::new(move |job_dir, tag| {
+            let diagnosis = doctor::diagnose(job_dir, tag, &selector)?;
             Ok(tables::diagnosis(&diagnosis, Style::Plain))
-        },
+        }),
     })
 }
 

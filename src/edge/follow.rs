@@ -1,7 +1,8 @@
 //! Follows the event files of a running trial on a thread of its own.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -12,12 +13,13 @@ use tokio::sync::mpsc::Sender;
 use super::clock::Clock;
 use super::files::Root;
 use super::notice::Notices;
+use super::process_table::variable_of_writer;
 use super::reader::Reader;
 use crate::limits::FOLLOW_BATCH;
 use crate::scalar::RunSelector;
 use crate::series::Change;
-use crate::study::{CatchUp, Curve};
-use crate::tail::{Gather, Seen};
+use crate::study::{CatchUp, Curve, launch};
+use crate::tail::{Found, Gather, Seen};
 use crate::units::{Tag, TrialId};
 
 /// What a follower reports.
@@ -40,6 +42,9 @@ pub struct Objective {
     pub run: RunSelector,
     /// How long to wait for a first value before [`Followed::NoMetric`].
     pub no_metric_after: Duration,
+    /// How the processes of a trial with several replicas are known, as `NAME=VALUE`: values of the objective that
+    /// others write than those that speak for the trial do not count.
+    pub cluster: Option<String>,
     /// What is known already of an objective whose files were read before: of what they hold only what is new is
     /// reported.
     pub known: Curve,
@@ -70,8 +75,9 @@ impl Follower {
         let root = directory.to_owned();
         let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
             let notices = Notices::new(&root, thread::current());
-            let following =
-                AssertUnwindSafe(|| follow(trial, reader, notices, &objective, clock, &flag, &reports));
+            let following = AssertUnwindSafe(|| {
+                follow(trial, &root, reader, notices, &objective, clock, &flag, &reports)
+            });
             if catch_unwind(following).is_err() {
                 give_up(trial, &flag, &reports);
             }
@@ -103,8 +109,35 @@ fn give_up(trial: TrialId, is_draining: &AtomicBool, reports: &Sender<Followed>)
     let _ = reports.blocking_send(Followed::Drained(trial, Box::new(seen)));
 }
 
+/// Tells the files of replicas apart.
+struct Others {
+    root: PathBuf,
+    mark: Option<String>,
+    /// By the path of their file, the names of those that do not speak for the trial.
+    known: BTreeMap<String, Option<String>>,
+}
+
+impl Others {
+    fn hand_on(&mut self, found: Found<'_>, gather: &mut Gather) {
+        let (Some(mark), Found::Event { path, .. }) = (&self.mark, &found) else {
+            return gather.handle(found);
+        };
+        if !self.known.contains_key(*path) {
+            // Whoever has closed it by now is taken for one that counts.
+            let writer = variable_of_writer(&self.root.join(path), mark, launch::REPLICA_VARIABLE);
+            let is_other = |name: &String| !launch::speaks_for_trial(name);
+            self.known.insert((*path).to_owned(), writer.filter(is_other));
+        }
+        match self.known.get(*path).cloned().flatten() {
+            Some(name) => gather.handle_aside(found, &name),
+            None => gather.handle(found),
+        }
+    }
+}
+
 fn follow(
     trial: TrialId,
+    root: &Path,
     mut reader: Reader,
     mut notices: Notices,
     objective: &Objective,
@@ -115,14 +148,16 @@ fn follow(
     let tell_missing_at = clock.now().checked_add(objective.no_metric_after).ok();
     let mut gather = Gather::new(objective.tag.clone(), objective.run.clone(), tell_missing_at);
     let mut catch_up = objective.known.run().map(|_| CatchUp::new(objective.known.clone()));
+    let mut others =
+        Others { root: root.to_owned(), mark: objective.cluster.clone(), known: BTreeMap::new() };
     let mut changes = Vec::new();
     loop {
         let must_drain = is_draining.load(Ordering::Acquire);
         let wait_until = if must_drain {
-            reader.read_to_end(&mut |found| gather.handle(found));
+            reader.read_to_end(&mut |found| others.hand_on(found, &mut gather));
             None
         } else {
-            reader.step(&mut |found| gather.handle(found))
+            reader.step(&mut |found| others.hand_on(found, &mut gather))
         };
         match &mut catch_up {
             None => changes.extend(gather.take_changes()),

@@ -1,6 +1,7 @@
 //! What the system tells of its processes (Linux, `/proc`; see proc(5)).
 
 use std::fs;
+use std::path::Path;
 
 /// A process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,22 @@ pub(super) fn pid_namespace() -> String {
 pub(super) fn has_variable(process: i32, variable: &str) -> bool {
     let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
     environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+}
+
+/// What a variable was set to that a process has in its environment which has a file open and was started with
+/// `mark`; `None` where there is no such process.
+pub(super) fn variable_of_writer(file: &Path, mark: &str, variable: &str) -> Option<String> {
+    let file = file.canonicalize().ok()?;
+    let has_open = |process: &Process| {
+        let open = fs::read_dir(format!("/proc/{}/fd", process.id)).into_iter().flatten().flatten();
+        open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path == file)
+    };
+    let writer = processes().into_iter().find(|p| has_variable(p.id, mark) && has_open(p))?;
+    let environment = fs::read(format!("/proc/{}/environ", writer.id)).ok()?;
+    environment.split(|byte| *byte == 0).find_map(|entry| {
+        let value = std::str::from_utf8(entry).ok()?.strip_prefix(variable)?.strip_prefix('=')?;
+        Some(value.to_owned())
+    })
 }
 
 /// Whether this program was started with a signal ignored, as `nohup` does with 1 (HUP) and shells do

@@ -11,6 +11,16 @@ use crate::units::{Tag, TrialId};
 /// The variable that holds a trial's own directory: no other trial has the same.
 pub const TRIAL_DIR_VARIABLE: &str = "HPTUNE_JOB_DIR";
 
+/// The variable that names a replica to itself, such as `worker-0`.
+pub const REPLICA_VARIABLE: &str = "HPTUNE_REPLICA";
+
+/// Whether the objective that a replica of this name writes is the trial's. What evaluators measure is.
+#[must_use]
+pub fn speaks_for_trial(replica: &str) -> bool {
+    let role = replica.split('-').next().unwrap_or(replica);
+    [Role::Master, Role::Chief, Role::Evaluator].iter().any(|speaker| speaker.name() == role)
+}
+
 /// What a trial's command line and environment are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct TrialContext<'a> {
@@ -91,7 +101,7 @@ pub fn environment(trial: &TrialContext<'_>, replica: Replica, metrics_file: &st
         ("CLOUD_ML_HP_METRIC_FILE", metrics_file.to_owned()),
         ("HPTUNE_JOB_ID", trial.job_id.to_owned()),
         ("HPTUNE_TRIAL_ID", id),
-        ("HPTUNE_REPLICA", replica.to_string()),
+        (REPLICA_VARIABLE, replica.to_string()),
         (TRIAL_DIR_VARIABLE, trial.trial_dir.to_owned()),
         ("HPTUNE_METRIC_TAG", trial.metric_tag.as_str().to_owned()),
     ]

@@ -44,6 +44,8 @@ pub struct Seen {
     pub n_values: u64,
     /// How many of them are at a step other than 0.
     pub n_beyond_step_0: u64,
+    /// How many values of the objective others wrote whose values do not count, by their names.
+    pub aside: BTreeMap<String, u64>,
 }
 
 impl Gather {
@@ -56,9 +58,24 @@ impl Gather {
 
     /// Takes something that was found.
     pub fn handle(&mut self, found: Found<'_>) {
+        self.take(found, None);
+    }
+
+    /// Takes something that was found in a file of one whose values of the objective do not count, but are told of.
+    pub fn handle_aside(&mut self, found: Found<'_>, writer_s_name: &str) {
+        self.take(found, Some(writer_s_name));
+    }
+
+    fn take(&mut self, found: Found<'_>, aside: Option<&str>) {
         match found {
             Found::File { .. } => self.seen.n_files += 1,
             Found::Event { run, path, writer, started, ingested } => match ingested {
+                Ingested::Value { tag, content, .. } if let Some(name) = aside => {
+                    if matches!(content, Content::Scalar(_)) && tag == self.wanted.as_str() {
+                        *self.seen.aside.entry(name.to_owned()).or_default() += 1;
+                    }
+                }
+                Ingested::SessionStart(_) if aside.is_some() => {}
                 Ingested::Value { step, wall_time, tag, content, .. } => {
                     self.objective.at_work(run, writer, wall_time);
                     if let Content::Scalar(value) = content
@@ -153,6 +170,12 @@ impl Seen {
     #[must_use]
     pub fn explain_missing(&self, wanted: &Tag, mend: &str) -> String {
         let tag = wanted.as_str();
+        if let Some((name, n)) = self.aside.first_key_value() {
+            return format!(
+                "{name} wrote {n} values of `{tag}`, the main replica none; have that one write it: the others' \
+                 do not count"
+            );
+        }
         if self.tags.is_empty() {
             return if self.n_files == 0 {
                 "no event file was found below the trial's directory; \

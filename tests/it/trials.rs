@@ -135,6 +135,34 @@ fn a_trial_ends_with_its_master_and_fails_with_any_replica() {
 }
 
 #[test]
+fn of_replicas_that_write_the_same_the_master_s_counts() {
+    let text = config(1, "", "trial: {gracePeriod: 100ms}")
+        .replace("trainingInput:\n", "trainingInput:\n  workerCount: 1\n");
+    // Both write to one directory, as many trainers do, and keep their files open.
+    let script =
+        "exec 3> $HPTUNE_JOB_DIR/$HPTUNE_REPLICA.tfevents.1; cat $HPTUNE_REPLICA.events >&3; sleep 1";
+    let write = |place: &Place, master: &[f32]| {
+        place.write("master-0.events", event_file(master));
+        place.write("worker-0.events", event_file(&[0.8, 0.9]));
+        run(place, &[], script)
+    };
+    let both = place(&text);
+    let ran = write(&both, &[0.25, 0.5]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(
+        ran.err.contains("`acc` is written by worker-0 too; only the main replica's counts"),
+        "{}",
+        ran.err
+    );
+    let metrics = &both.describe("job")["trainingOutput"]["trials"][0]["allMetrics"];
+    let values: Vec<Option<f64>> =
+        metrics.as_array().expect("a list").iter().map(|metric| metric["objectiveValue"].as_f64()).collect();
+    assert_eq!(values, [Some(0.25), Some(0.5)]);
+    let ran = write(&place(&text), &[]);
+    assert!(ran.err.contains("worker-0 wrote 2 values of `acc`, the main replica none"), "{}", ran.err);
+}
+
+#[test]
 fn a_failed_trial_is_tried_again_and_is_no_new_one() {
     let place = place(&config(2, "", "trial: {retries: 1}"));
     // The first attempt fails; the second goes on from its checkpoint.

@@ -516,3 +516,40 @@ fn wait_for(path: &Path) {
         thread::sleep(Duration::from_millis(2));
     }
 }
+
+#[test]
+fn a_value_that_does_not_come_is_explained_for_the_runs_that_were_asked_for() {
+    let place = Place::new();
+    for (run, tag) in [("train", "loss"), ("eval", "acc")] {
+        fs::create_dir_all(place.path().join("job").join(run)).expect("a directory");
+        let event = event::encode_scalars(WallTime(1.0), Step(1), &[(tag, 0.5)]);
+        let mut bytes = Vec::new();
+        tfrecord::encode(&event, &mut bytes);
+        place.write(&format!("job/{run}/x.tfevents.1"), bytes);
+    }
+    let words = [
+        "watch",
+        "job",
+        "--tag",
+        "acc",
+        "--run",
+        "train",
+        "--no-metric-after",
+        "100ms",
+        "--until-file",
+        "done",
+    ];
+    let mut watching =
+        place.command(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut told = String::new();
+    for line in BufReader::new(watching.stderr.take().expect("it is piped")).lines() {
+        told += &(line.expect("it is text") + "\n");
+        if told.contains("eval  scalar") {
+            place.write("done", "");
+        }
+    }
+    assert_eq!(watching.wait().expect("it ends").code(), Some(0));
+    assert_eq!(told.matches("no value of `acc` yet").count(), 1, "{told}");
+    // All that doctor says, of these runs.
+    assert!(told.contains("`acc` is there, but only in runs that are not allowed: `eval`"), "{told}");
+}

@@ -110,6 +110,8 @@ struct Job<'t> {
     told: BTreeMap<String, TrialId>,
     /// The note that names the run directory that was chosen is told once a job.
     is_choice_told: bool,
+    /// So is the note that other replicas write the objective too.
+    is_aside_told: bool,
     /// So is the note that no steps are counted.
     is_step_0_told: bool,
     signal: Option<i32>,
@@ -159,6 +161,7 @@ impl<'t> Job<'t> {
             tell,
             told: BTreeMap::new(),
             is_choice_told: false,
+            is_aside_told: false,
             is_step_0_told: false,
             signal: None,
             end: None,
@@ -389,6 +392,7 @@ impl<'t> Job<'t> {
             tag: self.config.spec.metric_tag.clone(),
             run: self.config.run.clone(),
             no_metric_after: self.config.no_metric_after,
+            cluster: (self.config.cluster.replicas().len() > 1).then(|| files.mark()),
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };
         let follower = Follower::start(trial, &files.directory, objective, self.clock, self.reports.clone());

@@ -106,6 +106,16 @@ impl Job<'_> {
             );
             self.note(trial, text);
         }
+        if !seen.aside.is_empty()
+            && seen.chosen.is_some()
+            && !std::mem::replace(&mut self.is_aside_told, true)
+        {
+            let names: Vec<&str> = seen.aside.keys().map(String::as_str).collect();
+            let tag = &self.config.spec.metric_tag;
+            let text =
+                format!("`{tag}` is written by {} too; only the main replica's counts", names.join(", "));
+            self.note(trial, text);
+        }
         if seen.lacks_steps() && !std::mem::replace(&mut self.is_step_0_told, true) {
             let text = "every value is at step 0: only the last written counts, and early stopping cannot compare; \
                         have the trainer pass its step to the summary writer";

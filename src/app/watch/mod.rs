@@ -77,7 +77,7 @@ pub struct Request {
     /// How long to wait for a value before its absence is explained.
     pub no_metric_after: Option<Duration>,
     /// What there is to say of the tag in a directory: all that `hptune doctor` says.
-    pub diagnose: fn(&Path, &Tag) -> Result<String, Failure>,
+    pub diagnose: Arc<dyn Fn(&Path, &Tag) -> Result<String, Failure> + Send + Sync>,
 }
 
 /// When watching ends, whichever comes first.
@@ -137,6 +137,8 @@ struct Watch<'t> {
     summary: Option<Summary>,
     has_failed: bool,
     last_trouble: Option<String>,
+    /// What the workers tell us by.
+    told: mpsc::Sender<Said>,
     tell: &'t mut dyn FnMut(&str),
 }
 
@@ -166,6 +168,7 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         summary: None,
         has_failed: false,
         last_trouble: None,
+        told,
         tell,
     };
     let job_dir = &watch.request.job_dir;
@@ -173,8 +176,7 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
     if is_waited_for && !job_dir.exists() {
         (watch.tell)(&format!("{} is not there yet: waiting for it", watch.request.job_dir.display()));
     }
-    watch.start_workers(&told)?;
-    drop(told);
+    watch.start_workers()?;
     if let Some(address) = watch.request.status {
         let (address, serving) = status::serve(address, watch.figures.clone())
             .await
@@ -227,7 +229,7 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
 }
 
 impl Watch<'_> {
-    fn start_workers(&mut self, told: &mpsc::Sender<Said>) -> Result<(), Failure> {
+    fn start_workers(&mut self) -> Result<(), Failure> {
         let job_dir = self.request.job_dir.display().to_string();
         let shared = match &self.request.state {
             Some(path) => Some(Arc::new(open_state(path, &job_dir)?)),
@@ -277,7 +279,7 @@ impl Watch<'_> {
                 control: Arc::clone(&self.control),
                 figures: Arc::clone(&figures),
                 patience: self.patience.clone(),
-                told: told.clone(),
+                told: self.told.clone(),
             };
             let (place_to_read, notices) = self.place(&job_dir)?;
             // Its end is told; a thread that hangs in a write is left behind at the end.
@@ -355,15 +357,19 @@ impl Watch<'_> {
             }
             Said::Missing(tag, seen) => {
                 let is_local = !remote::is_address(&self.request.job_dir.to_string_lossy());
-                let diagnosis = is_local.then(|| (self.request.diagnose)(&self.request.job_dir, &tag));
-                match diagnosis {
-                    Some(Ok(diagnosis)) => (self.tell)(&format!("no value of `{tag}` yet\n{diagnosis}")),
-                    // A bucket is not read a second time.
-                    Some(Err(_)) | None => (self.tell)(&format!(
-                        "no value of `{tag}` yet: {}",
-                        seen.explain_missing(&tag, "give it with --tag")
-                    )),
-                }
+                let in_short = seen.explain_missing(&tag, "give it with --tag");
+                let (job_dir, diagnose) = (self.request.job_dir.clone(), Arc::clone(&self.request.diagnose));
+                let told = self.told.clone();
+                // All files are read for it: on a thread of its own, signals are heard meanwhile.
+                std::thread::spawn(move || {
+                    let text = match is_local.then(|| diagnose(&job_dir, &tag)) {
+                        Some(Ok(diagnosis)) => format!("no value of `{tag}` yet\n{diagnosis}"),
+                        // A bucket is not read a second time.
+                        Some(Err(_)) | None => format!("no value of `{tag}` yet: {in_short}"),
+                    };
+                    // Nobody is left to tell if this fails.
+                    let _ = told.blocking_send(Said::Trouble(text));
+                });
             }
             Said::Ended(ended) => {
                 self.n_workers -= 1;
