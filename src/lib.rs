@@ -30,7 +30,7 @@
 //! | 6 | [`export`] | tables of points for other programs: CSV, JSON lines, Parquet |
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`], [`tuner`] | specification, search space, trials, result; one algorithm or rule a file; the controller of trials that hptune runs; ask and tell for those that others run |
-//! | 8 | [`edge`] | files, walking and reading them on several threads, following, object stores, sinks, process groups, the SQLite store, the clock |
+//! | 8 | [`edge`] | files, walking and reading them on several threads, following, object stores, sinks, keepers of trials and process trees, control groups, GPUs, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!
 //! What must stay absent is checked by tests that scan the sources: no IO below layer 8, no protobuf
@@ -58,7 +58,13 @@
 //!   told as one [`series::Change::Rewind`], and what stands behind it.
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action
 //!   that follows from it. A trial holds its slot until its process tree is gone and its files are
-//!   read.
+//!   read. All that it knows is in what it put out: another one goes on from the store.
+//! - **The keeper** ([`edge::keeper`]) is a small process between the controller and a trial's processes. All that is
+//!   orphaned below it is handed to it, so that it knows when nothing is left, and it writes down how each replica
+//!   ended. A record that can be made only once is what keeps a trial from being run twice; it, the event files and
+//!   the process table ([`edge::kept`]) tell a new controller what happened while there was none.
+//! - **Catching up** ([`study::CatchUp`]): files are read again from their beginning, and only what differs from what the
+//!   store has is news.
 //! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials: it keeps nothing between
 //!   suggestions, and its sums have one order on every machine. That is why its linear algebra is our own.
 //! - **The store** ([`edge::store::Store`]) is durable before an action is carried out.

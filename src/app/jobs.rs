@@ -44,6 +44,13 @@ impl KnownJob {
         self.stored.trials.iter().find(|trial| Some(&trial.id) == best.first())
     }
 
+    /// Whether it is not over and no process runs it: it can be resumed. A study of `tuner` waits for requests.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        let is_study = self.stored.job.job_dir.as_os_str().is_empty();
+        !is_study && !self.stored.is_over() && !self.stored.is_held()
+    }
+
     /// How many trials are over.
     #[must_use]
     pub fn n_ended(&self) -> usize {

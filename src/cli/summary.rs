@@ -67,8 +67,7 @@ pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
 pub(super) fn of_known(known: &KnownJob, style: Style) -> String {
     let stored = &known.stored;
     let mut head = format!("{}  {}", style.bold(&stored.job.id), stored.state);
-    let is_study = stored.job.job_dir.as_os_str().is_empty();
-    if !stored.is_over() && !stored.is_held() && !is_study {
+    if known.is_interrupted() {
         head += &format!("\nNobody runs it: `hptune jobs resume {}` goes on with it", stored.job.id);
     }
     let is_over = stored.ended_at.is_some();

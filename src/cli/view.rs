@@ -8,7 +8,7 @@ use super::printer::Printer;
 use super::text::{brief, duration, printable, sparkline};
 use crate::app::Failure;
 use crate::report::{Report, jsonl};
-use crate::units::TrialId;
+use crate::units::{Step, TrialId};
 
 /// How many of a trial's last values the live view draws.
 const SPARK_WIDTH: usize = 20;
@@ -145,18 +145,43 @@ fn assignment(hyperparameters: &[(String, String)]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// One line for the job, one for each running trial, and what has happened above them.
+/// A table: trials that are over scroll up, below them a row for each that is not, and a line for the job.
 struct LiveView {
     lines: Lines,
     screen: MultiProgress,
     job: ProgressBar,
     trials: BTreeMap<TrialId, LiveTrial>,
+    is_headed: bool,
 }
 
 struct LiveTrial {
     bar: ProgressBar,
+    state: &'static str,
+    step: Option<Step>,
     values: Vec<f64>,
-    params: String,
+    /// What there is to say: its parameters, or why it ends.
+    text: String,
+}
+
+impl LiveTrial {
+    fn row(&self, trial: TrialId) -> String {
+        row(trial, self.state, self.step, &self.values, &self.text)
+    }
+
+    fn show(&self, trial: TrialId) {
+        self.bar.set_message(self.row(trial));
+    }
+}
+
+fn row(trial: TrialId, state: &str, step: Option<Step>, values: &[f64], text: &str) -> String {
+    let step = step.map(|step| step.to_string()).unwrap_or_default();
+    let value = values.last().map(|value| brief(*value)).unwrap_or_default();
+    let spark = sparkline(values, SPARK_WIDTH);
+    format!("{trial:>5}  {state:<13}  {step:>7}  {value:<9}  {spark:<SPARK_WIDTH$}  {text}")
+}
+
+fn header() -> String {
+    format!("TRIAL  {:<13}  {:>7}  {:<9}  {:<SPARK_WIDTH$}  ", "STATE", "STEP", "VALUE", "VALUES")
 }
 
 impl Default for LiveView {
@@ -165,7 +190,7 @@ impl Default for LiveView {
         let job =
             screen.add(ProgressBar::new(0).with_style(style("{bar:30} {pos}/{len} trials, {elapsed} {msg}")));
         job.enable_steady_tick(std::time::Duration::from_secs(1));
-        Self { lines: Lines::default(), screen, job, trials: BTreeMap::new() }
+        Self { lines: Lines::default(), screen, job, trials: BTreeMap::new(), is_headed: false }
     }
 }
 
@@ -175,58 +200,100 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("━━─")
 }
 
+impl LiveView {
+    fn print(&self, line: &str) {
+        // A terminal that went away ends nothing.
+        let _ = self.screen.println(line);
+    }
+
+    /// Changes a trial's row.
+    fn change(&mut self, trial: TrialId, change: impl FnOnce(&mut LiveTrial)) {
+        if let Some(live) = self.trials.get_mut(&trial) {
+            change(live);
+            live.show(trial);
+        }
+    }
+
+    fn start(&mut self, trial: TrialId, hyperparameters: &[(String, String)]) {
+        if !std::mem::replace(&mut self.is_headed, true) {
+            self.print(&header());
+        }
+        let text = assignment(hyperparameters);
+        let screen = &self.screen;
+        let live = self.trials.entry(trial).or_insert_with(|| {
+            // Above the job's line.
+            let bar = screen.insert_from_back(1, ProgressBar::no_length().with_style(style("{wide_msg}")));
+            LiveTrial { bar, state: "", step: None, values: Vec::new(), text: String::new() }
+        });
+        (live.state, live.text) = ("running", text);
+        live.show(trial);
+    }
+
+    fn end(&mut self, trial: TrialId, outcome: &str) {
+        // What comes behind a colon says how.
+        let (state, how) = outcome.split_once(": ").unwrap_or((outcome, ""));
+        let row = match self.trials.remove(&trial) {
+            Some(live) => {
+                live.bar.finish_and_clear();
+                self.screen.remove(&live.bar);
+                let text = if how.is_empty() { &live.text } else { how };
+                row(trial, state, live.step, &live.values, &printable(text))
+            }
+            None => row(trial, state, None, &[], &printable(how)),
+        };
+        self.print(&row);
+        self.job.inc(1);
+        if let Some((value, trial)) = self.lines.best {
+            self.job.set_message(format!("· best so far {} (trial {trial})", brief(value)));
+        }
+    }
+}
+
 impl View for LiveView {
     fn tell(&mut self, report: &Report) {
         let line = self.lines.of(report);
         match report {
-            Report::JobStarted { max_trials, .. } => self.job.set_length(u64::from(*max_trials)),
-            // Running trials have a line of their own.
+            // These have a row.
             Report::TrialStarted { trial, hyperparameters, .. } => {
-                let bar = self.screen.add(ProgressBar::no_length().with_style(style("  {wide_msg}")));
-                let params = assignment(hyperparameters);
-                bar.set_message(format!("trial {trial:>3}  {params}"));
-                self.trials.insert(*trial, LiveTrial { bar, values: Vec::new(), params });
-                return;
+                return self.start(*trial, hyperparameters);
             }
-            Report::Point { trial, step, value, .. } => {
-                if let Some(live) = self.trials.get_mut(trial) {
-                    live.values.push(value.as_f64());
-                    let excess = live.values.len().saturating_sub(SPARK_WIDTH);
-                    live.values.drain(..excess);
-                    let spark = sparkline(&live.values, SPARK_WIDTH);
-                    let value = brief(value.as_f64());
-                    live.bar.set_message(format!(
-                        "trial {trial:>3}  step {step:>5}  {value:<9} {spark:<SPARK_WIDTH$}  {}",
-                        live.params
-                    ));
-                }
+            Report::TrialEnded { trial, outcome, .. } => return self.end(*trial, outcome),
+            Report::StopDecided { trial, reason } => {
+                return self.change(*trial, |live| (live.state, live.text) = ("stopping", reason.clone()));
             }
-            Report::TrialEnded { trial, .. } => {
-                if let Some(live) = self.trials.remove(trial) {
-                    live.bar.finish_and_clear();
-                    self.screen.remove(&live.bar);
-                }
-                self.job.inc(1);
-                if let Some((value, trial)) = self.lines.best {
-                    self.job.set_message(format!("· best so far {} (trial {trial})", brief(value)));
-                }
+            Report::JobStarted { max_trials, .. } => self.job.set_length(u64::from(*max_trials)),
+            Report::Point { trial, step, value, .. } => self.change(*trial, |live| {
+                live.step = Some(*step);
+                live.values.push(value.as_f64());
+                let excess = live.values.len().saturating_sub(SPARK_WIDTH);
+                live.values.drain(..excess);
+            }),
+            Report::TrialRetried { trial, outcome, .. } => {
+                self.change(*trial, |live| (live.state, live.text) = ("waiting", outcome.clone()));
             }
+            Report::Source { trial, .. } => self.change(*trial, |live| live.values.clear()),
             // Not `finish`, which would fill the bar.
             Report::JobEnded { .. } => self.job.abandon(),
-            Report::Source { trial, .. } => {
-                if let Some(live) = self.trials.get_mut(trial) {
-                    live.values.clear();
-                }
-            }
-            Report::Rewind { .. }
-            | Report::StopDecided { .. }
-            | Report::TrialRetried { .. }
-            | Report::Note { .. }
-            | Report::Cancelling => {}
+            Report::Rewind { .. } | Report::Note { .. } | Report::Cancelling => {}
         }
         if let Some(line) = line {
-            // A terminal that went away ends nothing.
-            let _ = self.screen.println(line);
+            self.print(&line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_stands_below_its_header() {
+        let values = [0.25, 0.5];
+        let row = row(TrialId::after(11), "stopped early", Some(Step(40)), &values, "x=1");
+        let place = |text: &str, what: &str| text.find(what).map(|at| text[..at].chars().count());
+        assert_eq!(place(&row, "stopped"), place(&header(), "STATE"));
+        assert_eq!(place(&row, "0.5"), place(&header(), "VALUE"));
+        assert!(row.starts_with("   12  stopped early       40  0.5  "), "{row}");
+        assert!(row.ends_with("  x=1"), "{row}");
     }
 }

@@ -42,12 +42,21 @@ pub struct Objective {
     pub run: RunSelector,
     /// How long to wait for a first value before [`Followed::NoMetric`].
     pub no_metric_after: Duration,
-    /// How the processes of a trial with several replicas are known, as `NAME=VALUE`: values of the objective that
-    /// others write than those that speak for the trial do not count.
-    pub cluster: Option<String>,
+    /// Of a trial with several replicas: values of the objective that others write than those that speak for the
+    /// trial do not count.
+    pub cluster: Option<Members>,
     /// What is known already of an objective whose files were read before: of what they hold only what is new is
     /// reported.
     pub known: Curve,
+}
+
+/// How the processes of a trial are known.
+#[derive(Debug, Clone)]
+pub struct Members {
+    /// The trial's directory.
+    pub directory: PathBuf,
+    /// A variable of their environment that nobody else has, as `NAME=VALUE`.
+    pub mark: String,
 }
 
 /// A thread that follows one trial.
@@ -75,9 +84,8 @@ impl Follower {
         let root = directory.to_owned();
         let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
             let notices = Notices::new(&root, thread::current());
-            let following = AssertUnwindSafe(|| {
-                follow(trial, &root, reader, notices, &objective, clock, &flag, &reports)
-            });
+            let following =
+                AssertUnwindSafe(|| follow(trial, reader, notices, &objective, clock, &flag, &reports));
             if catch_unwind(following).is_err() {
                 give_up(trial, &flag, &reports);
             }
@@ -111,20 +119,19 @@ fn give_up(trial: TrialId, is_draining: &AtomicBool, reports: &Sender<Followed>)
 
 /// Tells the files of replicas apart.
 struct Others {
-    root: PathBuf,
-    mark: Option<String>,
+    members: Option<Members>,
     /// By the path of their file, the names of those that do not speak for the trial.
     known: BTreeMap<String, Option<String>>,
 }
 
 impl Others {
     fn hand_on(&mut self, found: Found<'_>, gather: &mut Gather) {
-        let (Some(mark), Found::Event { path, .. }) = (&self.mark, &found) else {
+        let (Some(Members { directory, mark }), Found::Event { path, .. }) = (&self.members, &found) else {
             return gather.handle(found);
         };
         if !self.known.contains_key(*path) {
             // Whoever has closed it by now is taken for one that counts.
-            let writer = variable_of_writer(&self.root.join(path), mark, launch::REPLICA_VARIABLE);
+            let writer = variable_of_writer(&directory.join(path), mark, launch::REPLICA_VARIABLE);
             let is_other = |name: &String| !launch::speaks_for_trial(name);
             self.known.insert((*path).to_owned(), writer.filter(is_other));
         }
@@ -137,7 +144,6 @@ impl Others {
 
 fn follow(
     trial: TrialId,
-    root: &Path,
     mut reader: Reader,
     mut notices: Notices,
     objective: &Objective,
@@ -148,8 +154,7 @@ fn follow(
     let tell_missing_at = clock.now().checked_add(objective.no_metric_after).ok();
     let mut gather = Gather::new(objective.tag.clone(), objective.run.clone(), tell_missing_at);
     let mut catch_up = objective.known.run().map(|_| CatchUp::new(objective.known.clone()));
-    let mut others =
-        Others { root: root.to_owned(), mark: objective.cluster.clone(), known: BTreeMap::new() };
+    let mut others = Others { members: objective.cluster.clone(), known: BTreeMap::new() };
     let mut changes = Vec::new();
     loop {
         let must_drain = is_draining.load(Ordering::Acquire);

@@ -272,6 +272,7 @@ fn the_same_command_goes_on_with_a_job_that_was_killed() {
     first.wait().expect("it ends");
     let told = place.run(&["jobs", "describe", "job"]).out;
     assert!(told.contains("hptune jobs resume job"), "{told}");
+    assert!(place.run(&["jobs", "list"]).out.contains("INTERRUPTED"));
     // Another configuration, seed or command is no going on.
     let other = run(&place, &["--seed", "99"], &script);
     assert!(other.code == Some(2) && other.err.contains("with another seed"), "{}", other.err);

@@ -15,7 +15,7 @@ use super::Failure;
 use super::prepare::{Plan, store_failure};
 use crate::controller::{Controller, Input, JobEnd, JobState, Output, Record, Signal};
 use crate::edge::clock::Clock;
-use crate::edge::follow::{Followed, Follower, Objective};
+use crate::edge::follow::{Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
 use crate::edge::process::{adopt_orphans, collect_ended};
@@ -392,7 +392,8 @@ impl<'t> Job<'t> {
             tag: self.config.spec.metric_tag.clone(),
             run: self.config.run.clone(),
             no_metric_after: self.config.no_metric_after,
-            cluster: (self.config.cluster.replicas().len() > 1).then(|| files.mark()),
+            cluster: (self.config.cluster.replicas().len() > 1)
+                .then(|| Members { directory: files.directory.clone(), mark: files.mark() }),
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };
         let follower = Follower::start(trial, &files.directory, objective, self.clock, self.reports.clone());

@@ -77,8 +77,11 @@ pub struct Request {
     /// How long to wait for a value before its absence is explained.
     pub no_metric_after: Option<Duration>,
     /// What there is to say of the tag in a directory: all that `hptune doctor` says.
-    pub diagnose: Arc<dyn Fn(&Path, &Tag) -> Result<String, Failure> + Send + Sync>,
+    pub diagnose: Arc<Diagnose>,
 }
+
+/// Says what there is of a tag in a directory.
+pub type Diagnose = dyn Fn(&Path, &Tag) -> Result<String, Failure> + Send + Sync;
 
 /// When watching ends, whichever comes first.
 #[derive(Debug, Clone, Default)]
