@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::Failure;
-use super::prepare::{draw_seed, read_config, store_failure};
+use super::prepare::{draw_seed, hold, read_config, store_failure};
 use crate::edge::clock::Clock;
 use crate::edge::store::{JobNumber, NewJob, Store};
 use crate::limits::MAX_TUNER_LINE_BYTES;
@@ -192,7 +192,7 @@ pub fn begin(request: Request) -> Result<Session, Failure> {
             store.number(&id).map_err(store_failure)?
         }
     };
-    store.hold(number).map_err(store_failure)?;
+    hold(&mut store, number)?;
     Ok(Session { tuner: Tuner::new(config.spec, trials), clock, store: Some((store, number)), notes })
 }
 

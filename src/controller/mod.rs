@@ -127,21 +127,16 @@ impl Controller {
     /// Goes on with a job of which an earlier controller put out these trials, by number, and, where it was being
     /// cancelled, that. To be called once, before any input.
     pub fn resume(&mut self, trials: Vec<Trial>, is_cancelling: bool) {
+        // Those that run come first: what they have of the machine nobody else gets.
         for trial in &trials {
-            match trial.stage {
-                // It may have been started all the same.
-                Stage::Suggested if is_cancelling => {
-                    self.outputs.push_back(Output::TakeBack(trial.id, trial.attempt));
-                }
-                Stage::Suggested => {
-                    self.outputs.push_back(Output::Start(trial.id, trial.params.clone(), trial.attempt));
-                }
-                Stage::Running => {
-                    self.unseen.insert(trial.id);
-                    self.outputs.push_back(Output::TakeBack(trial.id, trial.attempt));
-                }
-                Stage::Stopping(..) | Stage::Killing(..) | Stage::Waiting(..) | Stage::Ended(_) => {}
+            // One that is only suggested may have been started all the same.
+            if trial.stage == Stage::Running || (trial.stage == Stage::Suggested && is_cancelling) {
+                self.unseen.insert(trial.id);
+                self.outputs.push_back(Output::TakeBack(trial.id, trial.attempt));
             }
+        }
+        for trial in trials.iter().filter(|trial| trial.stage == Stage::Suggested && !is_cancelling) {
+            self.outputs.push_back(Output::Start(trial.id, trial.params.clone(), trial.attempt));
         }
         self.trials.extend(trials);
         if is_cancelling {
@@ -186,7 +181,9 @@ impl Controller {
 
     /// Takes an input. One about a trial that is over, or unknown, changes nothing.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
-        if let Input::TakenBack(id) | Input::Exited(id, _) | Input::Settled(id, _) = &input {
+        if let Input::TakenBack(id) | Input::Started(id) | Input::Exited(id, _) | Input::Settled(id, _) =
+            &input
+        {
             self.unseen.remove(id);
         }
         match input {

@@ -23,7 +23,7 @@ pub const KEEPER_VERB: &str = "keep-trial";
 pub struct Kept {
     record: PathBuf,
     keeper: Option<ProcessIdentity>,
-    /// Told when the keeper has ended; `None` where it had before.
+    /// Told when the keeper has ended; `None` where it had before, or where the system has none left.
     handle: Option<OwnedFd>,
     cgroup: Option<Cgroup>,
     mark: String,
@@ -169,7 +169,9 @@ impl Kept {
     }
 
     fn has_keeper_ended(&self) -> bool {
-        let Some(handle) = &self.handle else { return true };
+        let Some(handle) = &self.handle else {
+            return self.keeper.as_ref().is_none_or(|keeper| keeper.presence() != Presence::Alive);
+        };
         poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|n| n > 0)
     }
 

@@ -754,4 +754,69 @@ mod tests {
         let error = Store::open(&path).expect_err("it is no database");
         assert!(error.to_string().contains("not a database"), "{error}");
     }
+
+    #[test]
+    fn one_process_at_a_time_holds_a_job() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("db");
+        let mut first = Store::open(&path).expect("it opens");
+        let job = first.create_job(&new_job("one")).expect("it is new");
+        first.hold(job).expect("nobody has it");
+        let mut second = Store::open(&path).expect("it opens");
+        let refused = second.hold(job).expect_err("it is held");
+        assert!(
+            refused.to_string().contains(&format!("is run by process {}", std::process::id())),
+            "{refused}"
+        );
+        assert!(second.job("one").expect("it reads").is_some_and(|job| job.is_held()));
+        // A holder that is gone, though its number is used again, holds nothing.
+        let gone = ProcessIdentity { start: 1, ..ProcessIdentity::own() };
+        let set_holder = |holder: &ProcessIdentity, heard_of: Timestamp| {
+            let holder = serde_json::to_string(holder).expect("it is written");
+            let connection = Connection::open(&path).expect("it opens");
+            let update = "UPDATE job SET holder = ?, heartbeat_ms = ?";
+            connection.execute(update, params![holder, heard_of.as_millisecond()]).expect("it is set");
+        };
+        set_holder(&gone, Timestamp::now());
+        second.hold(job).expect("its holder is gone");
+        let records = [Record::Suggested(TrialId::after(0), Assignment::default())];
+        second.write(job, &records).expect("it has it");
+        // One that cannot be seen holds it until nothing was heard of it for long.
+        let elsewhere = ProcessIdentity { host: "other".into(), boot: "other".into(), ..gone };
+        set_holder(&elsewhere, Timestamp::now());
+        assert!(matches!(second.write(job, &[]), Err(StoreError::TakenOver(_))), "it lost it");
+        assert!(matches!(first.hold(job), Err(StoreError::Held { .. })));
+        let long_ago = Timestamp::now().checked_sub(LEASE_EXPIRY).expect("a time");
+        set_holder(&elsewhere, long_ago);
+        first.hold(job).expect("nobody has heard of it");
+    }
+
+    #[test]
+    fn a_database_of_version_1_is_brought_to_this_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("db");
+        let connection = Connection::open(&path).expect("it opens");
+        connection
+            .execute_batch(
+                "CREATE TABLE job (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, message TEXT,
+                     created_ms INTEGER NOT NULL, ended_ms INTEGER, config TEXT NOT NULL, seed INTEGER NOT NULL,
+                     command TEXT NOT NULL, job_dir TEXT NOT NULL) STRICT;
+                 CREATE TABLE trial (job INTEGER NOT NULL, id INTEGER NOT NULL, params TEXT NOT NULL, run TEXT,
+                     started_ms INTEGER, ended_ms INTEGER, outcome TEXT, PRIMARY KEY (job, id)) STRICT, WITHOUT ROWID;
+                 CREATE TABLE measurement (job INTEGER NOT NULL, trial INTEGER NOT NULL, step INTEGER NOT NULL, value REAL,
+                     wall_time REAL, PRIMARY KEY (job, trial, step)) STRICT, WITHOUT ROWID;
+                 CREATE TABLE decision (number INTEGER PRIMARY KEY, job INTEGER NOT NULL, trial INTEGER,
+                     at_ms INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
+                 INSERT INTO job VALUES (1, 'old', 'RUNNING', NULL, 5, NULL, 'a: 1', 7, '[]', '/x');
+                 INSERT INTO trial VALUES (1, 1, '{\"x\":1}', NULL, 9, NULL, NULL);
+                 PRAGMA user_version = 1;",
+            )
+            .expect("it is made");
+        drop(connection);
+        let job =
+            Store::open_to_read(&path).expect("it opens").job("old").expect("it reads").expect("it is there");
+        let trial = &job.trials[0];
+        assert_eq!((trial.attempt, trial.attempt_at, &trial.stage), (1, Some(at(9)), &Stage::Running));
+        assert!(!job.is_held() && job.job.deadline.is_none());
+    }
 }

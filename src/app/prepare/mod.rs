@@ -7,6 +7,7 @@ mod earlier;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,8 +16,9 @@ use crate::app::{Failure, packages};
 use crate::edge::clock::Clock;
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::process::{find_program, own_cpus};
+use crate::edge::process_tree::Presence;
 use crate::edge::store::{JobNumber, NewJob, Store, StoreError, StoredJob};
-use crate::limits::MAX_CONFIG_BYTES;
+use crate::limits::{MAX_CONFIG_BYTES, STORE_RETRY};
 use crate::study::config::check_job_id;
 use crate::study::{Config, Problem, Severity, Slots, StudySpec, Trial, launch};
 use directories::{job_dir, make_writable, refuse_used, unmake};
@@ -175,7 +177,7 @@ pub fn prepare(request: Request) -> Result<Plan, Failure> {
         unmake(&made);
         store_failure(e)
     })?;
-    store.hold(number).map_err(store_failure)?;
+    hold(&mut store, number)?;
     notes.extend(earlier.note());
     Ok(Plan {
         config,
@@ -216,7 +218,11 @@ pub fn resume(store: &Path, id: &str, gpus: Option<&str>) -> Result<Plan, Failur
 }
 
 fn go_on(mut store: Store, stored: StoredJob, gpus: Option<&str>) -> Result<Plan, Failure> {
-    let StoredJob { job, state, trials, .. } = stored;
+    let StoredJob { mut job, state, trials, .. } = stored;
+    if job.directory.as_os_str().is_empty() {
+        // Older programs did not store it.
+        job.directory = working_directory()?;
+    }
     let mut config = read_stored(&store, &job)?;
     config.policy.deadline = job.deadline;
     let earlier = Earlier::of(&store, &config, &job.id)?;
@@ -228,7 +234,7 @@ fn go_on(mut store: Store, stored: StoredJob, gpus: Option<&str>) -> Result<Plan
     let mut notes = Vec::new();
     let (slots, gpus) = slots(&mut config.spec, config.needs, gpus, &mut notes)?;
     let number = store.number(&job.id).map_err(store_failure)?;
-    store.hold(number).map_err(store_failure)?;
+    hold(&mut store, number)?;
     Ok(Plan {
         config,
         job,
@@ -243,6 +249,24 @@ fn go_on(mut store: Store, stored: StoredJob, gpus: Option<&str>) -> Result<Plan
         trials,
         is_cancelling: state == "CANCELLING",
     })
+}
+
+/// Takes a job for this process. One that was held from where nobody can look, another container perhaps that was
+/// started anew, is taken when nothing has been heard of its holder for long enough.
+pub(super) fn hold(store: &mut Store, number: JobNumber) -> Result<(), Failure> {
+    let first = match store.hold(number) {
+        Err(StoreError::Held { holder, heard_of, .. }) if holder.presence() == Presence::OutOfSight => {
+            heard_of
+        }
+        held => return held.map_err(store_failure),
+    };
+    loop {
+        thread::sleep(STORE_RETRY.saturating_mul(10));
+        match store.hold(number) {
+            Err(StoreError::Held { heard_of, .. }) if heard_of == first => {}
+            held => return held.map_err(store_failure),
+        }
+    }
 }
 
 /// What a dry run shows of a job: all that its first trial would get.

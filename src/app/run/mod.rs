@@ -20,7 +20,7 @@ use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
 use crate::edge::process::{adopt_orphans, collect_ended};
 use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
-use crate::edge::store::{JobNumber, NewJob, Store};
+use crate::edge::store::{JobNumber, NewJob, Store, StoreError};
 use crate::limits::{
     FOLLOW_QUEUE, KILL_PATIENCE, LEASE_INTERVAL, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
     STORE_PATIENCE,
@@ -105,6 +105,8 @@ struct Job<'t> {
     waiting_for_gpus: BTreeMap<TrialId, Leaving>,
     /// When the store last heard of us.
     stored_at: Instant,
+    /// Another controller has the job now.
+    is_taken_over: bool,
     tell: &'t mut dyn FnMut(&Report),
     /// What was said of failures, and of which trial first.
     told: BTreeMap<String, TrialId>,
@@ -158,6 +160,7 @@ impl<'t> Job<'t> {
             freeing,
             waiting_for_gpus: BTreeMap::new(),
             stored_at: Instant::now(),
+            is_taken_over: false,
             tell,
             told: BTreeMap::new(),
             is_choice_told: false,
@@ -227,7 +230,8 @@ impl<'t> Job<'t> {
     fn feed(&mut self, input: Input) -> Result<(), Failure> {
         self.controller.handle(self.clock.now(), input);
         let carried_out = self.carry_out();
-        if carried_out.is_err() {
+        // The trials of a job that was taken over are another controller's.
+        if carried_out.is_err() && !self.is_taken_over {
             self.abandon();
         }
         carried_out
@@ -318,7 +322,10 @@ impl<'t> Job<'t> {
                         (self.tell)(&Report::Note { trial: None, text });
                     }
                 }
-                Err(e) => return Err(store_failure(e)),
+                Err(e) => {
+                    self.is_taken_over = matches!(e, StoreError::TakenOver(_));
+                    return Err(store_failure(e));
+                }
             }
         }
         self.stored_at = Instant::now();
