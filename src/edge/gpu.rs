@@ -55,21 +55,29 @@ pub fn choose(found: &[Gpu], named: &str) -> Vec<Gpu> {
     names.map(choose).collect()
 }
 
-/// Waits until the memory of these GPUs is as free as it was, for so long. The answer are those where it is
-/// not, with the MiB in use.
+/// Waits until the memory of these GPUs is as free as it was, for so long. The answer are those where it is not, or
+/// of which nvidia-smi tells no more, with what it says.
 #[must_use]
-pub fn wait_until_free(before: &[Gpu], patience: Duration) -> Vec<Gpu> {
+pub fn wait_until_free(before: &[Gpu], patience: Duration) -> Vec<(String, String)> {
     let deadline = Instant::now() + patience;
     loop {
-        // One that nobody tells of is not waited for.
-        let now = discover().unwrap_or_default();
-        let is_in_use = |gpu: &&Gpu| {
-            let was = before.iter().find(|b| b.id == gpu.id);
-            was.is_some_and(|was| gpu.used_mib > was.used_mib + GPU_MEMORY_SLACK_MIB)
+        let now = discover();
+        let trouble = |was: &Gpu| {
+            let trouble = match &now {
+                Err(e) => e.clone(),
+                Ok(now) => match now.iter().find(|gpu| gpu.id == was.id) {
+                    None => "nvidia-smi does not find it any more".to_owned(),
+                    Some(gpu) if gpu.used_mib > was.used_mib + GPU_MEMORY_SLACK_MIB => {
+                        format!("{} MiB of its memory are still in use", gpu.used_mib)
+                    }
+                    Some(_) => return None,
+                },
+            };
+            Some((was.id.clone(), trouble))
         };
-        let in_use: Vec<Gpu> = now.iter().filter(is_in_use).cloned().collect();
-        if in_use.is_empty() || Instant::now() >= deadline {
-            return in_use;
+        let troubled: Vec<(String, String)> = before.iter().filter_map(trouble).collect();
+        if troubled.is_empty() || Instant::now() >= deadline {
+            return troubled;
         }
         thread::sleep(GPU_INTERVAL);
     }

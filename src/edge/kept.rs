@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 
 use super::cgroup::Cgroup;
 use super::keeper::{Answer, Entry, Order};
@@ -131,6 +131,10 @@ impl Kept {
             return self.status;
         }
         if has_ended {
+            if let Some(id) = self.keeper.as_ref().and_then(|keeper| Pid::from_raw(keeper.pid)) {
+                // It may be a child of ours; of an earlier controller's this fails.
+                let _ = waitpid(Some(id), WaitOptions::NOHANG);
+            }
             if !self.has_gone_entry {
                 self.status.exit.get_or_insert(Exit::Lost);
             }
@@ -219,6 +223,12 @@ fn begin(order: &Order) -> io::Result<Answer> {
     if let Some(stdout) = keeper.stdout.take() {
         BufReader::new(stdout).read_line(&mut answer)?;
     }
-    // Whoever collects our children collects it.
-    serde_json::from_str(&answer).map_err(|_| io::Error::other("the trial's keeper ended before it began"))
+    match serde_json::from_str(&answer) {
+        // It is collected when its trial is gone.
+        Ok(Answer::Started) => Ok(Answer::Started),
+        other => {
+            keeper.wait()?;
+            other.map_err(|_| io::Error::other("the trial's keeper ended before it began"))
+        }
+    }
 }

@@ -10,11 +10,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal as Os, WaitOptions, WaitStatus, getpid, kill_process_group, pidfd_open,
-    set_child_subreaper, wait,
+    Pid, PidfdFlags, Signal as Os, WaitOptions, WaitStatus, getpgrp, getpid, kill_process_group, pidfd_open,
+    set_child_subreaper, wait, waitpid,
 };
 use rustix::thread::{CpuSet, sched_getaffinity};
 
+use super::process_table::{self, Process};
 use super::process_tree::Tree;
 use crate::controller::Signal;
 use crate::study::Exit;
@@ -149,12 +150,23 @@ impl Group {
     }
 }
 
-/// Collects every child of ours that has ended, those included that came to us because their parent ended.
+/// Collects every child of ours that has ended, those included that came to us because their parent ended. Not for
+/// where anything else waits for a child.
 pub fn collect_ended(mut each: impl FnMut(Pid, Exit)) {
     while let Ok(Some((id, status))) = wait(WaitOptions::NOHANG) {
         if let Some(exit) = exit_of(status) {
             each(id, exit);
         }
+    }
+}
+
+/// Collects what has ended and came to us because its parent ended, but no child that we started ourselves: those
+/// are in our process group, and somebody waits for each.
+pub fn collect_orphans() {
+    let (us, our_group) = (getpid().as_raw_nonzero().get(), getpgrp().as_raw_nonzero().get());
+    let is_orphan = |p: &Process| p.is_zombie && p.parent == us && p.group != our_group;
+    for process in process_table::processes().iter().filter(|process| is_orphan(process)) {
+        let _ = waitpid(Pid::from_raw(process.id), WaitOptions::NOHANG);
     }
 }
 

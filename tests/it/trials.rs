@@ -490,7 +490,7 @@ fn a_gpu_whose_memory_stays_in_use_is_given_to_nobody() {
     let ran = Ran::of(&command.output().expect("it runs"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(
-        ran.err.contains("GPU GPU-bbb still has 9000 MiB in use: no trial gets it any more"),
+        ran.err.contains("GPU GPU-bbb: 9000 MiB of its memory are still in use; no trial gets it any more"),
         "{}",
         ran.err
     );

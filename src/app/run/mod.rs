@@ -18,7 +18,7 @@ use crate::edge::clock::Clock;
 use crate::edge::follow::{Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
-use crate::edge::process::{adopt_orphans, collect_ended};
+use crate::edge::process::{adopt_orphans, collect_orphans};
 use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
 use crate::edge::store::{JobNumber, NewJob, Store, StoreError};
 use crate::limits::{
@@ -75,8 +75,8 @@ pub fn run(plan: Plan, tell: &mut dyn FnMut(&Report)) -> Result<Finished, Failur
     runtime.block_on(Job::new(plan, tell, reports, freeing).run(followed, freed))
 }
 
-/// The GPUs of a trial that has ended, of those that nobody has now: which of them are still in use.
-type Freed = (TrialId, Vec<Gpu>);
+/// A trial that has ended, and which of its GPUs cannot be used again, and why.
+type Freed = (TrialId, Vec<(String, String)>);
 
 /// What is left of a trial that has ended.
 struct Leaving {
@@ -196,6 +196,8 @@ impl<'t> Job<'t> {
                     Heard::End(signal) => self.interrupted(signal)?,
                 },
                 () = tokio::time::sleep(wait) => {
+                    // What keepers that were killed left to us.
+                    collect_orphans();
                     self.feed(Input::Tick)?;
                     self.reap()?;
                     self.keep_lease()?;
@@ -449,8 +451,6 @@ impl<'t> Job<'t> {
 
     /// Looks at the processes of every trial, and tells the controller which main ones have ended.
     fn reap(&mut self) -> Result<(), Failure> {
-        // Keepers, and what those that were killed left to us.
-        collect_ended(|_, _| {});
         let mut inputs = Vec::new();
         let mut released = Vec::new();
         for (trial, running) in &mut self.running {
@@ -538,11 +538,10 @@ impl<'t> Job<'t> {
         }
     }
 
-    fn take_freed(&mut self, trial: TrialId, in_use: &[Gpu]) -> Result<(), Failure> {
-        for gpu in in_use {
-            let n_lost = self.slots.lose(&gpu.id);
-            let text =
-                format!("GPU {} still has {} MiB in use: no trial gets it any more", gpu.id, gpu.used_mib);
+    fn take_freed(&mut self, trial: TrialId, troubled: &[(String, String)]) -> Result<(), Failure> {
+        for (gpu, trouble) in troubled {
+            let n_lost = self.slots.lose(gpu);
+            let text = format!("GPU {gpu}: {trouble}; no trial gets it any more");
             self.note(trial, text.clone());
             (0..n_lost).try_for_each(|_| self.feed(Input::SlotLost(text.clone())))?;
         }
