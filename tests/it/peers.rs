@@ -388,3 +388,32 @@ with zipfile.ZipFile("tiny_trainer-1.0-py3-none-any.whl", "w") as wheel:
     assert!(ran.code == Some(2) && ran.err.contains("packageUris: no-such.whl: No such file"), "{}", ran.err);
     assert_eq!(place.n_jobs(), 2);
 }
+
+#[test]
+#[ignore = "needs root and mount namespaces"]
+fn a_trainer_that_never_stops_forking_is_killed_with_and_without_control_groups() {
+    let trainer = "trap '' TERM; cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; \
+                   while :; do (trap '' TERM; setsid sleep 1000 &) ; sleep 0.001; done";
+    // Without the mount there is no group to be made: the tree is walked.
+    for hide in ["true", "umount -a -t cgroup2"] {
+        let place = Place::new();
+        place.write("acc.tfevents", event_file(&[0.5]));
+        place.write("c.yaml", config(1, "", "trial: {gracePeriod: 100ms, maxRunningTime: 500ms}"));
+        place.write("trainer.sh", trainer);
+        let script = format!("{hide}; exec $HPTUNE run c.yaml --job-id job --job-dir out -- sh trainer.sh");
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", &script])
+            .current_dir(place.path())
+            .env("HPTUNE", crate::support::PROGRAM)
+            .env("HPTUNE_STORE", place.path().join("store.db"));
+        let ran = Ran::of(&command.output().expect("it runs"));
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert!(ran.err.contains("trial 1 stopped early"), "{}", ran.err);
+        let left = crate::support::processes_with(&place.path().join("out").to_string_lossy());
+        assert_eq!(left, Vec::<i32>::new());
+        let record = std::fs::read_to_string(place.path().join("out/1/.hptune/attempt-1.jsonl"));
+        let has_group = record.expect("it is there").contains("\"cgroup\":\"/");
+        assert_eq!(has_group, hide == "true", "both ways were taken");
+    }
+}
