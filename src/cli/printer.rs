@@ -73,6 +73,12 @@ impl Printer {
         Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     }
 
+    /// How many columns the terminal has that talk goes to.
+    pub(super) fn talk_columns(self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
     /// Where data goes that is written as it comes.
     pub(super) fn out(self) -> impl Write + Send {
         io::stdout()

@@ -31,7 +31,7 @@ pub(super) fn for_output(json: bool, printer: Printer) -> Box<dyn View> {
     if json {
         Box::new(JsonView { printer, shown: Ok(()) })
     } else if printer.is_live() {
-        Box::new(LiveView::default())
+        Box::new(LiveView::new(printer))
     } else {
         Box::new(LineView { printer, lines: Lines::default() })
     }
@@ -147,6 +147,7 @@ fn assignment(hyperparameters: &[(String, String)]) -> String {
 
 /// A table: trials that are over scroll up, below them a row for each that is not, and a line for the job.
 struct LiveView {
+    printer: Printer,
     lines: Lines,
     screen: MultiProgress,
     job: ProgressBar,
@@ -180,18 +181,16 @@ fn row(trial: TrialId, state: &str, step: Option<Step>, values: &[f64], text: &s
     format!("{trial:>5}  {state:<13}  {step:>7}  {value:<9}  {spark:<SPARK_WIDTH$}  {text}")
 }
 
-fn header() -> String {
-    format!("TRIAL  {:<13}  {:>7}  {:<9}  {:<SPARK_WIDTH$}  ", "STATE", "STEP", "VALUE", "VALUES")
+/// The beginning of a line that is longer than `columns`.
+fn cut(line: &str, columns: usize) -> String {
+    if line.chars().count() <= columns {
+        return line.to_owned();
+    }
+    line.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
 }
 
-impl Default for LiveView {
-    fn default() -> Self {
-        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let job =
-            screen.add(ProgressBar::new(0).with_style(style("{bar:30} {pos}/{len} trials, {elapsed} {msg}")));
-        job.enable_steady_tick(std::time::Duration::from_secs(1));
-        Self { lines: Lines::default(), screen, job, trials: BTreeMap::new(), is_headed: false }
-    }
+fn header() -> String {
+    format!("TRIAL  {:<13}  {:>7}  {:<9}  {:<SPARK_WIDTH$}  ", "STATE", "STEP", "VALUE", "VALUES")
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -201,6 +200,19 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl LiveView {
+    fn new(printer: Printer) -> Self {
+        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let job =
+            screen.add(ProgressBar::new(0).with_style(style("{bar:30} {pos}/{len} trials, {elapsed} {msg}")));
+        job.enable_steady_tick(std::time::Duration::from_secs(1));
+        Self { printer, lines: Lines::default(), screen, job, trials: BTreeMap::new(), is_headed: false }
+    }
+
+    /// Prints a row of the table, which takes one line: what is cut off comes with the result.
+    fn print_row(&self, row: &str) {
+        self.print(&cut(row, self.printer.talk_columns().unwrap_or(usize::MAX)));
+    }
+
     fn print(&self, line: &str) {
         // A terminal that went away ends nothing.
         let _ = self.screen.println(line);
@@ -241,7 +253,7 @@ impl LiveView {
             }
             None => row(trial, state, None, &[], &printable(how)),
         };
-        self.print(&row);
+        self.print_row(&row);
         self.job.inc(1);
         if let Some((value, trial)) = self.lines.best {
             self.job.set_message(format!("· best so far {} (trial {trial})", brief(value)));
@@ -295,5 +307,6 @@ mod tests {
         assert_eq!(place(&row, "0.5"), place(&header(), "VALUE"));
         assert!(row.starts_with("   12  stopped early       40  0.5  "), "{row}");
         assert!(row.ends_with("  x=1"), "{row}");
+        assert_eq!((cut("abcd", 4).as_str(), cut("abcd", 3).as_str()), ("abcd", "ab…"));
     }
 }
