@@ -73,7 +73,7 @@ fn run(random: &mut ChaCha8Rng) -> u32 {
     assert!(whole.starts_with(&first));
     place.write("first.part", &first);
     place.write("last.part", &whole[first.len()..]);
-    let hptune = "trial: {gracePeriod: 200ms, maxRunningTime: 800ms}";
+    let hptune = "trial: {gracePeriod: 200ms, maxRunningTime: 1500ms}";
     place.write("c.yaml", config(N_TRIALS, &format!("maxParallelTrials: {N_PARALLEL}"), hptune));
     let begun = Instant::now();
     let mut n_kills = 0;

@@ -224,13 +224,13 @@ fn a_trainer_that_never_works_ends_the_job_with_its_own_words() {
 
 #[test]
 fn a_trial_may_run_so_long_and_no_longer() {
-    let place = place(&config(1, "", "trial: {maxRunningTime: 500ms, gracePeriod: 100ms}"));
+    let place = place(&config(1, "", "trial: {maxRunningTime: 2s, gracePeriod: 100ms}"));
     let ran = run(&place, &[], &format!("{WRITE}; trap '' TERM; while :; do sleep 1; done"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let job = place.describe("job");
     assert_eq!(outcomes(&job), ["stopped early"]);
     let reason = &job["hptuneOutput"]["trials"][0]["stopReason"];
-    assert_eq!((&reason["rule"], &reason["limit_s"]), (&json!("time_limit"), &json!(0.5)), "{reason}");
+    assert_eq!((&reason["rule"], &reason["limit_s"]), (&json!("time_limit"), &json!(2.0)), "{reason}");
 }
 
 #[test]
@@ -240,11 +240,13 @@ fn a_job_is_over_at_its_deadline() {
     let ran = run(&asked, &["--deadline", "2500ms"], &format!("{WRITE}; sleep 1"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let job = asked.describe("job");
-    assert_eq!(outcomes(&job), ["succeeded", "succeeded"]);
-    assert_eq!(job["hptuneOutput"]["message"], "the job's time had room for 2 of 9 trials");
+    // On a busy machine the first one may leave no room for a second.
+    let n = outcomes(&job).len();
+    assert!((1..=2).contains(&n) && outcomes(&job).iter().all(|outcome| outcome == "succeeded"), "{job}");
+    assert_eq!(job["hptuneOutput"]["message"], format!("the job's time had room for {n} of 9 trials"));
     // What runs is stopped in time, its values kept.
     let text = config(9, "", "trial: {gracePeriod: 100ms}")
-        .replace("trainingInput:\n", "trainingInput:\n  scheduling: {maxRunningTime: 1s}\n");
+        .replace("trainingInput:\n", "trainingInput:\n  scheduling: {maxRunningTime: 3s}\n");
     let limited = place(&text);
     let ran = run(&limited, &[], &format!("{WRITE}; trap '' TERM; while :; do sleep 1; done"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
