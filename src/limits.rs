@@ -203,13 +203,13 @@ pub const DRAIN_RETRY: Duration = Duration::from_millis(50);
 /// How often a read that gave a passing error (a stale handle, a device's fault) is tried again.
 pub const MAX_READ_RETRIES: u32 = 3;
 
-/// How often process groups are looked at where no SIGCHLD comes earlier.
+/// How often the processes of trials are looked at where no SIGCHLD comes earlier.
 pub const REAP_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often in a row the living of a process tree are looked up and killed: one more time finds what was born meanwhile.
 pub const MAX_KILL_PASSES: usize = 20;
 
-/// How long a killed process group may take to vanish before the user is told which slot waits.
+/// How long killed processes may take to vanish before the user is told; after twice as long their slot is given up.
 pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a statement waits for another process's lock on the store.

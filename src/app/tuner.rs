@@ -137,8 +137,8 @@ impl From<TellError> for Refusal {
 ///
 /// # Errors
 /// All that is wrong with the configuration; the store cannot be used, or has a study of this name with another
-/// configuration.
-pub fn begin(request: Request) -> Result<Session, Failure> {
+/// configuration. What is waited for meanwhile is told to `tell`.
+pub fn begin(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Session, Failure> {
     let (mut config, mut notes) = read_config(&request.config_name, &request.config_text)?;
     let clock = Clock::start();
     let seed = request.seed.or(config.seed);
@@ -192,7 +192,7 @@ pub fn begin(request: Request) -> Result<Session, Failure> {
             store.number(&id).map_err(store_failure)?
         }
     };
-    hold(&mut store, number)?;
+    hold(&mut store, number, tell)?;
     Ok(Session { tuner: Tuner::new(config.spec, trials), clock, store: Some((store, number)), notes })
 }
 

@@ -69,7 +69,7 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
             if run.dry_run {
                 return show_dry_run(&request, run.json, printer);
             }
-            run_job(prepare(request)?, asked.as_deref(), run.json, printer)
+            run_job(prepare(request, &mut |text| printer.talk(text))?, asked.as_deref(), run.json, printer)
         }
         Verb::Tuner(args) => {
             let request = tuner::Request {
@@ -79,13 +79,13 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
                 store: asked.or_else(|| args.job_id.is_some().then(|| store.clone()).flatten()),
                 job_id: args.job_id,
             };
-            let mut session = tuner::begin(request)?;
+            let mut session = tuner::begin(request, &mut |text| printer.talk(text))?;
             session.notes.iter().for_each(|note| printer.talk(note));
             session.serve(&mut std::io::stdin().lock(), &mut |line| printer.data(line)).map(|()| 0)
         }
         Verb::Demo(args) => {
             let request = demo::request(args.job_dir, args.seed, store_path(store)?)?;
-            let mut plan = prepare(request)?;
+            let mut plan = prepare(request, &mut |text| printer.talk(text))?;
             // They are about a file that its user did not write.
             plan.notes.clear();
             run_job(plan, asked.as_deref(), args.json, printer)
@@ -153,7 +153,8 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
     match verb {
         JobsVerb::List { json } => list_jobs(store, *json, printer),
         JobsVerb::Resume { id, gpus, json } => {
-            run_job(resume(store, id, gpus.as_deref())?, asked, *json, printer)
+            let plan = resume(store, id, gpus.as_deref(), &mut |text| printer.talk(text))?;
+            run_job(plan, asked, *json, printer)
         }
         JobsVerb::Logs { id, trial, replica, follow } => {
             let mut out = printer.out();

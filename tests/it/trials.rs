@@ -522,3 +522,24 @@ fn processors_are_a_trial_s_own() {
     // Without OMP_NUM_THREADS, nproc counts what the process may run on.
     assert_eq!(read(&place, "cpus"), "1 1\n1 1\n");
 }
+
+#[test]
+fn a_job_whose_controller_cannot_be_seen_goes_on_when_nothing_more_is_heard_of_it() {
+    let place = place(&config(1, "", ""));
+    let mut first = start(&place, &format!("{WRITE}; until [ -e go ]; do sleep 0.02; done"));
+    wait_for("a value", || {
+        place.run(&["jobs", "describe", "job", "--json"]).out.contains("\"objectiveValue\": 0.5")
+    });
+    first.kill().expect("it is ours");
+    first.wait().expect("it ends");
+    // As if that had been in a container that was started anew 40 s ago.
+    let store = rusqlite::Connection::open(place.path().join("store.db")).expect("it opens");
+    let change = "UPDATE job SET holder = json_set(holder, '$.namespace', 'other'), heartbeat_ms = heartbeat_ms - 40000";
+    store.execute(change, []).expect("it is changed");
+    drop(store);
+    place.write("go", "");
+    let ran = place.run(&["jobs", "resume", "job"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("which cannot be seen from here: waiting 45 s at most"), "{}", ran.err);
+    assert_eq!(outcomes(&place.describe("job")), ["succeeded"]);
+}

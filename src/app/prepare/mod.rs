@@ -18,7 +18,7 @@ use crate::edge::gpu::{self, Gpu};
 use crate::edge::process::{find_program, own_cpus};
 use crate::edge::process_tree::Presence;
 use crate::edge::store::{JobNumber, NewJob, Store, StoreError, StoredJob};
-use crate::limits::{MAX_CONFIG_BYTES, STORE_RETRY};
+use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
 use crate::study::config::check_job_id;
 use crate::study::{Config, Problem, Severity, Slots, StudySpec, Trial, launch};
 use directories::{job_dir, make_writable, refuse_used, unmake};
@@ -131,13 +131,13 @@ pub(super) fn draw_seed(now: jiff::Timestamp) -> u64 {
 /// # Errors
 /// All that is wrong with the configuration; otherwise the first of: the command cannot be run, the
 /// job's name or directory is taken, another process runs it, a directory or the store cannot be written. No job is
-/// made then.
-pub fn prepare(request: Request) -> Result<Plan, Failure> {
+/// made then. What is waited for meanwhile is told to `tell`.
+pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Failure> {
     let clock = Clock::start();
     let directory = working_directory()?;
     let mut store = open_store(&request)?;
     if let Some(stored) = find_interrupted(&store, &request, &directory)? {
-        let mut plan = go_on(store, stored, request.gpus.as_deref())?;
+        let mut plan = go_on(store, stored, request.gpus.as_deref(), tell)?;
         let text = format!(
             "job {} was interrupted and goes on; --job-id with another name begins a new one",
             plan.job.id
@@ -177,7 +177,7 @@ pub fn prepare(request: Request) -> Result<Plan, Failure> {
         unmake(&made);
         store_failure(e)
     })?;
-    hold(&mut store, number)?;
+    hold(&mut store, number, tell)?;
     notes.extend(earlier.note());
     Ok(Plan {
         config,
@@ -199,7 +199,12 @@ pub fn prepare(request: Request) -> Result<Plan, Failure> {
 ///
 /// # Errors
 /// It is not there, is over, or is run by another process; or its command cannot be run any more.
-pub fn resume(store: &Path, id: &str, gpus: Option<&str>) -> Result<Plan, Failure> {
+pub fn resume(
+    store: &Path,
+    id: &str,
+    gpus: Option<&str>,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Plan, Failure> {
     let store = Store::open(store).map_err(store_failure)?;
     let stored = store.job(id).map_err(store_failure)?.ok_or_else(|| {
         let message = format!("no job `{id}` in the store {}", store.path().display());
@@ -214,10 +219,15 @@ pub fn resume(store: &Path, id: &str, gpus: Option<&str>) -> Result<Plan, Failur
         let message = format!("`{id}` is a study of `hptune tuner`, which runs no trials");
         return Err(Failure::usage(message).with_hint("hptune tuner CONFIG --store FILE --job-id NAME"));
     }
-    go_on(store, stored, gpus)
+    go_on(store, stored, gpus, tell)
 }
 
-fn go_on(mut store: Store, stored: StoredJob, gpus: Option<&str>) -> Result<Plan, Failure> {
+fn go_on(
+    mut store: Store,
+    stored: StoredJob,
+    gpus: Option<&str>,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Plan, Failure> {
     let StoredJob { mut job, state, trials, .. } = stored;
     if job.directory.as_os_str().is_empty() {
         // Older programs did not store it.
@@ -234,7 +244,7 @@ fn go_on(mut store: Store, stored: StoredJob, gpus: Option<&str>) -> Result<Plan
     let mut notes = Vec::new();
     let (slots, gpus) = slots(&mut config.spec, config.needs, gpus, &mut notes)?;
     let number = store.number(&job.id).map_err(store_failure)?;
-    hold(&mut store, number)?;
+    hold(&mut store, number, tell)?;
     Ok(Plan {
         config,
         job,
@@ -253,12 +263,20 @@ fn go_on(mut store: Store, stored: StoredJob, gpus: Option<&str>) -> Result<Plan
 
 /// Takes a job for this process. One that was held from where nobody can look, another container perhaps that was
 /// started anew, is taken when nothing has been heard of its holder for long enough.
-pub(super) fn hold(store: &mut Store, number: JobNumber) -> Result<(), Failure> {
+pub(super) fn hold(store: &mut Store, number: JobNumber, tell: &mut dyn FnMut(&str)) -> Result<(), Failure> {
     let first = match store.hold(number) {
-        Err(StoreError::Held { holder, heard_of, .. }) if holder.presence() == Presence::OutOfSight => {
-            heard_of
+        Ok(()) => return Ok(()),
+        Err(e) => {
+            let StoreError::Held { holder, heard_of, .. } = &e else { return Err(store_failure(e)) };
+            if holder.presence() != Presence::OutOfSight {
+                return Err(store_failure(e));
+            }
+            let patience = LEASE_EXPIRY.as_secs();
+            tell(&format!(
+                "{e}, which cannot be seen from here: waiting {patience} s at most for more of it"
+            ));
+            *heard_of
         }
-        held => return held.map_err(store_failure),
     };
     loop {
         thread::sleep(STORE_RETRY.saturating_mul(10));
