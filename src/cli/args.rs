@@ -71,7 +71,7 @@ pub(super) enum Verb {
     ///
     /// The exit code is 1 where a record is damaged or a file ends inside one.
     Verify(Verify),
-    /// Show the jobs in the store
+    /// Show the jobs in the store, or go on with one
     Jobs(Jobs),
     /// Waits for a trial's processes, so that how they end is known whatever happens to the controller
     #[command(name = crate::edge::kept::KEEPER_VERB, hide = true)]

@@ -43,7 +43,7 @@ pub struct Objective {
     /// How long to wait for a first value before [`Followed::NoMetric`].
     pub no_metric_after: Duration,
     /// Of a trial with several replicas: values of the objective that others write than those that speak for the
-    /// trial do not count.
+    /// trial count only where those write none.
     pub cluster: Option<Members>,
     /// What is known already of an objective whose files were read before: of what they hold only what is new is
     /// reported.

@@ -20,6 +20,8 @@ pub struct Gather {
     /// When to tell that no value has come; `None` once that is told or one came.
     tell_missing_at: Option<Timestamp>,
     objective: Objective,
+    /// As those write it whose values count only where nobody else's are there.
+    others: Objective,
     seen: Seen,
 }
 
@@ -44,8 +46,10 @@ pub struct Seen {
     pub n_values: u64,
     /// How many of them are at a step other than 0.
     pub n_beyond_step_0: u64,
-    /// How many values of the objective others wrote whose values do not count, by their names.
+    /// How many values of the objective those wrote whose values count only where nobody else's are there, by name.
     pub aside: BTreeMap<String, u64>,
+    /// Such values are what there is.
+    pub is_of_others: bool,
 }
 
 impl Gather {
@@ -53,7 +57,8 @@ impl Gather {
     /// at `tell_missing_at`.
     #[must_use]
     pub fn new(wanted: Tag, selector: RunSelector, tell_missing_at: Option<Timestamp>) -> Self {
-        Self { wanted, tell_missing_at, objective: Objective::new(selector), seen: Seen::default() }
+        let others = Objective::new(selector.clone());
+        Self { wanted, tell_missing_at, objective: Objective::new(selector), others, seen: Seen::default() }
     }
 
     /// Takes something that was found.
@@ -61,7 +66,8 @@ impl Gather {
         self.take(found, None);
     }
 
-    /// Takes something that was found in a file of one whose values of the objective do not count, but are told of.
+    /// Takes something that was found in a file of one whose values of the objective count only where nobody else's are
+    /// there.
     pub fn handle_aside(&mut self, found: Found<'_>, writer_s_name: &str) {
         self.take(found, Some(writer_s_name));
     }
@@ -70,23 +76,27 @@ impl Gather {
         match found {
             Found::File { .. } => self.seen.n_files += 1,
             Found::Event { run, path, writer, started, ingested } => match ingested {
-                Ingested::Value { tag, content, .. } if let Some(name) = aside => {
-                    if matches!(content, Content::Scalar(_)) && tag == self.wanted.as_str() {
-                        *self.seen.aside.entry(name.to_owned()).or_default() += 1;
-                    }
-                }
-                Ingested::SessionStart(_) if aside.is_some() => {}
                 Ingested::Value { step, wall_time, tag, content, .. } => {
-                    self.objective.at_work(run, writer, wall_time);
+                    self.objective_of(aside).at_work(run, writer, wall_time);
                     if let Content::Scalar(value) = content
                         && tag == self.wanted.as_str()
                     {
                         self.count(step);
-                        self.objective.offer(run, writer, started, Point { step, wall_time, value });
+                        if let Some(name) = aside {
+                            *self.seen.aside.entry(name.to_owned()).or_default() += 1;
+                        }
+                        self.objective_of(aside).offer(
+                            run,
+                            writer,
+                            started,
+                            Point { step, wall_time, value },
+                        );
                     }
                     self.remember(tag, &content);
                 }
-                Ingested::SessionStart(step) => self.objective.session_start(run, writer, started, step),
+                Ingested::SessionStart(step) => {
+                    self.objective_of(aside).session_start(run, writer, started, step);
+                }
                 Ingested::Damage(damage) => {
                     self.seen.n_damages += 1;
                     if self.seen.damages.len() < MAX_DAMAGES_LISTED {
@@ -117,25 +127,36 @@ impl Gather {
         }
     }
 
+    fn objective_of(&mut self, aside: Option<&str>) -> &mut Objective {
+        if aside.is_some() { &mut self.others } else { &mut self.objective }
+    }
+
     /// The changes of the objective since the last call, in order.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        self.objective.take_changes()
+        let of_others = self.others.take_changes();
+        // Where those that count come first now, they begin with a source, which voids what the others had told.
+        if self.objective.chosen().is_some() { self.objective.take_changes() } else { of_others }
+    }
+
+    fn chosen(&self) -> Option<&RunName> {
+        self.objective.chosen().or(self.others.chosen())
     }
 
     /// Whether to tell now that no value has come; true once.
     pub fn take_missing(&mut self, now: Timestamp) -> bool {
         let is_due = self.tell_missing_at.is_some_and(|at| at <= now);
-        if is_due || self.objective.chosen().is_some() {
+        if is_due || self.chosen().is_some() {
             self.tell_missing_at = None;
         }
-        is_due && self.objective.chosen().is_none()
+        is_due && self.chosen().is_none()
     }
 
     /// What was seen so far.
     #[must_use]
     pub fn seen(&self) -> Seen {
         Seen {
-            chosen: self.objective.chosen().cloned(),
+            chosen: self.chosen().cloned(),
+            is_of_others: self.objective.chosen().is_none() && self.others.chosen().is_some(),
             left_out: self.objective.left_out().cloned().collect(),
             ..self.seen.clone()
         }
@@ -170,12 +191,6 @@ impl Seen {
     #[must_use]
     pub fn explain_missing(&self, wanted: &Tag, mend: &str) -> String {
         let tag = wanted.as_str();
-        if let Some((name, n)) = self.aside.first_key_value() {
-            return format!(
-                "{name} wrote {n} values of `{tag}`, the main replica none; have that one write it: the others' \
-                 do not count"
-            );
-        }
         if self.tags.is_empty() {
             return if self.n_files == 0 {
                 "no event file was found below the trial's directory; \

@@ -256,7 +256,7 @@ fn the_first_process_of_a_container_collects_orphans_and_passes_on_the_end() {
 fn run_trial(place: &Place, options: &str, script: &str) -> Ran {
     place.write("c.yaml", config(1, "", options));
     place.write("acc.tfevents", event_file(&[0.5]));
-    place.run(&["run", "c.yaml", "--job-id", "job", "--job-dir", "out", "--", "sh", "-c", script, "trainer"])
+    Ran::of(&place.job(&[], script).output().expect("it runs"))
 }
 
 /// A control group of version 1, removed with its test.
@@ -323,19 +323,7 @@ fn a_trial_that_cannot_be_killed_costs_its_slot_and_not_the_job() {
         "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; [ $CLOUD_ML_TRIAL_ID = 1 ] || exit 0; \
          (sleep 0.1; echo FROZEN > {state}) & echo $$ > {procs}; while :; do sleep 1; done"
     );
-    let ran = place.run(&[
-        "run",
-        "c.yaml",
-        "--job-id",
-        "job",
-        "--job-dir",
-        "out",
-        "--",
-        "sh",
-        "-c",
-        &script,
-        "trainer",
-    ]);
+    let ran = Ran::of(&place.job(&[], &script).output().expect("it runs"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.err.contains("trial 1: cannot be killed: process"), "{}", ran.err);
     let job = place.describe("job");

@@ -25,20 +25,7 @@ fn run(place: &Place, config: &str, values: &[f32], script: &str) -> Ran {
 fn job(place: &Place, config: &str, values: &[f32], script: &str) -> std::process::Command {
     place.write("c.yaml", config);
     place.write("acc.tfevents", event_file(values));
-    // The script's own arguments follow its name.
-    place.command(&[
-        "run",
-        "c.yaml",
-        "--job-id",
-        "job",
-        "--job-dir",
-        "out",
-        "--",
-        "sh",
-        "-c",
-        script,
-        "trainer",
-    ])
+    place.job(&[], script)
 }
 
 /// Copies the prepared event file to where the trial's belong.

@@ -58,6 +58,14 @@ impl Place {
         command
     }
 
+    /// The program, to run a job named `job` of `c.yaml` with a shell script as its trainer.
+    pub(crate) fn job(&self, options: &[&str], script: &str) -> Command {
+        let head = ["run", "c.yaml", "--job-id", "job", "--job-dir", "out"];
+        // The script's own arguments follow its name.
+        let tail = ["--", "sh", "-c", script, "trainer"];
+        self.command(&[&head[..], options, &tail[..]].concat())
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(&self.command(arguments).output().expect("it runs"))
     }

@@ -205,11 +205,15 @@ pub fn resume(
     gpus: Option<&str>,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Plan, Failure> {
-    let store = Store::open(store).map_err(store_failure)?;
-    let stored = store.job(id).map_err(store_failure)?.ok_or_else(|| {
-        let message = format!("no job `{id}` in the store {}", store.path().display());
+    let missing = || {
+        let message = format!("no job `{id}` in the store {}", store.display());
         Failure::usage(message).with_hint("`hptune jobs list` names those that are there")
-    })?;
+    };
+    if !store.exists() {
+        return Err(missing());
+    }
+    let store = Store::open(store).map_err(store_failure)?;
+    let stored = store.job(id).map_err(store_failure)?.ok_or_else(missing)?;
     if stored.is_over() {
         let message = format!("job `{id}` is over: {}", stored.state);
         let hint = "a new job goes on from it with hyperparameters.resumePreviousJobId";
@@ -312,7 +316,9 @@ pub struct DryRun {
 /// As of [`prepare`].
 pub fn dry_run(request: &Request) -> Result<DryRun, Failure> {
     let now = Clock::start().now();
-    let store = open_store(request)?;
+    let path = request.previous_store.as_ref().unwrap_or(&request.store);
+    let store = if path.exists() { Store::open_to_read(path) } else { Store::open(Path::new(":memory:")) };
+    let store = store.map_err(store_failure)?;
     let Checked { mut config, mut notes, words, job_id, job_dir, earlier, slots, gpus: _ } =
         check(request, &store, now)?;
     config.spec.seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(now));

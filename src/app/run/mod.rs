@@ -173,18 +173,33 @@ impl<'t> Job<'t> {
 
     async fn run(
         mut self,
+        followed: mpsc::Receiver<Followed>,
+        freed: mpsc::Receiver<Freed>,
+    ) -> Result<Finished, Failure> {
+        let ended = self.go(followed, freed).await;
+        // The trials of a job that was taken over are another controller's.
+        if ended.is_err() && !self.is_taken_over {
+            self.abandon();
+        }
+        let trials = self.controller.trials().to_vec();
+        Ok(Finished { end: ended?, config: self.config, job: self.job, trials, signal: self.signal })
+    }
+
+    /// The loop, until the job is over.
+    async fn go(
+        &mut self,
         mut followed: mpsc::Receiver<Followed>,
         mut freed: mpsc::Receiver<Freed>,
-    ) -> Result<Finished, Failure> {
+    ) -> Result<JobEnd, Failure> {
         let mut signals =
             Signals::listen().map_err(|e| Failure::outside(format!("cannot listen for signals: {e}")))?;
         // What a keeper that was killed leaves behind comes to us; without it to the system's init.
         let _ = adopt_orphans();
         self.tell_start();
         self.feed(Input::Tick)?;
-        let end = loop {
+        loop {
             if let Some(end) = self.end.take() {
-                break end;
+                return Ok(end);
             }
             let wait = self.time_to_wait();
             tokio::select! {
@@ -203,9 +218,7 @@ impl<'t> Job<'t> {
                     self.keep_lease()?;
                 }
             }
-        };
-        let trials = self.controller.trials().to_vec();
-        Ok(Finished { end, config: self.config, job: self.job, trials, signal: self.signal })
+        }
     }
 
     fn time_to_wait(&self) -> Duration {
@@ -231,12 +244,7 @@ impl<'t> Job<'t> {
     /// Hands an input to the controller and carries out what comes of it.
     fn feed(&mut self, input: Input) -> Result<(), Failure> {
         self.controller.handle(self.clock.now(), input);
-        let carried_out = self.carry_out();
-        // The trials of a job that was taken over are another controller's.
-        if carried_out.is_err() && !self.is_taken_over {
-            self.abandon();
-        }
-        carried_out
+        self.carry_out()
     }
 
     /// Carries out the controller's outputs in order: what is to be stored is stored before the next

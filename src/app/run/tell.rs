@@ -111,9 +111,12 @@ impl Job<'_> {
             && !std::mem::replace(&mut self.is_aside_told, true)
         {
             let names: Vec<&str> = seen.aside.keys().map(String::as_str).collect();
-            let tag = &self.config.spec.metric_tag;
-            let text =
-                format!("`{tag}` is written by {} too; only the main replica's counts", names.join(", "));
+            let (tag, names) = (&self.config.spec.metric_tag, names.join(", "));
+            let text = if seen.is_of_others {
+                format!("`{tag}` is written by {names} and not by the main replica: it is taken from there")
+            } else {
+                format!("`{tag}` is written by {names} too; only the main replica's counts")
+            };
             self.note(trial, text);
         }
         if seen.lacks_steps() && !std::mem::replace(&mut self.is_step_0_told, true) {
