@@ -189,6 +189,12 @@ pub const FOLLOW_BATCH: usize = 4_096;
 /// How often a running trial's directory is looked at where no notification comes earlier.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How often metrics files are looked at: each holds its last hundred reports alone.
+pub const METRICS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How much longer that time is at least for each metrics file: looking costs a small share of one core.
+pub const METRICS_INTERVAL_A_FILE: Duration = Duration::from_millis(1);
+
 /// The least time between two listings of one directory: a trainer that writes without pause must
 /// not make its reader walk the tree without pause.
 pub const MIN_LIST_INTERVAL: Duration = Duration::from_millis(5);

@@ -106,6 +106,7 @@ impl Faults {
             | Found::File { .. }
             | Found::Hypertune { .. }
             | Found::Rewritten { .. }
+            | Found::MissedReports { .. }
             | Found::TooManyFiles { .. } => {}
         }
     }

@@ -156,7 +156,7 @@ impl FileSummary {
                 self.add(&entry.tag, entry.step, entry.wall_time, &content, Metadata::default());
             }
             Found::Unreadable { error, .. } => self.trouble = Some(error),
-            Found::Rewritten { .. } | Found::TooManyFiles { .. } => {}
+            Found::Rewritten { .. } | Found::MissedReports { .. } | Found::TooManyFiles { .. } => {}
         }
     }
 

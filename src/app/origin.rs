@@ -44,6 +44,7 @@ impl Origin {
             Found::File { .. }
             | Found::Unreadable { .. }
             | Found::Rewritten { .. }
+            | Found::MissedReports { .. }
             | Found::TooManyFiles { .. } => None,
         }
     }

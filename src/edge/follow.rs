@@ -194,7 +194,7 @@ fn follow(
         }
         // Without watches polling alone finds what is new.
         let _ = notices.keep();
-        thread::park_timeout(Duration::try_from(until.duration_since(now)).unwrap_or_default());
+        notices.wait(Duration::try_from(until.duration_since(now)).unwrap_or_default());
         notices.pass_on(&mut reader);
     }
 }

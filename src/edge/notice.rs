@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use notify::event::{CreateKind, ModifyKind, RemoveKind};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -92,7 +92,7 @@ impl Notices {
             Ok(watcher) => {
                 self.watcher = Some((watcher, id));
                 // What came before the watch was there.
-                self.heard.lock().unwrap_or_else(PoisonError::into_inner).must_list = true;
+                self.lock().must_list = true;
                 None
             }
             Err(e) if matches!(e.kind, ErrorKind::PathNotFound) => None,
@@ -109,9 +109,21 @@ impl Notices {
         }
     }
 
+    /// Waits for news, or for so long. Another's `unpark` of this thread ends it too.
+    pub fn wait(&self, at_most: Duration) {
+        // A wake-up that came while this thread was waiting for something else is spent, its news is not.
+        if !self.lock().has_news() {
+            std::thread::park_timeout(at_most);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Passes on what was heard.
     pub fn pass_on(&self, reader: &mut Reader) {
-        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let heard = std::mem::take(&mut *self.lock());
         heard.paths.iter().for_each(|path| reader.hint(path));
         if heard.must_list {
             reader.wake();
@@ -120,6 +132,10 @@ impl Notices {
 }
 
 impl Heard {
+    fn has_news(&self) -> bool {
+        self.must_list || !self.paths.is_empty()
+    }
+
     /// Whether the event says anything: reading, ours above all, and writing to other files do not.
     fn take(&mut self, root: &Path, event: notify::Result<notify::Event>) -> bool {
         let Ok(event) = event else {
@@ -186,6 +202,17 @@ mod tests {
         check(Ok(event(EventKind::Create(CreateKind::Folder), "/job/b")), (true, &[], true));
         check(Ok(event(EventKind::Remove(RemoveKind::File), "/job/x.tfevents.1")), (false, &[], false));
         check(Err(notify::Error::generic("lost")), (true, &[], true));
+    }
+
+    #[test]
+    fn what_came_before_the_watch_stood_is_not_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut notices = Notices::new(directory.path(), std::thread::current());
+        assert_eq!(notices.keep(), None);
+        // Somebody else's wait took the wake-up.
+        std::thread::park_timeout(Duration::ZERO);
+        notices.wait(Duration::MAX);
+        assert!(notices.lock().must_list);
     }
 
     #[test]

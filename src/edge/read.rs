@@ -105,7 +105,7 @@ pub fn read_file(
         source.read_at(0, &mut bytes).map(|n| {
             let mut file = HypertuneFile::default();
             file.feed(bytes.get(..n).unwrap_or(&[]));
-            for entry in file.take_new() {
+            for entry in file.take_new().entries {
                 found(Found::Hypertune { writer, entry });
             }
         })

@@ -75,7 +75,24 @@ impl Reader {
     /// to be done before the given time, but for [`Reader::wake`].
     pub fn step(&mut self, found: &mut dyn FnMut(Found<'_>)) -> Option<jiff::Timestamp> {
         let now = self.clock.now();
-        match self.tail.poll_action(now) {
+        let action = self.tail.poll_action(now);
+        self.carry_out(action, now, found)
+    }
+
+    /// As [`Self::step`], of the metrics files alone; see [`Tail::poll_metrics_action`].
+    pub fn step_metrics(&mut self, found: &mut dyn FnMut(Found<'_>)) -> Option<jiff::Timestamp> {
+        let now = self.clock.now();
+        let action = self.tail.poll_metrics_action(now);
+        self.carry_out(action, now, found)
+    }
+
+    fn carry_out(
+        &mut self,
+        action: Action,
+        now: jiff::Timestamp,
+        found: &mut dyn FnMut(Found<'_>),
+    ) -> Option<jiff::Timestamp> {
+        match action {
             Action::Wait(until) => return Some(until),
             Action::List => {
                 let (listing, errors) = self.place.list();

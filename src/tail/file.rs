@@ -210,6 +210,10 @@ impl File {
         self.settled_bytes = 0;
     }
 
+    pub(super) fn is_metrics_file(&self) -> bool {
+        matches!(self.reader, Reader::Hypertune(_))
+    }
+
     /// Where the next read starts.
     pub(super) fn next_offset(&self) -> u64 {
         match &self.reader {
@@ -245,8 +249,16 @@ impl File {
             Reader::Hypertune(file) => {
                 file.feed(bytes);
                 if at_end == AtEnd::Yes {
-                    for entry in file.take_new() {
+                    let news = file.take_new();
+                    if news.may_lack {
+                        found(Found::MissedReports { path });
+                    }
+                    for entry in news.entries {
                         found(Found::Hypertune { writer, entry });
+                    }
+                    if news.is_cut_off {
+                        // The rest may come without another size or time.
+                        self.seen = None;
                     }
                 }
                 false

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Found, Ingested};
+use super::{Found, Ingested, MISSED_REPORTS};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED};
 use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, near_misses};
 use crate::series::{Change, Objective, Point};
@@ -118,6 +118,12 @@ impl Gather {
             }
             Found::Rewritten { path } => {
                 self.seen.troubles.push(format!("{path}: became shorter than what was read; read anew"));
+            }
+            Found::MissedReports { path } => {
+                let trouble = format!("{path}: {MISSED_REPORTS}");
+                if !self.seen.troubles.contains(&trouble) {
+                    self.seen.troubles.push(trouble);
+                }
             }
             Found::TooManyFiles { path } => {
                 self.seen

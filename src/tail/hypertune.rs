@@ -14,8 +14,11 @@ use crate::units::{MetricValue, Step, WallTime};
 /// The keys of a line that are not the metric's tag.
 const OTHER_KEYS: [&str; 4] = ["timestamp", "trial", "global_step", "checkpoint_path"];
 
-/// So many told lines are remembered at least: more than the package keeps in its file.
-const MIN_TOLD_KEPT: usize = 200;
+/// So many reports the package keeps in its file.
+const N_KEPT: usize = 100;
+
+/// So many told lines are remembered at least.
+const MIN_TOLD_KEPT: usize = 2 * N_KEPT;
 
 /// One report of a metric.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +31,17 @@ pub struct HypertuneEntry {
     pub wall_time: WallTime,
     /// The value.
     pub value: MetricValue,
+}
+
+/// What a reading of the file brought.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HypertuneNews {
+    /// The entries that were not told before, oldest first.
+    pub entries: Vec<HypertuneEntry>,
+    /// The file is full and holds nothing that was there at the last reading: what came between may be lost.
+    pub may_lack: bool,
+    /// It was read while it was written: it ends within a line, or holds nothing yet.
+    pub is_cut_off: bool,
 }
 
 /// Reads the file again and again and tells its new entries.
@@ -63,9 +77,10 @@ impl HypertuneFile {
         self.bytes.extend(bytes.iter().take(room));
     }
 
-    /// The entries that were not told before, oldest first. A line that is cut off, because the file
-    /// was read while it was written, is left for the next reading.
-    pub fn take_new(&mut self) -> Vec<HypertuneEntry> {
+    /// What was not told before. A line that is cut off, because the file was read while it was written, is left
+    /// for the next reading.
+    pub fn take_new(&mut self) -> HypertuneNews {
+        let is_cut_off = self.bytes.last() != Some(&b'\n');
         let lines = self.bytes.split(|byte| *byte == b'\n');
         let lines: Vec<(u64, HypertuneEntry)> =
             lines.filter_map(|line| Some((digest(line), parse(line)?))).collect();
@@ -76,10 +91,11 @@ impl HypertuneFile {
         let n_lines = lines.len();
         let new: Vec<(u64, HypertuneEntry)> =
             lines.into_iter().filter(|(digest, _)| !known.contains(digest)).collect();
+        let may_lack = !known.is_empty() && n_lines >= N_KEPT && new.len() == n_lines;
         self.told.extend(new.iter().map(|(digest, _)| *digest));
         let n_old = self.told.len().saturating_sub((2 * n_lines).max(MIN_TOLD_KEPT));
         self.told.drain(..n_old);
-        new.into_iter().map(|(_, entry)| entry).collect()
+        HypertuneNews { entries: new.into_iter().map(|(_, entry)| entry).collect(), may_lack, is_cut_off }
     }
 }
 
@@ -123,7 +139,32 @@ mod tests {
     fn read(file: &mut HypertuneFile, text: &str) -> Vec<(i64, String)> {
         file.rewind();
         file.feed(text.as_bytes());
-        file.take_new().into_iter().map(|e| (e.step.0, e.value.to_string())).collect()
+        file.take_new().entries.into_iter().map(|e| (e.step.0, e.value.to_string())).collect()
+    }
+
+    #[test]
+    fn a_full_file_without_a_known_line_may_lack_some() {
+        let text =
+            |range: std::ops::Range<i64>| -> String { range.map(|n| line(n as f64, n, "1")).collect() };
+        let mut file = HypertuneFile::default();
+        let mut may_lack = |range| {
+            file.feed(text(range).as_bytes());
+            file.take_new().may_lack
+        };
+        // What came before the first look nobody knows; a trainer that starts again begins with an empty file.
+        let ranges = [100..200, 199..299, 300..310, 310..410, 410..509, 409..509];
+        assert_eq!(ranges.map(&mut may_lack), [false, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn what_is_read_while_it_is_written_is_cut_off() {
+        let is_cut_off = |text: &str| {
+            let mut file = HypertuneFile::default();
+            file.feed(text.as_bytes());
+            file.take_new().is_cut_off
+        };
+        let whole = line(1.0, 1, "1");
+        assert_eq!(["", &whole[..9], &whole].map(is_cut_off), [true, true, false]);
     }
 
     #[test]

@@ -17,19 +17,24 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
-    LIST_SHARE, MAX_FILES_FOLLOWED, MAX_HINTS, MIN_LIST_INTERVAL, POLL_INTERVAL, READ_CHUNK_BYTES,
+    LIST_SHARE, MAX_FILES_FOLLOWED, MAX_HINTS, METRICS_INTERVAL, METRICS_INTERVAL_A_FILE, MIN_LIST_INTERVAL,
+    POLL_INTERVAL, READ_CHUNK_BYTES,
 };
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
 
 use file::{File, FileProgress};
 pub use gather::{Gather, Seen};
-pub use hypertune::{HypertuneEntry, HypertuneFile};
+pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews};
 pub use ingest::{Ingest, Ingested};
 pub use read::{read, read_at, read_bytes};
 
 /// Where the cloudml-hypertune package is told to write, relative to a trial's directory.
 pub const HYPERTUNE_METRICS_PATH: &str = ".hptune/output.metrics";
+
+/// What [`Found::MissedReports`] is in words.
+pub const MISSED_REPORTS: &str = "more than a hundred reports came between two looks, and the cloudml-hypertune \
+    package keeps the last hundred: values may be missing";
 
 /// What tells a file from another, whatever its name: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -119,6 +124,11 @@ pub enum Found<'a> {
         /// The entry.
         entry: HypertuneEntry,
     },
+    /// Of a metrics file, which holds the last hundred reports, entries may have come and gone between two looks.
+    MissedReports {
+        /// Its path below the root.
+        path: &'a str,
+    },
     /// A file could not be read; told once until it can be read again.
     Unreadable {
         /// Its path below the root.
@@ -148,11 +158,19 @@ pub struct Config {
     pub list_share: u32,
     /// How much is read at once, in bytes.
     pub read_bytes: usize,
+    /// How often metrics files are looked at, whatever listings take: what they held is gone soon. It is longer
+    /// where there are many.
+    pub metrics_interval: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { poll_interval: POLL_INTERVAL, list_share: LIST_SHARE, read_bytes: READ_CHUNK_BYTES }
+        Self {
+            poll_interval: POLL_INTERVAL,
+            list_share: LIST_SHARE,
+            read_bytes: READ_CHUNK_BYTES,
+            metrics_interval: METRICS_INTERVAL,
+        }
     }
 }
 
@@ -170,7 +188,11 @@ pub struct Tail {
     /// Paths that are said to have changed.
     hints: BTreeSet<String>,
     files: BTreeMap<FileId, File>,
+    /// Metrics files first.
     to_read: VecDeque<FileId>,
+    metrics_files: BTreeSet<FileId>,
+    /// When to look at all of those.
+    look_at: Timestamp,
     list_at: Timestamp,
     /// The soonest time for a listing that is asked for early.
     rest_until: Timestamp,
@@ -222,6 +244,8 @@ impl Tail {
             hints: BTreeSet::new(),
             files,
             to_read: VecDeque::new(),
+            metrics_files: BTreeSet::new(),
+            look_at: Timestamp::MAX,
             list_at: now,
             rest_until: now,
             next_writer: progress.next_writer,
@@ -250,6 +274,35 @@ impl Tail {
 
     /// What to do at `now`.
     pub fn poll_action(&mut self, now: Timestamp) -> Action {
+        self.hint_metrics_files(now);
+        if let Some(read) = self.poll_read(|_| true) {
+            return read;
+        }
+        if now >= self.list_at {
+            return Action::List;
+        }
+        match self.hints.pop_first() {
+            Some(path) => Action::Look { path },
+            None => Action::Wait(self.list_at.min(self.look_at)),
+        }
+    }
+
+    /// As [`Self::poll_action`], of the metrics files alone, which do not wait for whoever is slow to take what was
+    /// found: the entries of event files stay where they are, those of metrics files are gone soon.
+    pub fn poll_metrics_action(&mut self, now: Timestamp) -> Action {
+        self.hint_metrics_files(now);
+        if let Some(read) = self.poll_read(File::is_metrics_file) {
+            return read;
+        }
+        let path = self.hints.iter().find(|path| is_hypertune_file(path)).cloned();
+        match path.and_then(|path| self.hints.take(&path)) {
+            Some(path) => Action::Look { path },
+            None => Action::Wait(self.look_at),
+        }
+    }
+
+    /// The next read, where it is of a file like this.
+    fn poll_read(&mut self, is_wanted: impl Fn(&File) -> bool) -> Option<Action> {
         while let Some(id) = self.to_read.front() {
             if let Some(file) = self.files.get(id) {
                 let (offset_bytes, at_most_bytes) = if file.is_checking {
@@ -257,17 +310,43 @@ impl Tail {
                 } else {
                     (file.next_offset(), self.config.read_bytes)
                 };
-                return Action::Read { id: *id, path: file.path.clone(), offset_bytes, at_most_bytes };
+                let path = || file.path.clone();
+                return is_wanted(file).then(|| Action::Read {
+                    id: *id,
+                    path: path(),
+                    offset_bytes,
+                    at_most_bytes,
+                });
             }
             self.to_read.pop_front();
         }
-        if now >= self.list_at {
-            return Action::List;
+        None
+    }
+
+    /// Takes it that the metrics files have changed, where it is time to look.
+    fn hint_metrics_files(&mut self, now: Timestamp) {
+        if now < self.look_at {
+            return;
         }
-        match self.hints.pop_first() {
-            Some(path) => Action::Look { path },
-            None => Action::Wait(self.list_at),
-        }
+        let (files, hints) = (&self.files, &mut self.hints);
+        self.metrics_files.retain(|id| {
+            let file = files.get(id).filter(|file| file.is_metrics_file());
+            hints.extend(file.map(|file| file.path.clone()));
+            file.is_some()
+        });
+        self.look_at = self.next_look_at(now);
+    }
+
+    fn next_look_at(&self, now: Timestamp) -> Timestamp {
+        let n_files = u32::try_from(self.metrics_files.len()).unwrap_or(u32::MAX);
+        let interval = METRICS_INTERVAL_A_FILE.saturating_mul(n_files).max(self.config.metrics_interval);
+        now.checked_add(interval).ok().filter(|_| n_files > 0).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Whether what is followed may be gone before it is read.
+    #[must_use]
+    pub fn has_metrics_files(&self) -> bool {
+        !self.metrics_files.is_empty()
     }
 
     /// Takes it that a path is said to have changed: it is looked at soon. Others need not be.
@@ -361,9 +440,17 @@ impl Tail {
             found(Found::File { run: &file.run, path: &file.path });
             file
         });
-        if file.wants_read(now, &listed, next_writer, found) && !file.is_queued {
-            file.is_queued = true;
-            self.to_read.push_back(listed.id);
+        let wants_read = file.wants_read(now, &listed, next_writer, found);
+        let is_queued = wants_read && !std::mem::replace(&mut file.is_queued, true);
+        if !file.is_metrics_file() {
+            self.to_read.extend(is_queued.then_some(listed.id));
+            return;
+        }
+        if is_queued {
+            self.to_read.push_front(listed.id);
+        }
+        if self.metrics_files.insert(listed.id) {
+            self.look_at = self.look_at.min(self.next_look_at(now));
         }
     }
 
@@ -562,6 +649,28 @@ mod tests {
         world.write("a/events.tfevents.1", 1, &bytes);
         world.expect(&[("a", 0), ("a", 1), ("a", 2)]);
         world.expect(&[]);
+    }
+
+    #[test]
+    fn a_metrics_file_waits_for_no_listing() {
+        let at = |ms| Timestamp::from_millisecond(ms).expect("a time");
+        let mut tail = Tail::new(at(0));
+        let (path, id) = (HYPERTUNE_METRICS_PATH.to_owned(), FileId { device: 0, inode: 1 });
+        let listed = |bytes| Listed { path: path.clone(), id, bytes, modified_ns: 0 };
+        let ignore: &mut dyn FnMut(Found<'_>) = &mut |_| {};
+        let took = Duration::from_secs(10);
+        tail.handle_listing(at(0), took, vec![listed(0)], ignore);
+        let is_read = |action| matches!(action, Action::Read { offset_bytes: 0, .. });
+        assert!(is_read(tail.poll_action(at(0))));
+        tail.handle_read(id, Ok((b"", AtEnd::Yes)), ignore);
+        let interval = i64::try_from(METRICS_INTERVAL.as_millis()).expect("it is short");
+        for round in 1..4 {
+            assert_eq!(tail.poll_action(at(round * interval - 1)), Action::Wait(at(round * interval)));
+            assert_eq!(tail.poll_metrics_action(at(round * interval)), Action::Look { path: path.clone() });
+            tail.handle_look(at(round * interval), Some(listed(round.unsigned_abs())), ignore);
+            assert!(is_read(tail.poll_metrics_action(at(round * interval))));
+            tail.handle_read(id, Ok((b"{}\n", AtEnd::Yes)), ignore);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS};
 use crate::report::watch::Line;
 use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector};
 use crate::series::{Live, Point, Rewound, SmallMap, Told, WriterId, Written};
-use crate::tail::{Found, Ingested, Seen};
+use crate::tail::{Found, Ingested, MISSED_REPORTS, Seen};
 use crate::units::{RunName, Step, Tag, WallTime};
 
 /// Which values are delivered.
@@ -269,6 +269,7 @@ impl Feed {
             Found::Unreadable { path, error } => {
                 self.troubles.push(format!("{path}: cannot be read: {error}; it is tried again"));
             }
+            Found::MissedReports { path } => self.troubles.push(format!("{path}: {MISSED_REPORTS}")),
             Found::TooManyFiles { path } => {
                 self.troubles.push(format!("too many event files: {path} and later ones are not followed"));
             }

@@ -310,12 +310,16 @@ impl Watch<'_> {
     fn config(&self, job_dir: &str) -> Config {
         let config = match remote::is_address(job_dir) {
             // Each listing and each read is a request, and takes time but no work.
-            true => {
-                Config { poll_interval: REMOTE_POLL_INTERVAL, list_share: 1, read_bytes: READ_CHUNK_BYTES }
-            }
+            true => Config {
+                poll_interval: REMOTE_POLL_INTERVAL,
+                list_share: 1,
+                read_bytes: READ_CHUNK_BYTES,
+                metrics_interval: REMOTE_POLL_INTERVAL,
+            },
             false => Config { read_bytes: WATCH_READ_BYTES, ..Config::default() },
         };
-        Config { poll_interval: self.request.poll.unwrap_or(config.poll_interval), ..config }
+        let poll_interval = self.request.poll.unwrap_or(config.poll_interval);
+        Config { poll_interval, metrics_interval: config.metrics_interval.min(poll_interval), ..config }
     }
 
     fn start_trainer(&mut self) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::edge::reader::{Place, Reader};
 use crate::edge::sink::{Batch, Patience, Sink, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::Figures;
-use crate::limits::{DRAIN_RETRY, QUIET_POLLS, WATCH_BATCH_LINES};
+use crate::limits::{DRAIN_RETRY, METRICS_INTERVAL, QUIET_POLLS, WATCH_BATCH_LINES};
 use crate::report::watch::{self, Line};
 use crate::tail::{Config, Progress, Seen, Tail};
 use crate::units::Tag;
@@ -131,9 +131,12 @@ impl Worker {
             let reader = Reader::with(place, self.clock, tail);
             let notices = root.map(|root| Notices::new(&root, thread::current()));
             let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
-            let job = Following { worker: self, reader, notices, feed, kept, next_seq: come.next_seq };
-            let figures = Arc::clone(&job.worker.figures);
-            let ended = catch_unwind(AssertUnwindSafe(|| job.follow())).unwrap_or_else(|_| {
+            let figures = Arc::clone(&self.figures);
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                let job = Following { worker: self, reader, notices, feed, kept, next_seq: come.next_seq };
+                job.follow()
+            }))
+            .unwrap_or_else(|_| {
                 let fault = "a fault of hptune ended it".to_owned();
                 control.end(&fault, None);
                 Err(Undelivered::GaveUp(fault))
@@ -148,6 +151,24 @@ impl Worker {
 /// A line without its number, as 64 bits.
 fn digest(text: &str) -> u64 {
     u64::from(crc32c::crc32c(text.as_bytes())) << 32 | (text.len() as u64 & 0xffff_ffff)
+}
+
+/// Goes on reading metrics files while a sink takes its time: what they hold is gone soon.
+fn look_while<T>(deliver: impl FnOnce() -> T, reader: &mut Reader, feed: &mut Feed) -> T {
+    let is_delivered = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            while !is_delivered.load(Ordering::Acquire) {
+                // The first look comes after a while: most sinks take no time.
+                thread::park_timeout(METRICS_INTERVAL);
+                while reader.step_metrics(&mut |found| feed.handle(found)).is_none() {}
+            }
+        });
+        let delivered = deliver();
+        is_delivered.store(true, Ordering::Release);
+        looking.thread().unpark();
+        delivered
+    })
 }
 
 struct Following {
@@ -190,6 +211,9 @@ impl Following {
                     let items = self.feed.take_items();
                     self.deliver(items)?;
                     deliver_at = Instant::now() + self.worker.latest_per.unwrap_or_default();
+                    self.tell_troubles();
+                    // What came meanwhile comes before any waiting.
+                    continue;
                 }
             }
             self.tell_troubles();
@@ -218,9 +242,12 @@ impl Following {
             if let Some(at) = tell_missing_at.filter(|at| *at > now) {
                 wait = wait.min(Duration::try_from(at.duration_since(now)).unwrap_or_default());
             }
-            thread::park_timeout(wait);
-            if let Some(notices) = &self.notices {
-                notices.pass_on(&mut self.reader);
+            match &self.notices {
+                Some(notices) => {
+                    notices.wait(wait);
+                    notices.pass_on(&mut self.reader);
+                }
+                None => thread::park_timeout(wait),
             }
         }
     }
@@ -315,14 +342,18 @@ impl Following {
             && n_lines > 0
         {
             figures.n_queued.store(n_lines as u64, Ordering::Relaxed);
-            let delivered = sink.deliver(
-                Batch { first_seq, n_lines, text: &text },
-                &self.worker.patience,
-                &mut |trouble| {
+            let mut deliver = || {
+                let batch = Batch { first_seq, n_lines, text: &text };
+                sink.deliver(batch, &self.worker.patience, &mut |trouble| {
                     // Nobody is left to tell if this fails.
                     let _ = told.blocking_send(Said::Trouble(trouble));
-                },
-            );
+                })
+            };
+            let must_look = self.reader.tail().has_metrics_files() && self.worker.control.ending().is_none();
+            let delivered = match must_look {
+                true => look_while(deliver, &mut self.reader, &mut self.feed),
+                false => deliver(),
+            };
             figures.n_queued.store(0, Ordering::Relaxed);
             delivered?;
         }
@@ -358,5 +389,85 @@ impl Following {
                 format!("the state cannot be stored: {e}; what is delivered now comes twice after a crash");
             self.tell(Said::Trouble(trouble));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::edge::files::ListError;
+    use crate::tail::{FileId, HYPERTUNE_METRICS_PATH, Listed};
+
+    /// A metrics file that holds its last hundred reports, and an event file that nobody may read.
+    struct Reports {
+        /// How many reports were made.
+        n_made: Arc<AtomicU64>,
+        read: mpsc::Sender<u64>,
+    }
+
+    const FILE: FileId = FileId { device: 0, inode: 1 };
+
+    impl Reports {
+        fn listed(&self) -> Listed {
+            let n_made = self.n_made.load(Ordering::SeqCst);
+            let (path, modified_ns) = (HYPERTUNE_METRICS_PATH.to_owned(), i128::from(n_made));
+            Listed { path, id: FILE, bytes: self.text(n_made).len() as u64, modified_ns }
+        }
+
+        fn text(&self, n_made: u64) -> String {
+            let line = |n| format!("{{\"acc\": \"{n}\", \"global_step\": \"{n}\", \"timestamp\": {n}.5}}\n");
+            (n_made.saturating_sub(100)..n_made).map(line).collect()
+        }
+    }
+
+    impl Place for Reports {
+        fn list(&mut self) -> (Vec<Listed>, Vec<ListError>) {
+            (vec![self.listed()], Vec::new())
+        }
+
+        fn look(&mut self, _: &str) -> io::Result<Option<Listed>> {
+            Ok(Some(self.listed()))
+        }
+
+        fn read(&mut self, _: &str, id: FileId, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            assert_eq!((id, offset), (FILE, 0));
+            let n_made = self.n_made.load(Ordering::SeqCst);
+            let text = self.text(n_made);
+            buffer[..text.len()].copy_from_slice(text.as_bytes());
+            // The test may have ended.
+            let _ = self.read.send(n_made);
+            Ok(text.len())
+        }
+    }
+
+    #[test]
+    fn reports_that_come_while_a_sink_is_away_are_kept() {
+        let (read, reads) = mpsc::channel();
+        let n_made = Arc::new(AtomicU64::new(60));
+        let place = Reports { n_made: Arc::clone(&n_made), read };
+        let clock = Clock::start();
+        let mut reader = Reader::with(Box::new(place), clock, Tail::new(clock.now()));
+        let mut feed = Feed::new(Selection::default(), Memory::default());
+        reader.read_all(&mut |found| feed.handle(found));
+        let deliver = || {
+            for n in [130, 210, 300] {
+                n_made.store(n, Ordering::SeqCst);
+                assert!(reads.iter().any(|n_read| n_read == n), "it is read");
+            }
+            n_made.store(401, Ordering::SeqCst);
+            reads.iter().any(|n_read| n_read == 401)
+        };
+        assert!(look_while(deliver, &mut reader, &mut feed));
+        let items = feed.take_items();
+        let steps = items.iter().filter_map(|item| match item {
+            Item::Point { point, .. } => Some(point.step.0),
+            _ => None,
+        });
+        assert_eq!(steps.collect::<Vec<_>>(), (0..300).chain(301..401).collect::<Vec<_>>());
+        let troubles = feed.take_troubles();
+        assert!(matches!(&*troubles, [trouble] if trouble.contains("values may be missing")), "{troubles:?}");
     }
 }
