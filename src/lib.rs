@@ -25,7 +25,7 @@
 //! | 2 | [`proto`], [`event`] | generated messages; records to events |
 //! | 3 | [`scalar`] | what counts as a scalar; which runs and tags are meant |
 //! | 4 | [`series`] | one tag of one run: attempts, rewinds, the objective of a trial, summaries |
-//! | 5 | [`tail`] | which file to look at and which bytes to read next; the cloudml-hypertune file |
+//! | 5 | [`tail`] | which file to look at and which bytes to read next; what the cloudml-hypertune package reports |
 //! | 6 | [`report`] | what a job or a watcher tells, as plain data, and its encoders |
 //! | 6 | [`export`] | tables of points for other programs: CSV, JSON lines, Parquet |
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |

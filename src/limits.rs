@@ -195,6 +195,9 @@ pub const METRICS_INTERVAL: Duration = Duration::from_millis(100);
 /// How much longer that time is at least for each metrics file: looking costs a small share of one core.
 pub const METRICS_INTERVAL_A_FILE: Duration = Duration::from_millis(1);
 
+/// How many values of metrics files wait for a sink that is away: some 20 MB.
+pub const MAX_REPORTS_WAITING: usize = 100_000;
+
 /// The least time between two listings of one directory: a trainer that writes without pause must
 /// not make its reader walk the tree without pause.
 pub const MIN_LIST_INTERVAL: Duration = Duration::from_millis(5);

@@ -14,7 +14,7 @@ use crate::edge::output::Output;
 use crate::edge::read::{self, Source};
 use crate::edge::walk;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
-use crate::tail::{Ingest, Ingested, Listed, is_hypertune_file};
+use crate::tail::{FileKind, Ingest, Ingested, Listed};
 use crate::tfrecord::{Damage, DamageKind};
 
 /// What checking the files below one path gave.
@@ -97,7 +97,7 @@ pub fn verify(path: &Path, repair: Option<&Path>) -> Result<Verification, Failur
     }
     let n_threads = read::n_threads();
     let (mut files, errors) = walk::list(&root, n_threads);
-    files.retain(|file| !is_hypertune_file(&file.path));
+    files.retain(|file| FileKind::of(&file.path) == FileKind::Events);
     let is_one_file = path.is_file();
     let check = |buffer: &mut Vec<u8>, i: usize| {
         let Some(file) = files.get(i) else { return VerifiedFile::default() };

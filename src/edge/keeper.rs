@@ -4,7 +4,8 @@
 //! in a record beside the trial's log. A controller that was killed and started again reads there what happened
 //! meanwhile. All that is orphaned below a keeper is handed to it, so that what is left of a trial are its
 //! descendants, and where it has no children any more nothing is left. It decides nothing: signals come from the
-//! controller.
+//! controller. While it waits it keeps what the trainer reports, which is gone before a controller that was killed
+//! is there again.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::{Cgroup, OutOfMemoryCount};
 use super::process::{adopt_orphans, exit_of};
 use super::process_tree::ProcessIdentity;
+use super::reports::{Copying, ReportFiles};
 use super::signals::Signals;
 use crate::study::{Exit, Replica};
 
@@ -30,6 +32,8 @@ pub struct Order {
     pub record: PathBuf,
     /// Where the trainer runs.
     pub directory: PathBuf,
+    /// Where the main replica's reports are, and are to be kept.
+    pub reports: Option<ReportFiles>,
     /// The control group that its processes go to.
     pub cgroup: Option<PathBuf>,
     /// The processors that they run on; empty: any.
@@ -126,6 +130,7 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     };
     let has_begun = !running.is_empty();
     let mut written = Ok(());
+    let copying = order.reports.clone().filter(|_| has_begun).and_then(|files| Copying::start(files).ok());
     loop {
         let (id, status) = match wait(WaitOptions::empty()) {
             Ok(Some(ended)) => ended,
@@ -141,6 +146,9 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
             let exit = if was_killed && n_killed > n_killed_before { Exit::OutOfMemory } else { exit };
             written = written.and(append(&order.record, &Entry::Ended { replica: *replica, exit }));
         }
+    }
+    if let Some(copying) = copying {
+        copying.finish();
     }
     if let Some(cgroup) = &cgroup {
         cgroup.remove();

@@ -18,6 +18,7 @@ pub mod process_tree;
 pub mod read;
 pub mod reader;
 pub mod remote;
+pub mod reports;
 pub mod signals;
 pub mod sink;
 pub mod state;

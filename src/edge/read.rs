@@ -12,7 +12,7 @@ use std::thread;
 use super::files::{Root, is_passing};
 use crate::limits::{DRAIN_RETRY, MAX_HYPERTUNE_FILE_BYTES, MAX_READ_RETRIES, READ_CHUNK_BYTES};
 use crate::series::WriterId;
-use crate::tail::{self, Found, HypertuneFile, Listed, is_hypertune_file, run_of};
+use crate::tail::{self, FileKind, Found, HypertuneFile, Listed, Report, ReportLog, run_of};
 
 /// How many threads reading pays for.
 #[must_use]
@@ -100,22 +100,46 @@ pub fn read_file(
     let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
     found(Found::File { run: &run, path });
     let mut source = Source::new(root, listed);
-    let read = if is_hypertune_file(path) {
-        let mut bytes = vec![0; usize::try_from(listed.bytes.min(MAX_HYPERTUNE_FILE_BYTES)).unwrap_or(0)];
-        source.read_at(0, &mut bytes).map(|n| {
-            let mut file = HypertuneFile::default();
-            file.feed(bytes.get(..n).unwrap_or(&[]));
-            for entry in file.take_new().entries {
-                found(Found::Hypertune { writer, entry });
-            }
-        })
-    } else {
-        tail::read_at(buffer, |offset, buffer| source.read_at(offset, buffer), &mut |started, ingested| {
-            found(Found::Event { run: &run, path, writer, started, ingested })
-        })
+    let read = match FileKind::of(path) {
+        FileKind::Metrics => {
+            let mut bytes = vec![0; usize::try_from(listed.bytes.min(MAX_HYPERTUNE_FILE_BYTES)).unwrap_or(0)];
+            source.read_at(0, &mut bytes).map(|n| {
+                let mut file = HypertuneFile::default();
+                file.feed(bytes.get(..n).unwrap_or(&[]));
+                for entry in file.take_new().entries {
+                    found(Found::Hypertune { writer, entry });
+                }
+            })
+        }
+        FileKind::Reports => read_reports(&mut source, buffer, &mut |report| match report {
+            Report::Entry(entry) => found(Found::Hypertune { writer, entry }),
+            Report::MayLack => found(Found::MissedReports { path }),
+        }),
+        FileKind::Events => {
+            let read_at = |offset, buffer: &mut [u8]| source.read_at(offset, buffer);
+            tail::read_at(buffer, read_at, &mut |started, ingested| {
+                found(Found::Event { run: &run, path, writer, started, ingested })
+            })
+        }
     };
     if let Err(e) = read {
         found(Found::Unreadable { path, error: e.to_string() });
+    }
+}
+
+fn read_reports(
+    source: &mut Source<'_>,
+    buffer: &mut [u8],
+    found: &mut dyn FnMut(Report),
+) -> std::io::Result<()> {
+    let (mut log, mut offset_bytes) = (ReportLog::default(), 0);
+    loop {
+        let n = source.read_at(offset_bytes, buffer)?;
+        log.feed(buffer.get(..n).unwrap_or(&[]), found);
+        offset_bytes += n as u64;
+        if n < buffer.len() {
+            return Ok(());
+        }
     }
 }
 

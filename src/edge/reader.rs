@@ -10,7 +10,7 @@ use super::files::{ListError, is_passing};
 use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, MAX_SESSIONS, READ_CHUNK_BYTES};
 use crate::scalar::Content;
 use crate::series::{Point, WriterId, Written};
-use crate::tail::{Action, AtEnd, FileId, Found, Ingest, Ingested, Listed, Tail, is_hypertune_file};
+use crate::tail::{Action, AtEnd, FileId, FileKind, Found, Ingest, Ingested, Listed, Tail};
 
 /// A place that holds event files: a directory, a bucket.
 pub trait Place: Send {
@@ -151,7 +151,8 @@ impl Reader {
         let (mut read, mut trouble) = (BTreeMap::new(), None);
         for (writer, n_values) in writers {
             // A metrics file does not keep what it held.
-            let file = self.tail.file_of(writer).filter(|(path, _)| !is_hypertune_file(path));
+            let is_event_file = |path| FileKind::of(path) == FileKind::Events;
+            let file = self.tail.file_of(writer).filter(|(path, _)| is_event_file(path));
             let Some((path, id)) = file.map(|(path, id)| (path.to_owned(), id)) else { continue };
             let (mut ingest, mut sessions, mut written, mut n) =
                 (Ingest::default(), Vec::new(), Written::default(), 0);

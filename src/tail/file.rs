@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::hypertune::HypertuneFile;
+use super::hypertune::{HypertuneFile, Report, ReportLog};
 use super::ingest::Ingest;
-use super::{AtEnd, FileId, Found, Listed, is_hypertune_file, run_of};
+use super::{AtEnd, FileId, FileKind, Found, Listed, run_of};
 use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES, HOLE_PATIENCE, OLD_FILE};
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
@@ -58,11 +58,16 @@ pub(super) struct FileProgress {
 pub(super) enum Reader {
     Events(Box<Ingest>),
     Hypertune(Box<HypertuneFile>),
+    Reports(ReportLog),
 }
 
 impl Reader {
     fn of(path: &str) -> Self {
-        if is_hypertune_file(path) { Self::Hypertune(Box::default()) } else { Self::Events(Box::default()) }
+        match FileKind::of(path) {
+            FileKind::Events => Self::Events(Box::default()),
+            FileKind::Metrics => Self::Hypertune(Box::default()),
+            FileKind::Reports => Self::Reports(ReportLog::default()),
+        }
     }
 }
 
@@ -88,10 +93,10 @@ impl File {
     /// A file that another process has followed.
     pub(super) fn resume(progress: FileProgress) -> Self {
         let FileProgress { path, writer, offset_bytes, head, started, n_records, entries, .. } = progress;
-        let reader = if is_hypertune_file(&path) {
-            Reader::Hypertune(Box::new(HypertuneFile::resume(entries)))
-        } else {
-            Reader::Events(Box::new(Ingest::resume(offset_bytes, started, n_records)))
+        let reader = match FileKind::of(&path) {
+            FileKind::Events => Reader::Events(Box::new(Ingest::resume(offset_bytes, started, n_records))),
+            FileKind::Metrics => Reader::Hypertune(Box::new(HypertuneFile::resume(entries))),
+            FileKind::Reports => Reader::Reports(ReportLog::default()),
         };
         Self {
             run: run_of(&path),
@@ -117,6 +122,9 @@ impl File {
                 (ingest.resume_offset(), ingest.started().unwrap_or_default(), ingest.n_records(), Vec::new())
             }
             Reader::Hypertune(file) => (0, WallTime::default(), 0, file.told().to_vec()),
+            Reader::Reports(log) => {
+                (self.offset_bytes - log.n_partial() as u64, WallTime::default(), 0, Vec::new())
+            }
         };
         FileProgress {
             path: self.path.clone(),
@@ -139,7 +147,7 @@ impl File {
         found: &mut dyn FnMut(Found<'_>),
     ) -> bool {
         if self.path != listed.path {
-            let is_of_another_kind = is_hypertune_file(&self.path) != is_hypertune_file(&listed.path);
+            let is_of_another_kind = FileKind::of(&self.path) != FileKind::of(&listed.path);
             self.path.clone_from(&listed.path);
             self.run = run_of(&listed.path);
             if is_of_another_kind {
@@ -161,11 +169,12 @@ impl File {
                 }
                 is_changed
             }
+            Reader::Events(_) | Reader::Reports(_) if listed.bytes < self.offset_bytes => {
+                self.start_over(next_writer, found);
+                listed.bytes > 0
+            }
+            Reader::Reports(_) => listed.bytes > self.offset_bytes,
             Reader::Events(ingest) => {
-                if listed.bytes < self.offset_bytes {
-                    self.start_over(next_writer, found);
-                    return listed.bytes > 0;
-                }
                 if is_changed {
                     self.is_checking = ingest.resume_offset() > 0 && !self.head.is_empty();
                     // What is not a whole record yet may have been a hole, and be filled in by now.
@@ -218,7 +227,7 @@ impl File {
     pub(super) fn next_offset(&self) -> u64 {
         match &self.reader {
             Reader::Events(ingest) => ingest.next_offset(),
-            Reader::Hypertune(_) => self.offset_bytes,
+            Reader::Hypertune(_) | Reader::Reports(_) => self.offset_bytes,
         }
     }
 
@@ -261,6 +270,13 @@ impl File {
                         self.seen = None;
                     }
                 }
+                false
+            }
+            Reader::Reports(log) => {
+                log.feed(bytes, &mut |report| match report {
+                    Report::Entry(entry) => found(Found::Hypertune { writer, entry }),
+                    Report::MayLack => found(Found::MissedReports { path }),
+                });
                 false
             }
         }

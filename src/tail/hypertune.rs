@@ -20,6 +20,9 @@ const N_KEPT: usize = 100;
 /// So many told lines are remembered at least.
 const MIN_TOLD_KEPT: usize = 2 * N_KEPT;
 
+/// The line of a log of reports that says that some may be missing there.
+pub const MAY_LACK: &[u8] = b"{}\n";
+
 /// One report of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HypertuneEntry {
@@ -38,6 +41,8 @@ pub struct HypertuneEntry {
 pub struct HypertuneNews {
     /// The entries that were not told before, oldest first.
     pub entries: Vec<HypertuneEntry>,
+    /// Their lines as they stand in the file, each with its end.
+    pub lines: Vec<u8>,
     /// The file is full and holds nothing that was there at the last reading: what came between may be lost.
     pub may_lack: bool,
     /// It was read while it was written: it ends within a line, or holds nothing yet.
@@ -80,22 +85,69 @@ impl HypertuneFile {
     /// What was not told before. A line that is cut off, because the file was read while it was written, is left
     /// for the next reading.
     pub fn take_new(&mut self) -> HypertuneNews {
-        let is_cut_off = self.bytes.last() != Some(&b'\n');
-        let lines = self.bytes.split(|byte| *byte == b'\n');
-        let lines: Vec<(u64, HypertuneEntry)> =
-            lines.filter_map(|line| Some((digest(line), parse(line)?))).collect();
-        self.bytes.clear();
+        let bytes = std::mem::take(&mut self.bytes);
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let lines: Vec<(u64, HypertuneEntry, &[u8])> =
+            lines.filter_map(|line| Some((digest(line), parse(line)?, line))).collect();
         // Old lines leave at the front, new ones come at the end. A reading may lack some in the middle, where a network
         // file system shows a hole: so each line is known by itself, not by its place.
         let known: HashSet<u64> = self.told.iter().copied().collect();
         let n_lines = lines.len();
-        let new: Vec<(u64, HypertuneEntry)> =
-            lines.into_iter().filter(|(digest, _)| !known.contains(digest)).collect();
-        let may_lack = !known.is_empty() && n_lines >= N_KEPT && new.len() == n_lines;
-        self.told.extend(new.iter().map(|(digest, _)| *digest));
+        let mut news = HypertuneNews { is_cut_off: bytes.last() != Some(&b'\n'), ..HypertuneNews::default() };
+        for (digest, entry, line) in lines.into_iter().filter(|(digest, ..)| !known.contains(digest)) {
+            self.told.push(digest);
+            news.entries.push(entry);
+            news.lines.extend_from_slice(line);
+            news.lines.push(b'\n');
+        }
+        news.may_lack = !known.is_empty() && n_lines >= N_KEPT && news.entries.len() == n_lines;
         let n_old = self.told.len().saturating_sub((2 * n_lines).max(MIN_TOLD_KEPT));
         self.told.drain(..n_old);
-        HypertuneNews { entries: new.into_iter().map(|(_, entry)| entry).collect(), may_lack, is_cut_off }
+        news
+    }
+}
+
+/// What a line of a log of reports says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// A report was made.
+    Entry(HypertuneEntry),
+    /// Here more may have come and gone than were seen.
+    MayLack,
+}
+
+/// Reads a log of reports: the lines of a metrics file, kept as long as its trial, each once. A line [`MAY_LACK`]
+/// stands where [`HypertuneNews::may_lack`] was.
+#[derive(Debug, Default)]
+pub struct ReportLog {
+    /// The start of a line whose end has not come yet.
+    partial: Vec<u8>,
+}
+
+impl ReportLog {
+    /// Takes the next bytes, and tells what their whole lines say. A line that says nothing is passed over: a write
+    /// that failed may have left half of one.
+    pub fn feed(&mut self, bytes: &[u8], found: &mut dyn FnMut(Report)) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.partial.len() < MAX_HYPERTUNE_FILE_BYTES as usize {
+                self.partial.extend_from_slice(piece);
+            }
+            if piece.last() != Some(&b'\n') {
+                continue;
+            }
+            let line = std::mem::take(&mut self.partial);
+            match parse(&line) {
+                Some(entry) => found(Report::Entry(entry)),
+                None if line == MAY_LACK => found(Report::MayLack),
+                None => {}
+            }
+        }
+    }
+
+    /// How many bytes are the start of a line whose end has not come yet.
+    #[must_use]
+    pub fn n_partial(&self) -> usize {
+        self.partial.len()
     }
 }
 
@@ -154,6 +206,27 @@ mod tests {
         // What came before the first look nobody knows; a trainer that starts again begins with an empty file.
         let ranges = [100..200, 199..299, 300..310, 310..410, 410..509, 409..509];
         assert_eq!(ranges.map(&mut may_lack), [false, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_log_gives_each_whole_line_however_it_is_cut() {
+        let mut file = HypertuneFile::default();
+        file.feed([line(1.0, 1, "0.5"), "torn{\n".into(), line(2.0, 2, "nan")].concat().as_bytes());
+        let mut log = file.take_new().lines;
+        log.extend_from_slice(MAY_LACK);
+        log.extend_from_slice(b"{\"torn\": \n");
+        log.extend_from_slice(line(3.0, 3, "1").as_bytes());
+        for cut in 0..=log.len() {
+            let (mut reader, mut steps) = (ReportLog::default(), Vec::new());
+            let mut found = |report| match report {
+                Report::Entry(entry) => steps.push(Some(entry.step.0)),
+                Report::MayLack => steps.push(None),
+            };
+            reader.feed(&log[..cut], &mut found);
+            assert!(log[..cut - reader.n_partial()].last().is_none_or(|byte| *byte == b'\n'));
+            reader.feed(&log[cut..], &mut found);
+            assert_eq!((steps, reader.n_partial()), (vec![Some(1), Some(2), None, Some(3)], 0));
+        }
     }
 
     #[test]

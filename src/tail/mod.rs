@@ -25,12 +25,40 @@ use crate::units::{RunName, WallTime};
 
 use file::{File, FileProgress};
 pub use gather::{Gather, Seen};
-pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews};
+pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews, MAY_LACK, Report, ReportLog};
 pub use ingest::{Ingest, Ingested};
 pub use read::{read, read_at, read_bytes};
 
-/// Where the cloudml-hypertune package is told to write, relative to a trial's directory.
-pub const HYPERTUNE_METRICS_PATH: &str = ".hptune/output.metrics";
+/// Where the cloudml-hypertune package is told to write where nobody keeps its lines, relative to a trial's directory.
+pub const METRICS_PATH: &str = ".hptune/output.metrics";
+
+/// Where a trial's keeper puts all lines that came in such a file.
+pub const REPORTS_PATH: &str = ".hptune/reports.jsonl";
+
+/// What is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// An event file.
+    Events,
+    /// The metrics file of the cloudml-hypertune package: it holds the last hundred reports.
+    Metrics,
+    /// All lines that came in such a file, which stands elsewhere then.
+    Reports,
+}
+
+impl FileKind {
+    /// By a path below a root: the directory of a trial, or one above.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let is_at =
+            |own: &str| path.strip_suffix(own).is_some_and(|above| above.is_empty() || above.ends_with('/'));
+        match (is_at(METRICS_PATH), is_at(REPORTS_PATH)) {
+            (true, _) => Self::Metrics,
+            (_, true) => Self::Reports,
+            _ => Self::Events,
+        }
+    }
+}
 
 /// What [`Found::MissedReports`] is in words.
 pub const MISSED_REPORTS: &str = "more than a hundred reports came between two looks, and the cloudml-hypertune \
@@ -207,25 +235,18 @@ impl fmt::Debug for Tail {
 }
 
 /// Whether a file of this path below the root is followed: an event file by TensorFlow's naming
-/// (`tfevents` in its name), or the cloudml-hypertune metrics file.
+/// (`tfevents` in its name), or what the cloudml-hypertune package reported.
 ///
 /// A profiler's marker and SageMaker's upload marker have such names but are no event files. Hidden files are what
 /// rsync and its like write before they rename them: the same records would come twice.
 #[must_use]
 pub fn is_followed(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    is_hypertune_file(path)
+    FileKind::of(path) != FileKind::Events
         || (name.contains("tfevents")
             && !name.starts_with('.')
             && !name.ends_with(".profile-empty")
             && !name.ends_with(".sagemaker-uploaded"))
-}
-
-/// Whether this is the metrics file of the cloudml-hypertune package, of the trial whose directory the
-/// root is, or of one below.
-#[must_use]
-pub fn is_hypertune_file(path: &str) -> bool {
-    path.strip_suffix(HYPERTUNE_METRICS_PATH).is_some_and(|above| above.is_empty() || above.ends_with('/'))
 }
 
 impl Tail {
@@ -294,7 +315,7 @@ impl Tail {
         if let Some(read) = self.poll_read(File::is_metrics_file) {
             return read;
         }
-        let path = self.hints.iter().find(|path| is_hypertune_file(path)).cloned();
+        let path = self.hints.iter().find(|path| FileKind::of(path) == FileKind::Metrics).cloned();
         match path.and_then(|path| self.hints.take(&path)) {
             Some(path) => Action::Look { path },
             None => Action::Wait(self.look_at),
@@ -655,7 +676,7 @@ mod tests {
     fn a_metrics_file_waits_for_no_listing() {
         let at = |ms| Timestamp::from_millisecond(ms).expect("a time");
         let mut tail = Tail::new(at(0));
-        let (path, id) = (HYPERTUNE_METRICS_PATH.to_owned(), FileId { device: 0, inode: 1 });
+        let (path, id) = (METRICS_PATH.to_owned(), FileId { device: 0, inode: 1 });
         let listed = |bytes| Listed { path: path.clone(), id, bytes, modified_ns: 0 };
         let ignore: &mut dyn FnMut(Found<'_>) = &mut |_| {};
         let took = Duration::from_secs(10);
@@ -752,7 +773,7 @@ mod tests {
         let mut world = World::with_followed_file();
         world.files.clear();
         let entry = b"{\"timestamp\": 1, \"trial\": \"0\", \"m\": \"0.5\", \"global_step\": \"7\"}\n";
-        world.write(HYPERTUNE_METRICS_PATH, 1, entry);
+        world.write(METRICS_PATH, 1, entry);
         world.expect(&[]);
         assert!(world.other.iter().any(|found| found.contains("Hypertune")), "{:?}", world.other);
     }
@@ -918,10 +939,11 @@ mod tests {
         }
         check("events.out.tfevents.1.host", true);
         check("a/b/events.out.tfevents.1.host.2.0.v2", true);
-        check(HYPERTUNE_METRICS_PATH, true);
+        check(METRICS_PATH, true);
+        check(REPORTS_PATH, true);
         check("7/.hptune/output.metrics", true);
         check("7.hptune/output.metrics", false);
-        assert_eq!(run_of(HYPERTUNE_METRICS_PATH).as_str(), crate::scalar::OWN_DIRECTORY);
+        assert_eq!(run_of(METRICS_PATH).as_str(), crate::scalar::OWN_DIRECTORY);
         check("output.metrics", false);
         check("checkpoint", false);
         check("tfevents/model.ckpt", false);

@@ -101,7 +101,7 @@ fn a_trainer_gets_the_service_s_arguments_environment_and_directory() {
         .expect("x")
         .to_owned();
     assert_eq!(read("arguments"), format!("--epochs\n3\n--x={x}\n--job-dir={directory}\n"));
-    assert_eq!(read("variables"), format!("job 1 {directory}/.hptune/output.metrics\n"));
+    assert_eq!(read("variables"), format!("job 1 {directory}/.hptune/trainer.metrics\n"));
     assert_eq!(read(".hptune/trainer.log"), "hello\n");
     let tf_config: Json = serde_json::from_str(&read("tf_config")).expect("it is JSON");
     assert_eq!(tf_config["task"]["trial"], "1");

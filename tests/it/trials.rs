@@ -287,6 +287,37 @@ fn the_same_command_goes_on_with_a_job_that_was_killed() {
 }
 
 #[test]
+fn reports_that_come_while_no_controller_runs_are_kept() {
+    let place = place(&config(1, "", ""));
+    // As the cloudml-hypertune package does: at most the last hundred, the whole file anew.
+    let script = "\
+        log=$HPTUNE_JOB_DIR/.hptune/reports.jsonl
+        line() { echo \"{\\\"acc\\\": \\\"0.$1\\\", \\\"global_step\\\": \\\"$1\\\", \\\"timestamp\\\": $1.5}\"; }
+        report() {
+            for step in $(seq $1 $2); do line $step; done > $CLOUD_ML_HP_METRIC_FILE
+            until grep -qF \"$(line $2)\" $log; do sleep 0.01; done
+        }
+        report 1 60; : > begun; until [ -e alone ]; do sleep 0.01; done
+        report 21 120; report 111 210; report 151 250; : > reported";
+    let mut controller = start(&place, script);
+    wait_for("the first reports", || place.path().join("begun").exists());
+    controller.kill().expect("it runs");
+    controller.wait().expect("it ends");
+    place.write("alone", "");
+    wait_for("all reports", || place.path().join("reported").exists());
+    let ran = run(&place, &[], script);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let trial = &place.describe("job")["trainingOutput"]["trials"][0];
+    let metrics = trial["allMetrics"].as_array().expect("a list").iter();
+    let steps: Vec<u32> =
+        metrics.map(|m| m["trainingStep"].as_str().and_then(|s| s.parse().ok()).expect("a step")).collect();
+    assert_eq!(steps, (1..=250).collect::<Vec<_>>());
+    // Who reads the directory later finds them all too.
+    let exported = place.run(&["export", "out", "--tag", "acc"]);
+    assert_eq!(exported.out.lines().count(), 251, "{}", exported.out);
+}
+
+#[test]
 fn a_cancelled_job_whose_controller_was_killed_is_cancelled() {
     let place = place(&config(9, "", "trial: {gracePeriod: 500ms}"));
     let mut first = start(&place, "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done");

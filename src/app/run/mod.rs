@@ -19,6 +19,7 @@ use crate::edge::follow::{Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
 use crate::edge::process::{adopt_orphans, collect_orphans};
+use crate::edge::reports::Copier;
 use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
 use crate::edge::store::{JobNumber, NewJob, Store, StoreError};
 use crate::limits::{
@@ -486,6 +487,10 @@ impl<'t> Job<'t> {
                 }
             }
             if status.is_gone {
+                if !running.is_draining {
+                    // What a keeper that was killed did not see.
+                    let _ = Copier::new(&TrialFiles::new(&self.job.job_dir, *trial).reports()).look();
+                }
                 drain(running);
                 if running.follower.is_none() && running.is_quarantined {
                     released.push(*trial);

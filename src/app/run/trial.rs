@@ -13,10 +13,11 @@ use crate::edge::cgroup::Cgroup;
 use crate::edge::follow::Follower;
 use crate::edge::keeper::{Order, ReplicaOrder};
 use crate::edge::kept::Kept;
+use crate::edge::reports::ReportFiles;
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
 use crate::study::{Assignment, Config, Replica, Slot};
-use crate::tail::HYPERTUNE_METRICS_PATH;
+use crate::tail::REPORTS_PATH;
 use crate::units::TrialId;
 
 /// The files of a trial, below its directory.
@@ -49,13 +50,15 @@ impl TrialFiles {
         self.ours.join("trainer.log")
     }
 
-    /// Where the cloudml-hypertune package of a replica writes. Only the main one's is followed.
+    /// Where the cloudml-hypertune package of a replica writes.
     fn metrics_file(&self, replica: Replica) -> PathBuf {
-        let main = self.directory.join(HYPERTUNE_METRICS_PATH);
-        match (replica.role.is_main(), main.file_name()) {
-            (false, Some(name)) => self.ours.join(replica.to_string()).join(name),
-            _ => main,
-        }
+        self.log(replica).with_extension("metrics")
+    }
+
+    /// Where the main replica's reports are, and are kept. The others' are nobody's.
+    pub(super) fn reports(&self) -> ReportFiles {
+        let metrics = self.main_log().with_extension("metrics");
+        ReportFiles { metrics, log: self.directory.join(REPORTS_PATH) }
     }
 
     pub(super) fn record(&self, attempt: u32) -> PathBuf {
@@ -196,6 +199,7 @@ pub(super) fn order(
     Ok(Order {
         record: files.record(attempt),
         directory: all.directory.to_owned(),
+        reports: Some(files.reports()),
         cgroup: None,
         cpus: slot.cpus.clone(),
         replicas: replicas.collect(),

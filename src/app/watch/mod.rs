@@ -33,7 +33,7 @@ use crate::edge::state::StateFile;
 use crate::edge::status::{self, Figures};
 use crate::limits::{READ_CHUNK_BYTES, REMOTE_POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
 use crate::study::Exit;
-use crate::tail::{Config, HYPERTUNE_METRICS_PATH};
+use crate::tail::{Config, METRICS_PATH};
 use crate::units::Tag;
 
 pub use feed::Selection;
@@ -346,7 +346,7 @@ impl Watch<'_> {
         let is_local = !remote::is_address(&self.request.job_dir.to_string_lossy());
         let is_free = std::env::var_os(VARIABLE).is_none_or(|value| value.is_empty());
         let path = std::path::absolute(&self.request.job_dir).ok().filter(|_| is_local && is_free)?;
-        Some((VARIABLE.to_owned(), path.join(HYPERTUNE_METRICS_PATH).to_string_lossy().into_owned()))
+        Some((VARIABLE.to_owned(), path.join(METRICS_PATH).to_string_lossy().into_owned()))
     }
 
     fn handle(&mut self, said: Said) {

@@ -17,7 +17,7 @@ use crate::edge::files::ListError;
 use crate::edge::reader::{Place, Reader};
 use crate::event;
 use crate::report::watch::Line;
-use crate::tail::{Config, FileId, HYPERTUNE_METRICS_PATH, Listed, Progress, Tail};
+use crate::tail::{Config, FileId, Listed, METRICS_PATH, Progress, Tail};
 use crate::tfrecord;
 use crate::units::{Step, WallTime};
 
@@ -519,18 +519,16 @@ impl Simulation {
                 let lines: Vec<&str> =
                     self.reports.iter().rev().take(100).rev().map(String::as_str).collect();
                 let bytes = lines.concat().into_bytes();
-                self.disk.with(|disk| match disk.paths.contains_key(HYPERTUNE_METRICS_PATH) {
-                    true => disk.change(HYPERTUNE_METRICS_PATH, Vec::clear),
-                    false => disk.create(HYPERTUNE_METRICS_PATH, Vec::new()),
+                self.disk.with(|disk| match disk.paths.contains_key(METRICS_PATH) {
+                    true => disk.change(METRICS_PATH, Vec::clear),
+                    false => disk.create(METRICS_PATH, Vec::new()),
                 });
                 self.glance(2);
                 self.disk.with(|disk| {
-                    disk.change(HYPERTUNE_METRICS_PATH, |file| {
-                        file.extend_from_slice(&bytes[..bytes.len() / 2])
-                    });
+                    disk.change(METRICS_PATH, |file| file.extend_from_slice(&bytes[..bytes.len() / 2]));
                 });
                 self.glance(2);
-                self.disk.with(|disk| disk.change(HYPERTUNE_METRICS_PATH, |file| *file = bytes));
+                self.disk.with(|disk| disk.change(METRICS_PATH, |file| *file = bytes));
             }
             Deed::Look => self.look(),
             Deed::Glance { n } => self.glance(n),

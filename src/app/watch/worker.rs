@@ -19,7 +19,7 @@ use crate::edge::reader::{Place, Reader};
 use crate::edge::sink::{Batch, Patience, Sink, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::Figures;
-use crate::limits::{DRAIN_RETRY, METRICS_INTERVAL, QUIET_POLLS, WATCH_BATCH_LINES};
+use crate::limits::{DRAIN_RETRY, MAX_REPORTS_WAITING, METRICS_INTERVAL, QUIET_POLLS, WATCH_BATCH_LINES};
 use crate::report::watch::{self, Line};
 use crate::tail::{Config, Progress, Seen, Tail};
 use crate::units::Tag;
@@ -153,7 +153,8 @@ fn digest(text: &str) -> u64 {
     u64::from(crc32c::crc32c(text.as_bytes())) << 32 | (text.len() as u64 & 0xffff_ffff)
 }
 
-/// Goes on reading metrics files while a sink takes its time: what they hold is gone soon.
+/// Goes on reading metrics files while a sink takes its time: what they hold is gone soon. There is a limit to what
+/// waits then; that some is missing beyond it is told by the reading that shows it.
 fn look_while<T>(deliver: impl FnOnce() -> T, reader: &mut Reader, feed: &mut Feed) -> T {
     let is_delivered = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -161,7 +162,9 @@ fn look_while<T>(deliver: impl FnOnce() -> T, reader: &mut Reader, feed: &mut Fe
             while !is_delivered.load(Ordering::Acquire) {
                 // The first look comes after a while: most sinks take no time.
                 thread::park_timeout(METRICS_INTERVAL);
-                while reader.step_metrics(&mut |found| feed.handle(found)).is_none() {}
+                while feed.n_items() < MAX_REPORTS_WAITING
+                    && reader.step_metrics(&mut |found| feed.handle(found)).is_none()
+                {}
             }
         });
         let delivered = deliver();
@@ -399,7 +402,7 @@ mod tests {
 
     use super::*;
     use crate::edge::files::ListError;
-    use crate::tail::{FileId, HYPERTUNE_METRICS_PATH, Listed};
+    use crate::tail::{FileId, Listed, METRICS_PATH};
 
     /// A metrics file that holds its last hundred reports, and an event file that nobody may read.
     struct Reports {
@@ -413,7 +416,7 @@ mod tests {
     impl Reports {
         fn listed(&self) -> Listed {
             let n_made = self.n_made.load(Ordering::SeqCst);
-            let (path, modified_ns) = (HYPERTUNE_METRICS_PATH.to_owned(), i128::from(n_made));
+            let (path, modified_ns) = (METRICS_PATH.to_owned(), i128::from(n_made));
             Listed { path, id: FILE, bytes: self.text(n_made).len() as u64, modified_ns }
         }
 
