@@ -251,7 +251,13 @@ pub const LEASE_EXPIRY: Duration = Duration::from_secs(45);
 /// The pause before a store that is just being made is looked at again.
 pub const STORE_RETRY: Duration = Duration::from_millis(20);
 
-/// How long a store that another process has locked is asked again, before the job gives up.
+/// The pause before a store that failed is written to again.
+pub const STORE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a keeper tries to write down how its trial ended, where the disk is full.
+pub const RECORD_PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// How long a store that is locked, or that has no room, is written to again before the job gives up.
 pub const STORE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A directory is listed at most once in so many times the time that a listing takes: following costs

@@ -12,6 +12,8 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, setsid, wait};
@@ -21,8 +23,9 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::{Cgroup, OutOfMemoryCount};
 use super::process::{adopt_orphans, exit_of};
 use super::process_tree::ProcessIdentity;
-use super::reports::{Copying, ReportFiles};
+use super::reports::{Copying, ReportFiles, append_lines};
 use super::signals::Signals;
+use crate::limits::{RECORD_PATIENCE, STORE_PAUSE};
 use crate::study::{Exit, Replica};
 
 /// What a keeper is to do.
@@ -224,8 +227,17 @@ fn create(path: &Path, content: &str) -> io::Result<bool> {
     }
 }
 
+/// Adds to the record, durably. There is nothing else to do for a keeper: where there is no room it waits for some.
 fn append(record: &Path, entry: &Entry) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).open(record)?;
-    file.write_all(line(entry)?.as_bytes())?;
-    file.sync_data()
+    let line = line(entry)?;
+    let give_up = Instant::now() + RECORD_PATIENCE;
+    loop {
+        match append_lines(record, line.as_bytes()).and_then(|file| file.sync_data()) {
+            // Whoever removed the directory wants no record.
+            Err(e) if e.kind() != io::ErrorKind::NotFound && Instant::now() < give_up => {
+                thread::sleep(STORE_PAUSE);
+            }
+            appended => return appended,
+        }
+    }
 }

@@ -65,7 +65,7 @@ impl<'f> Copier<'f> {
         let news = known.take_new();
         if !news.lines.is_empty() {
             let lines = if news.may_lack { [MAY_LACK, &news.lines].concat() } else { news.lines };
-            append(&self.files.log, &lines)?;
+            append_lines(&self.files.log, &lines)?;
         }
         self.known = Some(known);
         self.seen = now.filter(|_| !news.is_cut_off);
@@ -90,15 +90,16 @@ fn known_of(log: &Path) -> io::Result<HypertuneFile> {
 }
 
 /// Appends whole lines; what a write that failed left of one stays on a line of its own.
-fn append(log: &Path, lines: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).read(true).append(true).open(log)?;
+pub(super) fn append_lines(path: &Path, lines: &[u8]) -> io::Result<File> {
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
     let mut last = [b'\n'];
     if file.metadata()?.len() > 0 {
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut last)?;
     }
     let end: &[u8] = if last == [b'\n'] { b"" } else { b"\n" };
-    file.write_all(&[end, lines].concat())
+    file.write_all(&[end, lines].concat())?;
+    Ok(file)
 }
 
 /// Copies on a thread of its own.

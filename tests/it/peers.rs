@@ -219,6 +219,36 @@ fn unshared(place: &Place, options: &[&str], script: &str) -> std::process::Outp
 
 #[test]
 #[ignore = "needs unshare and user namespaces"]
+fn a_disk_that_is_full_for_a_while_costs_no_trial() {
+    let place = Place::new();
+    place.write("c.yaml", crate::support::config(2, "", ""));
+    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
+    place.write(
+        "trainer.sh",
+        "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; : > begun; until [ -e go ]; do sleep 0.02; done",
+    );
+    let script = "\
+        mkdir disk && mount -t tmpfs -o size=8m none disk && export HPTUNE_STORE=$PWD/disk/store.db
+        $HPTUNE run c.yaml --job-id job --job-dir out -- sh trainer.sh > summary 2> told & job=$!
+        until [ -e begun ]; do sleep 0.02; done
+        cat /dev/zero > disk/full
+        : > go
+        until grep -q 'trying again' told; do sleep 0.02; kill -0 $job || exit 9; done
+        rm disk/full
+        wait $job || exit 8
+        $HPTUNE jobs describe job --format json";
+    let output = unshared(&place, &["--mount"], script);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let told = std::fs::read_to_string(place.path().join("told")).expect("it is written");
+    assert_eq!(told.matches("disk is full; trying again").count(), 1, "{told}");
+    let job: Json = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let trials = job["trainingOutput"]["trials"].as_array().expect("a list");
+    let results: Vec<&Json> = trials.iter().map(|t| &t["finalMetric"]["objectiveValue"]).collect();
+    assert_eq!(results, [&Json::from(0.5), &Json::from(0.5)], "{job}");
+}
+
+#[test]
+#[ignore = "needs unshare and user namespaces"]
 fn where_no_more_watches_are_to_be_had_polling_goes_on_and_it_is_told_once() {
     let place = Place::new();
     for directory in ["job/a", "job/b", "job/c"] {

@@ -24,7 +24,7 @@ use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
 use crate::edge::store::{JobNumber, NewJob, Store, StoreError};
 use crate::limits::{
     FOLLOW_QUEUE, KILL_PATIENCE, LEASE_INTERVAL, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
-    STORE_PATIENCE,
+    STORE_PATIENCE, STORE_PAUSE,
 };
 use crate::report::Report;
 use crate::study::{Assignment, Config, Exit, Slot, Slots, Trial};
@@ -327,11 +327,12 @@ impl<'t> Job<'t> {
         loop {
             match self.store.write(self.number, records) {
                 Ok(()) => break,
-                Err(e) if e.is_busy() && Instant::now() < give_up => {
+                Err(e) if e.may_pass() && Instant::now() < give_up => {
                     if !std::mem::replace(&mut is_told, true) {
                         let text = format!("{e}; trying again, the trials go on meanwhile");
                         (self.tell)(&Report::Note { trial: None, text });
                     }
+                    thread::sleep(STORE_PAUSE);
                 }
                 Err(e) => {
                     self.is_taken_over = matches!(e, StoreError::TakenOver(_));

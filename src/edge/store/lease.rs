@@ -1,0 +1,80 @@
+//! One process at a time runs a job: its lease.
+//!
+//! It is the process as the job's row names it, with the time at which it was last heard of. Every write checks in
+//! its own transaction that the row still names it, so a controller that was taken for dead and is not writes nothing
+//! more.
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, TransactionBehavior, params};
+
+use super::rows::read_holder;
+use super::{JobNumber, Store, StoreError};
+use crate::edge::process_tree::{Presence, ProcessIdentity};
+use crate::limits::LEASE_EXPIRY;
+
+/// A job that this process runs.
+#[derive(Debug)]
+pub(super) struct Lease {
+    job: JobNumber,
+    /// This process as the store has it.
+    holder: String,
+}
+
+impl Lease {
+    pub(super) fn is_of(&self, job: JobNumber) -> bool {
+        self.job == job
+    }
+
+    /// Lets the store hear of this process. False: another one has the job now.
+    pub(super) fn keep(&self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+        let now = Timestamp::now().as_millisecond();
+        let n_rows = transaction
+            .prepare_cached("UPDATE job SET heartbeat_ms = ? WHERE number = ? AND holder = ?")?
+            .execute(params![now, self.job.0, self.holder])?;
+        Ok(n_rows > 0)
+    }
+}
+
+/// Whether a process still holds what it held when it was last heard of.
+pub(super) fn holds(holder: &ProcessIdentity, heard_of: Timestamp) -> bool {
+    match holder.presence() {
+        Presence::Alive => true,
+        Presence::Ended => false,
+        Presence::OutOfSight => {
+            heard_of.checked_add(LEASE_EXPIRY).is_ok_and(|until| until > Timestamp::now())
+        }
+    }
+}
+
+impl Store {
+    /// Takes a job for this process: from now on only it writes to the job. What is written says at the same time
+    /// that it is there, and so does writing nothing, which is to be done every [`crate::limits::LEASE_INTERVAL`].
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] where another process has it that is there, or may be; or [`StoreError::Database`].
+    pub fn hold(&mut self, job: JobNumber) -> Result<(), StoreError> {
+        let path = &self.path;
+        let fail = |error| StoreError::Database { path: path.clone(), error };
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        let (id, before) = transaction
+            .query_row("SELECT id, holder, heartbeat_ms FROM job WHERE number = ?", [job.0], |row| {
+                Ok((row.get::<_, String>("id")?, read_holder(row)?))
+            })
+            .map_err(fail)?;
+        if let Some((holder, heard_of)) = before.filter(|(holder, heard_of)| holds(holder, *heard_of)) {
+            return Err(StoreError::Held { job: id, holder: Box::new(holder), heard_of });
+        }
+        let holder = serde_json::to_string(&ProcessIdentity::own()).unwrap_or_default();
+        let now = Timestamp::now().as_millisecond();
+        transaction
+            .execute(
+                "UPDATE job SET holder = ?, heartbeat_ms = ? WHERE number = ?",
+                params![holder, now, job.0],
+            )
+            .and_then(|_| transaction.commit())
+            .map_err(fail)?;
+        self.lease = Some(Lease { job, holder });
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! Records into rows, and rows into jobs and trials.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde_json::{Map, Value as Json};
+
+use super::{NewJob, StoredJob};
+use crate::controller::{JobEnd, Record};
+use crate::edge::process_tree::ProcessIdentity;
+use crate::series::Change;
+use crate::study::{Assignment, Measurement, Outcome, ParamValue, Stage, Trial};
+use crate::units::{Step, TrialId, WallTime};
+
+pub(super) const WHOLE_CURVES: &str = "SELECT trial, step, value, wall_time FROM measurement WHERE job = ?1";
+
+/// With a lone `max` or `min`, SQLite takes the other columns from the row that has it.
+pub(super) const ENDS_OF_CURVES: &str = "
+    SELECT trial, max(step) AS step, value, wall_time FROM measurement WHERE job = ?1 GROUP BY trial
+    UNION SELECT trial, step, max(value) AS value, wall_time FROM measurement
+          WHERE job = ?1 AND abs(value) < 9e999 GROUP BY trial
+    UNION SELECT trial, step, min(value) AS value, wall_time FROM measurement
+          WHERE job = ?1 AND abs(value) < 9e999 GROUP BY trial";
+
+/// Carries a record out.
+pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) -> rusqlite::Result<()> {
+    let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
+        transaction.prepare_cached(sql)?.execute(params).map(drop)
+    };
+    match record {
+        Record::Suggested(trial, values) => {
+            run("INSERT INTO trial (job, id, params) VALUES (?, ?, ?)", params![job, trial.get(), to_json(values)])
+        }
+        Record::Started(trial, at, attempt) => run(
+            "UPDATE trial SET started_ms = coalesce(started_ms, ?1), attempt_ms = ?1, attempt = ?2, waiting = NULL
+             WHERE job = ?3 AND id = ?4",
+            params![at.as_millisecond(), attempt, job, trial.get()],
+        ),
+        Record::Changed(trial, changes) => changes.iter().try_for_each(|change| match change {
+            Change::Source(name) => {
+                run("DELETE FROM measurement WHERE job = ? AND trial = ?", params![job, trial.get()])?;
+                run("UPDATE trial SET run = ? WHERE job = ? AND id = ?", params![name.as_str(), job, trial.get()])
+            }
+            Change::Rewind(from) => run(
+                "DELETE FROM measurement WHERE job = ? AND trial = ? AND step >= ?",
+                params![job, trial.get(), from.0],
+            ),
+            Change::Point(point) => run(
+                "INSERT OR REPLACE INTO measurement (job, trial, step, value, wall_time) VALUES (?, ?, ?, ?, ?)",
+                params![job, trial.get(), point.step.0, point.value.as_f64(), point.wall_time.0],
+            ),
+        }),
+        Record::StopDecided(trial, at, reason) => {
+            let reason = serde_json::to_string(reason).unwrap_or_default();
+            run(
+                "INSERT INTO decision (job, trial, at_ms, kind, reason) VALUES (?, ?, ?, 'stop', ?)",
+                params![job, trial.get(), at.as_millisecond(), reason],
+            )
+        }
+        Record::Retried(trial, at, outcome, attempt) => {
+            let outcome = serde_json::to_string(outcome).unwrap_or_default();
+            run(
+                "UPDATE trial SET attempt = ?, attempt_ms = NULL, waiting = ? WHERE job = ? AND id = ?",
+                params![attempt, outcome, job, trial.get()],
+            )?;
+            run(
+                "INSERT INTO decision (job, trial, at_ms, kind, reason) VALUES (?, ?, ?, 'retry', ?)",
+                params![job, trial.get(), at.as_millisecond(), outcome],
+            )
+        }
+        Record::Ended(trial, at, outcome) => {
+            let outcome = serde_json::to_string(outcome).unwrap_or_default();
+            run(
+                "UPDATE trial SET ended_ms = ?, outcome = ? WHERE job = ? AND id = ?",
+                params![at.as_millisecond(), outcome, job, trial.get()],
+            )
+        }
+        Record::CancelDecided(at) => {
+            run("UPDATE job SET state = 'CANCELLING' WHERE number = ?", params![job])?;
+            run(
+                "INSERT INTO decision (job, at_ms, kind, reason) VALUES (?, ?, 'cancel', '{}')",
+                params![job, at.as_millisecond()],
+            )
+        }
+        Record::JobEnded(at, JobEnd { state, message }) => run(
+            "UPDATE job SET state = ?, message = ?, ended_ms = ?, holder = NULL WHERE number = ?",
+            params![state.name(), message, at.as_millisecond(), job],
+        ),
+    }
+}
+
+/// A job, with the rows of measurements that a query gives.
+pub(super) fn read_job(
+    connection: &Connection,
+    id: &str,
+    measurements: &str,
+) -> rusqlite::Result<Option<StoredJob>> {
+    let columns = "number, id, state, message, created_ms, ended_ms, config, seed, command, job_dir, \
+                   directory, deadline_ms, previous, holder, heartbeat_ms";
+    let found = connection
+        .query_row(&format!("SELECT {columns} FROM job WHERE id = ?"), [id], |row| {
+            let command: String = row.get("command")?;
+            let job = NewJob {
+                id: row.get("id")?,
+                config: row.get("config")?,
+                seed: row.get::<_, i64>("seed")?.cast_unsigned(),
+                command: serde_json::from_str(&command).unwrap_or_default(),
+                job_dir: row.get::<_, String>("job_dir")?.into(),
+                created_at: time(row, "created_ms")?.unwrap_or_default(),
+                directory: row.get::<_, String>("directory")?.into(),
+                deadline: time(row, "deadline_ms")?,
+                previous: row.get("previous")?,
+            };
+            let (state, message, ended_at) = (row.get("state")?, row.get("message")?, time(row, "ended_ms")?);
+            let (trials, holder) = (Vec::new(), read_holder(row)?);
+            Ok((row.get::<_, i64>("number")?, StoredJob { job, state, message, ended_at, trials, holder }))
+        })
+        .optional()?;
+    let Some((number, mut job)) = found else { return Ok(None) };
+    let mut query = connection.prepare(
+        "SELECT id, params, run, started_ms, ended_ms, outcome, attempt, attempt_ms, waiting,
+                (SELECT reason FROM decision d WHERE d.job = t.job AND d.trial = t.id AND d.kind = 'stop'
+                 ORDER BY number DESC LIMIT 1) AS stop
+         FROM trial t WHERE job = ? ORDER BY id",
+    )?;
+    job.trials = query.query_map([number], read_trial)?.collect::<rusqlite::Result<_>>()?;
+    let mut query = connection.prepare(measurements)?;
+    let mut rows = query.query([number])?;
+    while let Some(row) = rows.next()? {
+        let trial: u32 = row.get("trial")?;
+        let number = |column| row.get::<_, Option<f64>>(column).map(|v| v.unwrap_or(f64::NAN));
+        let step = Step(row.get("step")?);
+        let measurement =
+            Measurement { step, value: number("value")?, wall_time: WallTime(number("wall_time")?) };
+        // Their numbers rise by one, from 1 or behind those of the job that is continued.
+        let first = job.trials.first().map_or(1, |first| first.id.get());
+        if let Some(trial) = trial.checked_sub(first).and_then(|n| job.trials.get_mut(n as usize)) {
+            trial.curve.insert(measurement);
+        }
+    }
+    Ok(Some(job))
+}
+
+fn to_json(values: &Assignment) -> String {
+    let entries = values.iter().map(|(name, value)| {
+        let value = match value {
+            ParamValue::Number(number) => Json::from(*number),
+            ParamValue::Text(text) => Json::from(&**text),
+        };
+        (name.to_owned(), value)
+    });
+    Json::Object(entries.collect::<Map<_, _>>()).to_string()
+}
+
+fn from_json(text: &str) -> Assignment {
+    let values: Map<String, Json> = serde_json::from_str(text).unwrap_or_default();
+    let value = |(name, value): (String, Json)| {
+        let value = match value {
+            Json::String(text) => ParamValue::Text(text.into()),
+            other => ParamValue::Number(other.as_f64()?),
+        };
+        Some((Arc::from(name), value))
+    };
+    Assignment(values.into_iter().filter_map(value).collect())
+}
+
+fn read_trial(row: &Row<'_>) -> rusqlite::Result<Trial> {
+    let params: String = row.get("params")?;
+    let number: u32 = row.get("id")?;
+    let mut trial = Trial::suggested(TrialId::after(number.saturating_sub(1)), from_json(&params));
+    if let Some(run) = row.get::<_, Option<String>>("run")? {
+        trial.curve.start_over(run.as_str().into());
+    }
+    trial.started_at = time(row, "started_ms")?;
+    trial.ended_at = time(row, "ended_ms")?;
+    trial.attempt = row.get("attempt")?;
+    trial.attempt_at = time(row, "attempt_ms")?;
+    let outcome = |column: &str| -> rusqlite::Result<Option<Outcome>> {
+        let text: Option<String> = row.get(column)?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    };
+    trial.stage = match (outcome("outcome")?, outcome("waiting")?) {
+        (Some(outcome), _) => Stage::Ended(outcome),
+        (None, Some(before)) => Stage::Waiting(Timestamp::default(), before),
+        (None, None) if trial.attempt_at.is_some() => Stage::Running,
+        (None, None) => Stage::Suggested,
+    };
+    let stop: Option<String> = row.get("stop")?;
+    trial.stop = stop.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(trial)
+}
+
+/// The process that runs a job, or ran it, and when that was last heard of.
+pub(super) fn read_holder(row: &Row<'_>) -> rusqlite::Result<Option<(ProcessIdentity, Timestamp)>> {
+    let text: Option<String> = row.get("holder")?;
+    let holder = text.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(holder.zip(time(row, "heartbeat_ms")?))
+}
+
+fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let ms: Option<i64> = row.get(column)?;
+    Ok(ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
+}

@@ -1,0 +1,99 @@
+//! The tables, their versions, and how a connection is set up.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::limits::STORE_BUSY_TIMEOUT;
+
+/// The version of the schema, kept in `PRAGMA user_version`.
+pub(super) const SCHEMA_VERSION: i64 = 2;
+
+const SCHEMA: &str = "
+    CREATE TABLE job (
+        number     INTEGER PRIMARY KEY,
+        id         TEXT NOT NULL UNIQUE,
+        state      TEXT NOT NULL,            -- RUNNING, CANCELLING, SUCCEEDED, FAILED, CANCELLED
+        message    TEXT,
+        created_ms INTEGER NOT NULL,         -- milliseconds since the Unix epoch, as all times here
+        ended_ms   INTEGER,
+        config     TEXT NOT NULL,            -- the configuration file as it was given
+        seed       INTEGER NOT NULL,
+        command    TEXT NOT NULL,            -- JSON array of strings
+        job_dir    TEXT NOT NULL,
+        directory  TEXT NOT NULL DEFAULT '',     -- where the trainers run
+        deadline_ms INTEGER,                     -- when all is to be over
+        previous   TEXT,                         -- the id of the job that this one continues
+        holder     TEXT,                         -- JSON: the process that runs it; NULL: none
+        heartbeat_ms INTEGER                     -- when that was last heard of
+    ) STRICT;
+    CREATE TABLE trial (
+        job        INTEGER NOT NULL REFERENCES job(number),
+        id         INTEGER NOT NULL,
+        params     TEXT NOT NULL,            -- JSON object of numbers and strings
+        run        TEXT,                     -- the run directory that the objective is read from
+        started_ms INTEGER,
+        ended_ms   INTEGER,
+        outcome    TEXT,                     -- JSON
+        attempt    INTEGER NOT NULL DEFAULT 1,
+        attempt_ms INTEGER,                  -- when this attempt was started
+        waiting    TEXT,                     -- JSON: how the attempt before ended, while the next one waits
+        PRIMARY KEY (job, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE measurement (
+        job        INTEGER NOT NULL,
+        trial      INTEGER NOT NULL,
+        step       INTEGER NOT NULL,
+        value      REAL,                     -- NULL is NaN
+        wall_time  REAL,                     -- seconds since the Unix epoch; NULL is NaN
+        PRIMARY KEY (job, trial, step),
+        FOREIGN KEY (job, trial) REFERENCES trial(job, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE decision (
+        number     INTEGER PRIMARY KEY,
+        job        INTEGER NOT NULL REFERENCES job(number),
+        trial      INTEGER,                  -- NULL: the whole job
+        at_ms      INTEGER NOT NULL,
+        kind       TEXT NOT NULL,            -- stop, retry, cancel
+        reason     TEXT NOT NULL             -- JSON
+    ) STRICT;
+";
+
+/// What version 1 lacks.
+const FROM_VERSION_1: &str = "
+    ALTER TABLE job ADD COLUMN directory TEXT NOT NULL DEFAULT '';
+    ALTER TABLE job ADD COLUMN deadline_ms INTEGER;
+    ALTER TABLE job ADD COLUMN previous TEXT;
+    ALTER TABLE job ADD COLUMN holder TEXT;
+    ALTER TABLE job ADD COLUMN heartbeat_ms INTEGER;
+    ALTER TABLE trial ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE trial ADD COLUMN attempt_ms INTEGER;
+    ALTER TABLE trial ADD COLUMN waiting TEXT;
+    UPDATE trial SET attempt_ms = started_ms;
+";
+
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Sets the connection up and brings the schema to this version. The answer is the version found,
+/// where that is newer.
+pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
+    connection.busy_timeout(STORE_BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(SCHEMA)?;
+    } else if version == 1 {
+        transaction.execute_batch(FROM_VERSION_1)?;
+    }
+    if version < SCHEMA_VERSION {
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(version)
+}
