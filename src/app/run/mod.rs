@@ -6,6 +6,7 @@ mod trial;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::mem::take;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,20 +15,19 @@ use tokio::sync::mpsc;
 use super::Failure;
 use super::prepare::{Plan, store_failure};
 use crate::controller::{Controller, Input, JobEnd, JobState, Output, Record, Signal};
-use crate::edge::clock::Clock;
 use crate::edge::follow::{Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
 use crate::edge::process::{adopt_orphans, collect_orphans};
 use crate::edge::reports::Copier;
 use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
-use crate::edge::store::{JobNumber, NewJob, Store, StoreError};
+use crate::edge::store::{NewJob, StoreError};
 use crate::limits::{
     FOLLOW_QUEUE, KILL_PATIENCE, LEASE_INTERVAL, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
     STORE_PATIENCE, STORE_PAUSE,
 };
 use crate::report::Report;
-use crate::study::{Assignment, Config, Exit, Slot, Slots, Trial};
+use crate::study::{Assignment, Config, Exit, Slot, Trial};
 use crate::tail::Seen;
 use crate::units::TrialId;
 pub use dry::{FirstTrial, first_trial};
@@ -89,16 +89,8 @@ struct Leaving {
 }
 
 struct Job<'t> {
-    config: Config,
-    job: NewJob,
-    number: JobNumber,
-    store: Store,
-    words: Vec<String>,
-    clock: Clock,
-    notes: Vec<String>,
+    plan: Plan,
     controller: Controller,
-    slots: Slots,
-    gpus: Vec<Gpu>,
     running: BTreeMap<TrialId, Running>,
     reports: mpsc::Sender<Followed>,
     freeing: mpsc::Sender<Freed>,
@@ -123,39 +115,18 @@ struct Job<'t> {
 
 impl<'t> Job<'t> {
     fn new(
-        plan: Plan,
+        mut plan: Plan,
         tell: &'t mut dyn FnMut(&Report),
         reports: mpsc::Sender<Followed>,
         freeing: mpsc::Sender<Freed>,
     ) -> Self {
-        let Plan {
-            config,
-            job,
-            number,
-            store,
-            words,
-            clock,
-            notes,
-            slots,
-            gpus,
-            earlier,
-            trials,
-            is_cancelling,
-        } = plan;
-        let mut controller = Controller::new(config.spec.clone(), config.policy);
-        controller.learn(earlier.warm, earlier.previous, earlier.first);
-        controller.resume(trials, is_cancelling);
+        let mut controller = Controller::new(plan.config.spec.clone(), plan.config.policy);
+        let earlier = &mut plan.earlier;
+        controller.learn(take(&mut earlier.warm), take(&mut earlier.previous), earlier.first);
+        controller.resume(take(&mut plan.trials), plan.is_cancelling);
         Self {
-            config,
-            job,
-            number,
-            store,
-            words,
-            clock,
-            notes,
+            plan,
             controller,
-            slots,
-            gpus,
             running: BTreeMap::new(),
             reports,
             freeing,
@@ -183,7 +154,13 @@ impl<'t> Job<'t> {
             self.abandon();
         }
         let trials = self.controller.trials().to_vec();
-        Ok(Finished { end: ended?, config: self.config, job: self.job, trials, signal: self.signal })
+        Ok(Finished {
+            end: ended?,
+            config: self.plan.config,
+            job: self.plan.job,
+            trials,
+            signal: self.signal,
+        })
     }
 
     /// The loop, until the job is over.
@@ -223,7 +200,7 @@ impl<'t> Job<'t> {
     }
 
     fn time_to_wait(&self) -> Duration {
-        let until = self.controller.poll_timeout().map(|at| at.duration_since(self.clock.now()));
+        let until = self.controller.poll_timeout().map(|at| at.duration_since(self.plan.clock.now()));
         let until = until.map(|wait| Duration::try_from(wait).unwrap_or_default());
         until.map_or(REAP_INTERVAL, |wait| wait.min(REAP_INTERVAL))
     }
@@ -244,7 +221,7 @@ impl<'t> Job<'t> {
 
     /// Hands an input to the controller and carries out what comes of it.
     fn feed(&mut self, input: Input) -> Result<(), Failure> {
-        self.controller.handle(self.clock.now(), input);
+        self.controller.handle(self.plan.clock.now(), input);
         self.carry_out()
     }
 
@@ -261,7 +238,7 @@ impl<'t> Job<'t> {
                         Ok(()) => Input::Started(trial),
                         Err(e) => Input::StartFailed(trial, e.to_string()),
                     };
-                    self.controller.handle(self.clock.now(), input);
+                    self.controller.handle(self.plan.clock.now(), input);
                 }
                 Output::TakeBack(trial, attempt) => {
                     self.persist(&mut records)?;
@@ -289,7 +266,7 @@ impl<'t> Job<'t> {
                             drain(running);
                         }
                         // It went just now.
-                        None => self.controller.handle(self.clock.now(), Input::Released(trial)),
+                        None => self.controller.handle(self.plan.clock.now(), Input::Released(trial)),
                     }
                 }
                 Output::Finished => self.persist(&mut records)?,
@@ -325,7 +302,7 @@ impl<'t> Job<'t> {
         let give_up = Instant::now() + STORE_PATIENCE;
         let mut is_told = false;
         loop {
-            match self.store.write(self.number, records) {
+            match self.plan.store.write(self.plan.number, records) {
                 Ok(()) => break,
                 Err(e) if e.may_pass() && Instant::now() < give_up => {
                     if !std::mem::replace(&mut is_told, true) {
@@ -359,20 +336,20 @@ impl<'t> Job<'t> {
     /// Makes a trial's directory and starts its processes, then the follower of its files. Where an earlier
     /// controller started them, they are taken back.
     fn start(&mut self, trial: TrialId, params: &Assignment, attempt: u32) -> io::Result<()> {
-        let files = TrialFiles::new(&self.job.job_dir, trial);
-        files.make(&self.job.id, trial)?;
+        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
+        files.make(&self.plan.job.id, trial)?;
         if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
             let slot = files.slot();
-            self.slots.claim(&slot);
+            self.plan.slots.claim(&slot);
             return self.follow(trial, kept, slot);
         }
         let no_slot = || io::Error::other("there is no GPU or processor left for it");
-        let slot = self.slots.take().ok_or_else(no_slot)?;
+        let slot = self.plan.slots.take().ok_or_else(no_slot)?;
         let started = self.start_with(&files, trial, params, &slot, attempt);
         match started {
             Ok(kept) => self.follow(trial, kept, slot),
             Err(e) => {
-                self.slots.give_back(&slot);
+                self.plan.slots.give_back(&slot);
                 Err(e)
             }
         }
@@ -387,14 +364,14 @@ impl<'t> Job<'t> {
         attempt: u32,
     ) -> io::Result<Kept> {
         let all = ForAll {
-            job_id: &self.job.id,
-            config: &self.config,
-            words: &self.words,
-            directory: &self.job.directory,
+            job_id: &self.plan.job.id,
+            config: &self.plan.config,
+            words: &self.plan.words,
+            directory: &self.plan.job.directory,
         };
         let mut order = order(all, files, trial, params, slot, attempt)?;
-        order.cgroup = cgroup(files, &self.job.id, trial, attempt);
-        describe(files, &self.job.id, trial, params, slot, &order)?;
+        order.cgroup = cgroup(files, &self.plan.job.id, trial, attempt);
+        describe(files, &self.plan.job.id, trial, params, slot, &order)?;
         match Kept::start(&order, files.mark()) {
             Ok(kept) => Ok(kept),
             // The earlier controller's keeper had not yet begun when we looked.
@@ -406,16 +383,17 @@ impl<'t> Job<'t> {
 
     /// Follows the files of a trial whose processes run, or ran.
     fn follow(&mut self, trial: TrialId, mut kept: Kept, slot: Slot) -> io::Result<()> {
-        let files = TrialFiles::new(&self.job.job_dir, trial);
+        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
         let objective = Objective {
-            tag: self.config.spec.metric_tag.clone(),
-            run: self.config.run.clone(),
-            no_metric_after: self.config.no_metric_after,
-            cluster: (self.config.cluster.replicas().len() > 1)
+            tag: self.plan.config.spec.metric_tag.clone(),
+            run: self.plan.config.run.clone(),
+            no_metric_after: self.plan.config.no_metric_after,
+            cluster: (self.plan.config.cluster.replicas().len() > 1)
                 .then(|| Members { directory: files.directory.clone(), mark: files.mark() }),
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };
-        let follower = Follower::start(trial, &files.directory, objective, self.clock, self.reports.clone());
+        let follower =
+            Follower::start(trial, &files.directory, objective, self.plan.clock, self.reports.clone());
         let follower = follower.inspect_err(|_| kill_and_wait(&mut kept))?;
         self.running.insert(trial, Running::new(kept, follower, slot));
         Ok(())
@@ -423,7 +401,7 @@ impl<'t> Job<'t> {
 
     /// Takes back a trial that ran when an earlier controller ended.
     fn take_back(&mut self, trial: TrialId, attempt: u32) {
-        let files = TrialFiles::new(&self.job.job_dir, trial);
+        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
         let taken = Kept::take_back(&files.record(attempt), files.mark()).and_then(|kept| {
             let Some(kept) = kept else { return Ok(false) };
             if let Some(host) = kept.host_out_of_sight() {
@@ -431,7 +409,7 @@ impl<'t> Job<'t> {
                 self.note(trial, text);
             }
             let slot = files.slot();
-            self.slots.claim(&slot);
+            self.plan.slots.claim(&slot);
             self.follow(trial, kept, slot).map(|()| true)
         });
         let is_started = self.trial(trial).is_some_and(|t| t.attempt_at.is_some());
@@ -455,7 +433,7 @@ impl<'t> Job<'t> {
             }
         }
         for input in inputs {
-            self.controller.handle(self.clock.now(), input);
+            self.controller.handle(self.plan.clock.now(), input);
         }
     }
 
@@ -490,7 +468,7 @@ impl<'t> Job<'t> {
             if status.is_gone {
                 if !running.is_draining {
                     // What a keeper that was killed did not see.
-                    let _ = Copier::new(&TrialFiles::new(&self.job.job_dir, *trial).reports()).look();
+                    let _ = Copier::new(&TrialFiles::new(&self.plan.job.job_dir, *trial).reports()).look();
                 }
                 drain(running);
                 if running.follower.is_none() && running.is_quarantined {
@@ -502,7 +480,7 @@ impl<'t> Job<'t> {
         for trial in released {
             if let Some(running) = self.running.remove(&trial) {
                 self.note(trial, "is gone at last; its slot is used again".to_owned());
-                self.slots.give_back(&running.slot);
+                self.plan.slots.give_back(&running.slot);
                 self.feed(Input::Released(trial))?;
             }
         }
@@ -517,8 +495,8 @@ impl<'t> Job<'t> {
                 self.feed(Input::Changed(trial, changes))
             }
             Followed::NoMetric(trial, seen) => {
-                let text =
-                    seen.explain_missing(&self.config.spec.metric_tag, "set hyperparameterMetricTag to it");
+                let text = seen
+                    .explain_missing(&self.plan.config.spec.metric_tag, "set hyperparameterMetricTag to it");
                 self.note(trial, format!("no value yet: {text}"));
                 Ok(())
             }
@@ -533,16 +511,16 @@ impl<'t> Job<'t> {
                 let is_quarantined = self.running.get(&trial).is_some_and(|running| running.is_quarantined);
                 let gone = if is_quarantined { None } else { self.running.remove(&trial) };
                 let slot = gone.map(|running| running.slot).unwrap_or_default();
-                let alone_on = self.slots.alone_on(&slot);
+                let alone_on = self.plan.slots.alone_on(&slot);
                 let is_watched = |gpu: &&Gpu| gpu.index.is_some() && alone_on.contains(&gpu.id);
-                let before: Vec<Gpu> = self.gpus.iter().filter(is_watched).cloned().collect();
+                let before: Vec<Gpu> = self.plan.gpus.iter().filter(is_watched).cloned().collect();
                 if before.is_empty() {
-                    self.slots.give_back(&slot);
+                    self.plan.slots.give_back(&slot);
                     return self.settle(trial, &seen, said);
                 }
                 // The slot stays taken until its GPUs are free.
                 self.waiting_for_gpus.insert(trial, Leaving { slot, seen, said });
-                let (freeing, patience) = (self.freeing.clone(), self.config.needs.gpu_patience);
+                let (freeing, patience) = (self.freeing.clone(), self.plan.config.needs.gpu_patience);
                 thread::spawn(move || {
                     // Nobody is left to tell if this fails.
                     let _ = freeing.blocking_send((trial, gpu::wait_until_free(&before, patience)));
@@ -554,13 +532,13 @@ impl<'t> Job<'t> {
 
     fn take_freed(&mut self, trial: TrialId, troubled: &[(String, String)]) -> Result<(), Failure> {
         for (gpu, trouble) in troubled {
-            let n_lost = self.slots.lose(gpu);
+            let n_lost = self.plan.slots.lose(gpu);
             let text = format!("GPU {gpu}: {trouble}; no trial gets it any more");
             self.note(trial, text.clone());
             (0..n_lost).try_for_each(|_| self.feed(Input::SlotLost(text.clone())))?;
         }
         let Some(Leaving { slot, seen, said }) = self.waiting_for_gpus.remove(&trial) else { return Ok(()) };
-        self.slots.give_back(&slot);
+        self.plan.slots.give_back(&slot);
         self.settle(trial, &seen, said)
     }
 
@@ -572,13 +550,13 @@ impl<'t> Job<'t> {
 
     /// What there is to say of a trial that fails, to whoever asks why the whole job did.
     fn last_words(&self, trial: TrialId, seen: &Seen) -> Option<String> {
-        let files = TrialFiles::new(&self.job.job_dir, trial);
+        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
         let status = self.running.get(&trial).map(|running| running.kept.status())?;
         match (status.exit, status.failed) {
             (_, Some((replica, _))) => Some(last_words(&files.log(replica))),
             (Some(Exit::Code(0)), None) => {
                 let mend = "set hyperparameterMetricTag to it";
-                Some(seen.explain_missing(&self.config.spec.metric_tag, mend))
+                Some(seen.explain_missing(&self.plan.config.spec.metric_tag, mend))
             }
             _ => Some(last_words(&files.main_log())),
         }
@@ -589,7 +567,7 @@ impl<'t> Job<'t> {
         for running in self.running.values_mut() {
             running.kept.signal(Signal::Terminate);
         }
-        let deadline = Instant::now() + self.config.policy.grace;
+        let deadline = Instant::now() + self.plan.config.policy.grace;
         while Instant::now() < deadline
             && self.running.values_mut().any(|running| !running.kept.poll().is_gone)
         {

@@ -23,14 +23,14 @@ impl Job<'_> {
     pub(super) fn tell_start(&mut self) {
         let spec = self.controller.spec();
         (self.tell)(&Report::JobStarted {
-            job: self.job.id.clone(),
-            job_dir: self.job.job_dir.display().to_string(),
+            job: self.plan.job.id.clone(),
+            job_dir: self.plan.job.job_dir.display().to_string(),
             metric_tag: spec.metric_tag.to_string(),
             goal: spec.goal.name(),
             max_trials: spec.max_trials,
             seed: spec.seed,
         });
-        for text in std::mem::take(&mut self.notes) {
+        for text in std::mem::take(&mut self.plan.notes) {
             (self.tell)(&Report::Note { trial: None, text });
         }
     }
@@ -82,7 +82,7 @@ impl Job<'_> {
                 let winner = best.first().and_then(|id| self.trial(*id));
                 let value =
                     winner.and_then(|t| t.result(spec.goal, spec.reduce)).map(|m| MetricValue::F64(m.value));
-                let (job, state, message) = (self.job.id.clone(), end.state.name(), end.message.clone());
+                let (job, state, message) = (self.plan.job.id.clone(), end.state.name(), end.message.clone());
                 self.end = Some(end);
                 Report::JobEnded { job, state, message, best, value }
             }
@@ -99,7 +99,7 @@ impl Job<'_> {
         if let (Some(chosen), false, false) = (&seen.chosen, seen.left_out.is_empty(), self.is_choice_told) {
             self.is_choice_told = true;
             let left: Vec<&str> = seen.left_out.iter().map(|run| run.as_str()).collect();
-            let tag = &self.config.spec.metric_tag;
+            let tag = &self.plan.config.spec.metric_tag;
             let text = format!(
                 "`{tag}` is read from the run directory {chosen}, not from {}; hptune.objective.run decides it",
                 left.join(", ")
@@ -111,7 +111,7 @@ impl Job<'_> {
             && !std::mem::replace(&mut self.is_aside_told, true)
         {
             let names: Vec<&str> = seen.aside.keys().map(String::as_str).collect();
-            let (tag, names) = (&self.config.spec.metric_tag, names.join(", "));
+            let (tag, names) = (&self.plan.config.spec.metric_tag, names.join(", "));
             let text = if seen.is_of_others {
                 format!("`{tag}` is written by {names} and not by the main replica: it is taken from there")
             } else {
@@ -139,12 +139,12 @@ impl Job<'_> {
 
     /// Tells why a trial failed, as far as its files and its log say.
     pub(super) fn tell_failure(&mut self, trial: TrialId, seen: &Seen) {
-        let files = TrialFiles::new(&self.job.job_dir, trial);
+        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
         let outcome = self.trial(trial).and_then(Trial::outcome).cloned();
         match outcome {
             Some(Outcome::NoMetric) => {
-                let text =
-                    seen.explain_missing(&self.config.spec.metric_tag, "set hyperparameterMetricTag to it");
+                let text = seen
+                    .explain_missing(&self.plan.config.spec.metric_tag, "set hyperparameterMetricTag to it");
                 self.tell_once(trial, &text, &text);
             }
             Some(Outcome::Failed(_)) => self.tell_log(trial, &files.main_log()),
