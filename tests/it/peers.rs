@@ -249,6 +249,27 @@ fn a_disk_that_is_full_for_a_while_costs_no_trial() {
 
 #[test]
 #[ignore = "needs unshare and user namespaces"]
+fn a_job_can_be_ended_while_its_disk_is_full() {
+    let place = Place::new();
+    place.write("c.yaml", crate::support::config(1, "", "trial: {gracePeriod: 200ms}"));
+    let script = "\
+        mkdir disk && mount -t tmpfs -o size=8m none disk && export HPTUNE_STORE=$PWD/disk/store.db
+        $HPTUNE run c.yaml --job-id job --job-dir out -- sh -c ': > begun; sleep 1000' > summary 2> told & job=$!
+        until [ -e begun ]; do sleep 0.02; done
+        cat /dev/zero > disk/full
+        until grep -q 'trying again' told; do sleep 0.02; kill -0 $job || exit 9; done
+        kill -TERM $job
+        until grep -q 'a second Ctrl-C' told; do sleep 0.02; kill -0 $job || exit 8; done
+        kill -TERM $job
+        wait $job";
+    let output = unshared(&place, &["--mount"], script);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let out = place.path().join("out");
+    assert_eq!(crate::support::processes_with(&out.to_string_lossy()), Vec::<i32>::new());
+}
+
+#[test]
+#[ignore = "needs unshare and user namespaces"]
 fn where_no_more_watches_are_to_be_had_polling_goes_on_and_it_is_told_once() {
     let place = Place::new();
     for directory in ["job/a", "job/b", "job/c"] {

@@ -1,5 +1,6 @@
 //! `run`: one loop between the controller, the trials' processes, their event files and the store.
 
+mod carry;
 mod dry;
 mod tell;
 mod trial;
@@ -13,23 +14,21 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::Failure;
-use super::prepare::{Plan, store_failure};
-use crate::controller::{Controller, Input, JobEnd, JobState, Output, Record, Signal};
+use super::prepare::Plan;
+use crate::controller::{Controller, Input, JobEnd, JobState, Signal};
 use crate::edge::follow::{Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
 use crate::edge::process::{adopt_orphans, collect_orphans};
 use crate::edge::reports::Copier;
 use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
-use crate::edge::store::{NewJob, StoreError};
-use crate::limits::{
-    FOLLOW_QUEUE, KILL_PATIENCE, LEASE_INTERVAL, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
-    STORE_PATIENCE, STORE_PAUSE,
-};
+use crate::edge::store::NewJob;
+use crate::limits::{FOLLOW_QUEUE, KILL_PATIENCE, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL};
 use crate::report::Report;
 use crate::study::{Assignment, Config, Exit, Slot, Trial};
 use crate::tail::Seen;
 use crate::units::TrialId;
+use carry::Stored;
 pub use dry::{FirstTrial, first_trial};
 use tell::last_words;
 pub use trial::TrialFiles;
@@ -96,10 +95,7 @@ struct Job<'t> {
     freeing: mpsc::Sender<Freed>,
     /// Trials whose files are read, while their GPUs are waited for.
     waiting_for_gpus: BTreeMap<TrialId, Leaving>,
-    /// When the store last heard of us.
-    stored_at: Instant,
-    /// Another controller has the job now.
-    is_taken_over: bool,
+    stored: Stored,
     tell: &'t mut dyn FnMut(&Report),
     /// What was said of failures, and of which trial first.
     told: BTreeMap<String, TrialId>,
@@ -131,8 +127,7 @@ impl<'t> Job<'t> {
             reports,
             freeing,
             waiting_for_gpus: BTreeMap::new(),
-            stored_at: Instant::now(),
-            is_taken_over: false,
+            stored: Stored::default(),
             tell,
             told: BTreeMap::new(),
             is_choice_told: false,
@@ -150,7 +145,7 @@ impl<'t> Job<'t> {
     ) -> Result<Finished, Failure> {
         let ended = self.go(followed, freed).await;
         // The trials of a job that was taken over are another controller's.
-        if ended.is_err() && !self.is_taken_over {
+        if ended.is_err() && !self.stored.is_taken_over {
             self.abandon();
         }
         let trials = self.controller.trials().to_vec();
@@ -209,10 +204,13 @@ impl<'t> Job<'t> {
         match self.signal {
             None => {
                 self.signal = Some(signal);
-                self.feed(Input::Cancel)
+                self.feed(Input::Cancel)?;
+                self.tell_store_waits();
+                Ok(())
             }
             // A terminal that closes may send several, and a service manager TERM beside HUP.
             Some(first) if signal == INTERRUPT || (signal == TERMINATE && first != HANGUP) => {
+                self.give_up_store()?;
                 self.feed(Input::Kill)
             }
             Some(_) => Ok(()),
@@ -223,110 +221,6 @@ impl<'t> Job<'t> {
     fn feed(&mut self, input: Input) -> Result<(), Failure> {
         self.controller.handle(self.plan.clock.now(), input);
         self.carry_out()
-    }
-
-    /// Carries out the controller's outputs in order: what is to be stored is stored before the next
-    /// action.
-    fn carry_out(&mut self) -> Result<(), Failure> {
-        let mut records = Vec::new();
-        while let Some(output) = self.controller.poll_output() {
-            match output {
-                Output::Persist(record) => records.push(record),
-                Output::Start(trial, params, attempt) => {
-                    self.persist(&mut records)?;
-                    let input = match self.start(trial, &params, attempt) {
-                        Ok(()) => Input::Started(trial),
-                        Err(e) => Input::StartFailed(trial, e.to_string()),
-                    };
-                    self.controller.handle(self.plan.clock.now(), input);
-                }
-                Output::TakeBack(trial, attempt) => {
-                    self.persist(&mut records)?;
-                    self.take_back(trial, attempt);
-                }
-                Output::Signal(trial, signal) => {
-                    self.persist(&mut records)?;
-                    if let Some(running) = self.running.get_mut(&trial) {
-                        running.kept.signal(signal);
-                    }
-                }
-                Output::StillThere(trial) => {
-                    let text = format!("was killed, but {} still there", self.processes(trial));
-                    self.note(trial, text);
-                }
-                Output::Quarantine(trial) => {
-                    let text = format!(
-                        "cannot be killed: {} still there; the job goes on without its slot, until it is gone",
-                        self.processes(trial)
-                    );
-                    self.note(trial, text);
-                    match self.running.get_mut(&trial) {
-                        Some(running) => {
-                            running.is_quarantined = true;
-                            drain(running);
-                        }
-                        // It went just now.
-                        None => self.controller.handle(self.plan.clock.now(), Input::Released(trial)),
-                    }
-                }
-                Output::Finished => self.persist(&mut records)?,
-            }
-        }
-        self.persist(&mut records)
-    }
-
-    /// `process 12 is`, `processes 12, 13 are`
-    fn processes(&self, trial: TrialId) -> String {
-        let processes = self.running.get(&trial).map(|r| r.kept.members()).unwrap_or_default();
-        let ids: Vec<String> = processes.iter().map(ToString::to_string).collect();
-        match &*ids {
-            [] => "something of it is".to_owned(),
-            [one] => format!("process {one} is"),
-            many => format!("processes {} are", many.join(", ")),
-        }
-    }
-
-    /// Stores records and tells them.
-    fn persist(&mut self, records: &mut Vec<Record>) -> Result<(), Failure> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        self.write(records)?;
-        for record in records.drain(..) {
-            self.tell_record(record);
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, records: &[Record]) -> Result<(), Failure> {
-        let give_up = Instant::now() + STORE_PATIENCE;
-        let mut is_told = false;
-        loop {
-            match self.plan.store.write(self.plan.number, records) {
-                Ok(()) => break,
-                Err(e) if e.may_pass() && Instant::now() < give_up => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        let text = format!("{e}; trying again, the trials go on meanwhile");
-                        (self.tell)(&Report::Note { trial: None, text });
-                    }
-                    thread::sleep(STORE_PAUSE);
-                }
-                Err(e) => {
-                    self.is_taken_over = matches!(e, StoreError::TakenOver(_));
-                    return Err(store_failure(e));
-                }
-            }
-        }
-        self.stored_at = Instant::now();
-        Ok(())
-    }
-
-    /// Lets the store hear of us from time to time.
-    fn keep_lease(&mut self) -> Result<(), Failure> {
-        if self.stored_at.elapsed() < LEASE_INTERVAL || self.end.is_some() {
-            return Ok(());
-        }
-        self.write(&[])
     }
 
     fn trial(&self, id: TrialId) -> Option<&Trial> {

@@ -1,0 +1,183 @@
+//! Carries out what the controller puts out, in order: what is to be stored is stored before the next action.
+//!
+//! Where the store fails for a while (a full disk, another process's lock) the trials go on, and what comes next
+//! waits for it.
+
+use std::time::Instant;
+
+use super::{Job, drain};
+use crate::app::Failure;
+use crate::app::prepare::store_failure;
+use crate::controller::{Input, Output, Record};
+use crate::edge::store::StoreError;
+use crate::limits::{LEASE_INTERVAL, STORE_PATIENCE, STORE_PAUSE};
+use crate::report::Report;
+use crate::units::TrialId;
+
+/// Where the job stands with its store.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// What is to be stored before anything else is done.
+    records: Vec<Record>,
+    /// What is to be done then.
+    next: Option<Output>,
+    /// When it last heard of us.
+    at: Instant,
+    /// Since when it fails, and with what; the last time it was tried.
+    failing: Option<(Instant, StoreError, Instant)>,
+    /// Another controller has the job now.
+    pub(super) is_taken_over: bool,
+}
+
+impl Default for Stored {
+    fn default() -> Self {
+        Self { records: Vec::new(), next: None, at: Instant::now(), failing: None, is_taken_over: false }
+    }
+}
+
+impl Job<'_> {
+    /// Carries out all that is there, as far as the store goes.
+    pub(super) fn carry_out(&mut self) -> Result<(), Failure> {
+        if !self.persist()? {
+            return Ok(());
+        }
+        loop {
+            let next = self.stored.next.take().or_else(|| self.controller.poll_output());
+            match next {
+                Some(Output::Persist(record)) => self.stored.records.push(record),
+                Some(action) => {
+                    if !self.persist()? {
+                        self.stored.next = Some(action);
+                        return Ok(());
+                    }
+                    self.act(action);
+                }
+                None => return self.persist().map(drop),
+            }
+        }
+    }
+
+    fn act(&mut self, action: Output) {
+        match action {
+            Output::Persist(_) | Output::Finished => {}
+            Output::Start(trial, params, attempt) => {
+                let input = match self.start(trial, &params, attempt) {
+                    Ok(()) => Input::Started(trial),
+                    Err(e) => Input::StartFailed(trial, e.to_string()),
+                };
+                self.controller.handle(self.plan.clock.now(), input);
+            }
+            Output::TakeBack(trial, attempt) => self.take_back(trial, attempt),
+            Output::Signal(trial, signal) => {
+                if let Some(running) = self.running.get_mut(&trial) {
+                    running.kept.signal(signal);
+                }
+            }
+            Output::StillThere(trial) => {
+                let text = format!("was killed, but {} still there", self.processes(trial));
+                self.note(trial, text);
+            }
+            Output::Quarantine(trial) => {
+                let text = format!(
+                    "cannot be killed: {} still there; the job goes on without its slot, until it is gone",
+                    self.processes(trial)
+                );
+                self.note(trial, text);
+                match self.running.get_mut(&trial) {
+                    Some(running) => {
+                        running.is_quarantined = true;
+                        drain(running);
+                    }
+                    // It went just now.
+                    None => self.controller.handle(self.plan.clock.now(), Input::Released(trial)),
+                }
+            }
+        }
+    }
+
+    /// `process 12 is`, `processes 12, 13 are`
+    fn processes(&self, trial: TrialId) -> String {
+        let processes = self.running.get(&trial).map(|r| r.kept.members()).unwrap_or_default();
+        let ids: Vec<String> = processes.iter().map(ToString::to_string).collect();
+        match &*ids {
+            [] => "something of it is".to_owned(),
+            [one] => format!("process {one} is"),
+            many => format!("processes {} are", many.join(", ")),
+        }
+    }
+
+    /// Stores the records that wait. False: the store fails for now.
+    fn persist(&mut self) -> Result<bool, Failure> {
+        if self.stored.records.is_empty() && self.stored.failing.is_none() {
+            return Ok(true);
+        }
+        self.write()
+    }
+
+    /// Stores the records that wait, and tells them; without any it lets the store hear of us. False: it fails for
+    /// now.
+    fn write(&mut self) -> Result<bool, Failure> {
+        let now = Instant::now();
+        let Stored { records, failing, .. } = &mut self.stored;
+        if failing.as_ref().is_some_and(|(.., tried)| now.duration_since(*tried) < STORE_PAUSE) {
+            return Ok(false);
+        }
+        match self.plan.store.write(self.plan.number, records) {
+            Ok(()) => {
+                self.stored.at = now;
+                if self.stored.failing.take().is_some() {
+                    self.tell_job("the store can be written again".to_owned());
+                }
+                for record in std::mem::take(&mut self.stored.records) {
+                    self.tell_record(record);
+                }
+                Ok(true)
+            }
+            Err(e) if e.may_pass() => {
+                let since = failing.as_ref().map_or(now, |(since, ..)| *since);
+                if now.duration_since(since) >= STORE_PATIENCE {
+                    return Err(store_failure(e));
+                }
+                let text = format!("{e}; trying again, the trials go on meanwhile");
+                if failing.replace((since, e, Instant::now())).is_none() {
+                    self.tell_job(text);
+                }
+                Ok(false)
+            }
+            Err(e) => {
+                self.stored.is_taken_over = matches!(e, StoreError::TakenOver(_));
+                Err(store_failure(e))
+            }
+        }
+    }
+
+    /// Lets the store hear of us from time to time.
+    pub(super) fn keep_lease(&mut self) -> Result<(), Failure> {
+        if self.stored.at.elapsed() < LEASE_INTERVAL || self.end.is_some() {
+            return Ok(());
+        }
+        self.write().map(drop)
+    }
+
+    /// Whoever wants the job to end at once does not wait for a store that fails.
+    pub(super) fn give_up_store(&mut self) -> Result<(), Failure> {
+        match self.stored.failing.take() {
+            Some((_, error, _)) => Err(store_failure(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// That the trials are not yet told to end has to be said.
+    pub(super) fn tell_store_waits(&mut self) {
+        if let Some((_, error, _)) = &self.stored.failing {
+            let text = format!(
+                "{error}; the trials are stopped when it can be written again, or by a second Ctrl-C"
+            );
+            self.tell_job(text);
+        }
+    }
+
+    fn tell_job(&mut self, text: String) {
+        (self.tell)(&Report::Note { trial: None, text });
+    }
+}
