@@ -60,6 +60,7 @@ impl Controller {
         let pause = RETRY_PAUSE.saturating_mul(1 << (trial.attempt - 1).min(16)).min(LONGEST_RETRY_PAUSE);
         trial.attempt += 1;
         trial.attempt_at = None;
+        trial.ended_at = None;
         trial.stage = Stage::Waiting(after(now, pause), outcome.clone());
         let attempt = trial.attempt;
         self.persist(Record::Retried(id, now, outcome, attempt));
@@ -67,9 +68,9 @@ impl Controller {
 
     pub(super) fn end(&mut self, now: Timestamp, id: TrialId, outcome: Outcome) {
         let Some(trial) = self.trial_mut(id) else { return };
-        trial.ended_at = Some(now);
+        let at = *trial.ended_at.get_or_insert(now);
         trial.stage = Stage::Ended(outcome.clone());
-        self.persist(Record::Ended(id, now, outcome));
+        self.persist(Record::Ended(id, at, outcome));
         if matches!(self.phase, Phase::Open | Phase::Exhausted | Phase::Late)
             && let Some(why) = self.why_failing()
         {

@@ -17,8 +17,8 @@ pub enum Input {
     StartFailed(TrialId, String),
     /// The objective of a trial changed.
     Changed(TrialId, Vec<Change>),
-    /// A trial's main process has ended. Its children may live on.
-    Exited(TrialId, Exit),
+    /// A trial's main process has ended, in this way and at this time. Its children may live on.
+    Exited(TrialId, Exit, Timestamp),
     /// Another replica of a trial has ended before the main one, and not well.
     ReplicaFailed(TrialId, Replica, Exit),
     /// Nothing of a trial's process tree is left, or it is in quarantine, and all that it wrote has been handed in.

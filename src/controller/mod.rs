@@ -181,7 +181,7 @@ impl Controller {
 
     /// Takes an input. One about a trial that is over, or unknown, changes nothing.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
-        if let Input::TakenBack(id) | Input::Started(id) | Input::Exited(id, _) | Input::Settled(id, _) =
+        if let Input::TakenBack(id) | Input::Started(id) | Input::Exited(id, ..) | Input::Settled(id, _) =
             &input
         {
             self.unseen.remove(id);
@@ -191,7 +191,10 @@ impl Controller {
             Input::StartFailed(id, why) => self.settle(now, id, Outcome::NotStarted(why)),
             Input::Changed(id, changes) => self.changed(now, id, changes),
             // What is left of it goes too.
-            Input::Exited(id, exit) => self.stop(now, id, Purpose::Leave(exit)),
+            Input::Exited(id, exit, at) => {
+                self.exited(now, id, at);
+                self.stop(now, id, Purpose::Leave(exit));
+            }
             Input::ReplicaFailed(id, replica, exit) => {
                 self.stop(now, id, Purpose::ReplicaFailed(replica, exit));
             }
@@ -252,6 +255,13 @@ impl Controller {
         if matches!(self.phase, Phase::Cancelling | Phase::Failing) {
             self.stop(now, id, Purpose::Cancel);
         }
+    }
+
+    /// Notes when a trial ended, which may be long ago where no controller ran. Clocks may disagree.
+    fn exited(&mut self, now: Timestamp, id: TrialId, at: Timestamp) {
+        let Some(trial) = self.trial_mut(id) else { return };
+        let earliest = trial.attempt_at.unwrap_or(Timestamp::MIN).min(now);
+        trial.ended_at.get_or_insert(at.clamp(earliest, now));
     }
 
     fn changed(&mut self, now: Timestamp, id: TrialId, changes: Vec<Change>) {

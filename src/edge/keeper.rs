@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, setsid, wait};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -77,6 +78,8 @@ pub(super) enum Entry {
         replica: Replica,
         /// How.
         exit: Exit,
+        /// When, in milliseconds since the Unix epoch; earlier versions did not say.
+        at_ms: Option<i64>,
     },
     /// Nothing is left.
     Gone,
@@ -147,7 +150,9 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
             // 137 is what a shell gives for a command that KILL, 9, ended.
             let was_killed = matches!(exit, Exit::Signal(9) | Exit::Code(137));
             let exit = if was_killed && n_killed > n_killed_before { Exit::OutOfMemory } else { exit };
-            written = written.and(append(&order.record, &Entry::Ended { replica: *replica, exit }));
+            let ended =
+                Entry::Ended { replica: *replica, exit, at_ms: Some(Timestamp::now().as_millisecond()) };
+            written = written.and(append(&order.record, &ended));
         }
     }
     if let Some(copying) = copying {

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
@@ -40,6 +41,8 @@ pub struct Kept {
 pub struct Status {
     /// How the main replica ended, once it has.
     pub exit: Option<Exit>,
+    /// When that was, where somebody saw it.
+    pub ended_at: Option<Timestamp>,
     /// The first other replica that did not end well while the main one ran.
     pub failed: Option<(Replica, Exit)>,
     /// Nothing is left.
@@ -190,10 +193,11 @@ impl Kept {
                     self.keeper = Some(keeper);
                     self.cgroup = cgroup.map(Cgroup::at);
                 }
-                Ok(Entry::Ended { replica, exit }) if replica.role.is_main() => {
+                Ok(Entry::Ended { replica, exit, at_ms }) if replica.role.is_main() => {
                     self.status.exit = Some(exit);
+                    self.status.ended_at = at_ms.and_then(|at| Timestamp::from_millisecond(at).ok());
                 }
-                Ok(Entry::Ended { replica, exit }) => {
+                Ok(Entry::Ended { replica, exit, .. }) => {
                     if exit != Exit::Code(0) && self.status.exit.is_none() {
                         self.status.failed.get_or_insert((replica, exit));
                     }

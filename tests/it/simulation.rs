@@ -198,13 +198,13 @@ impl World {
                 if let Some(exit) = exit
                     && self.stored.n_resumed == n_resumed
                 {
-                    self.feed(Input::Exited(trial, exit));
+                    self.feed(Input::Exited(trial, exit, self.now()));
                 }
             }
             None => {
                 let n_resumed = self.stored.n_resumed;
                 if let Some(exit) = self.exits.get(&trial).copied() {
-                    self.feed(Input::Exited(trial, exit));
+                    self.feed(Input::Exited(trial, exit, self.now()));
                 }
                 if self.stored.n_resumed == n_resumed {
                     self.feed(Input::Settled(trial, None));
@@ -253,7 +253,7 @@ impl World {
             if let Some(exit) = exit
                 && self.stored.n_resumed == n_resumed
             {
-                self.feed(Input::Exited(trial, exit));
+                self.feed(Input::Exited(trial, exit, self.now()));
             }
             return;
         }
@@ -333,7 +333,7 @@ impl World {
             let is_same = |world: &Self| world.stored.n_resumed == n_resumed;
             self.exits.insert(trial, exit.unwrap_or(Exit::Signal(9)));
             if exit.is_none() {
-                self.feed(Input::Exited(trial, Exit::Signal(9)));
+                self.feed(Input::Exited(trial, Exit::Signal(9), self.now()));
             }
             // A new controller finds it by itself.
             if is_same(self) {
@@ -372,11 +372,11 @@ impl World {
             Nature::Ends(code) => {
                 process.exit = Some(Exit::Code(code));
                 process.gone_ms = Some(now_ms + 3);
-                self.feed(Input::Exited(trial, Exit::Code(code)));
+                self.feed(Input::Exited(trial, Exit::Code(code), self.now()));
             }
             Nature::LeavesChild => {
                 process.exit = Some(Exit::Code(0));
-                self.feed(Input::Exited(trial, Exit::Code(0)));
+                self.feed(Input::Exited(trial, Exit::Code(0), self.now()));
             }
         }
     }

@@ -304,10 +304,16 @@ fn reports_that_come_while_no_controller_runs_are_kept() {
     controller.kill().expect("it runs");
     controller.wait().expect("it ends");
     place.write("alone", "");
-    wait_for("all reports", || place.path().join("reported").exists());
+    wait_for("the end of the trial", || {
+        processes_with(&place.path().join("out").to_string_lossy()).is_empty()
+    });
+    assert!(place.path().join("reported").exists());
+    let over = jiff::Timestamp::now();
     let ran = run(&place, &[], script);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let trial = &place.describe("job")["trainingOutput"]["trials"][0];
+    let ended: jiff::Timestamp = trial["endTime"].as_str().and_then(|t| t.parse().ok()).expect("a time");
+    assert!(ended <= over, "it did not end when somebody looked");
     let metrics = trial["allMetrics"].as_array().expect("a list").iter();
     let steps: Vec<u32> =
         metrics.map(|m| m["trainingStep"].as_str().and_then(|s| s.parse().ok()).expect("a step")).collect();

@@ -306,19 +306,20 @@ impl<'t> Job<'t> {
             self.plan.slots.claim(&slot);
             self.follow(trial, kept, slot).map(|()| true)
         });
+        let now = self.plan.clock.now();
         let is_started = self.trial(trial).is_some_and(|t| t.attempt_at.is_some());
         // One that has ended meanwhile ended by itself, whatever its time was.
         let exit = self.running.get_mut(&trial).and_then(|running| {
             let status = running.kept.poll();
             let exit = status.exit.or(status.is_gone.then_some(Exit::Lost))?;
             running.ended_at = Some(Instant::now());
-            Some(exit)
+            Some(Input::Exited(trial, exit, status.ended_at.unwrap_or(now)))
         });
         let mut inputs = Vec::new();
         match taken {
             Ok(true) => {
                 inputs.extend((!is_started).then_some(Input::Started(trial)));
-                inputs.push(exit.map_or(Input::TakenBack(trial), |exit| Input::Exited(trial, exit)));
+                inputs.push(exit.unwrap_or(Input::TakenBack(trial)));
             }
             Ok(false) => inputs.push(Input::Settled(trial, None)),
             Err(e) => {
@@ -333,6 +334,7 @@ impl<'t> Job<'t> {
 
     /// Looks at the processes of every trial, and tells the controller which main ones have ended.
     fn reap(&mut self) -> Result<(), Failure> {
+        let now = self.plan.clock.now();
         let mut inputs = Vec::new();
         let mut released = Vec::new();
         for (trial, running) in &mut self.running {
@@ -344,7 +346,7 @@ impl<'t> Job<'t> {
             let exit = status.exit.or(status.is_gone.then_some(Exit::Lost));
             if let (Some(exit), None) = (exit, running.ended_at) {
                 running.ended_at = Some(Instant::now());
-                inputs.push(Input::Exited(*trial, exit));
+                inputs.push(Input::Exited(*trial, exit, status.ended_at.unwrap_or(now)));
             }
             let ended_at = running.ended_at;
             if !status.is_gone
