@@ -105,11 +105,12 @@ impl Slots {
         }
     }
 
-    /// Gives a GPU to nobody any more. The answer is how many slots there are less.
-    pub fn lose(&mut self, gpu: &str) -> usize {
-        let before = self.n_slots().unwrap_or(0);
+    /// Gives a GPU to nobody any more. The answer is how many slots there are less of those that are needed.
+    pub fn lose(&mut self, gpu: &str, n_needed: usize) -> usize {
+        let n_slots = |slots: &Self| slots.n_slots().unwrap_or(0).min(n_needed);
+        let before = n_slots(self);
         self.gpus.iter_mut().filter(|g| g.id == gpu).for_each(|g| g.is_lost = true);
-        before.saturating_sub(self.n_slots().unwrap_or(0))
+        before.saturating_sub(n_slots(self))
     }
 }
 
@@ -151,7 +152,10 @@ mod tests {
         slots.give_back(&a);
         assert_eq!(slots.alone_on(&a), ["a"]);
         slots.give_back(&a);
-        assert_eq!(slots.lose("a"), 2);
+        // Of six slots.
+        assert_eq!(slots.clone().lose("a", 4), 0);
+        assert_eq!(slots.clone().lose("a", 5), 1);
+        assert_eq!(slots.lose("a", 9), 2);
         let gpus: Vec<String> = std::iter::from_fn(|| slots.take()).flat_map(|slot| slot.gpus).collect();
         assert_eq!(gpus, ["b", "c"]);
     }

@@ -536,6 +536,26 @@ fn a_gpu_whose_memory_stays_in_use_is_given_to_nobody() {
 }
 
 #[test]
+fn what_a_trial_holds_of_a_gpu_when_its_controller_is_killed_counts_as_its_own() {
+    let place = place(&config(2, "maxParallelTrials: 1", "trial: {gpus: 1, gpuFreeTimeout: 1s}"));
+    let leave = "printf '0, GPU-aaa, 9000\\n1, GPU-bbb, 5\\n' > gpus";
+    let script = format!(
+        "{WRITE}; echo $CUDA_VISIBLE_DEVICES >> visible; {leave}; : > begun; until [ -e go ]; do sleep 0.02; done"
+    );
+    let mut command = place.job(&[], &script);
+    with_gpus(&place, &mut command, TWO_GPUS);
+    let mut controller = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    wait_for("the trial", || place.path().join("begun").exists());
+    controller.kill().expect("it is ours");
+    controller.wait().expect("it ends");
+    place.write("go", "");
+    let ran = Ran::of(&command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("it runs"));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("GPU GPU-aaa: 9000 MiB of its memory are still in use"), "{}", ran.err);
+    assert_eq!(read(&place, "visible"), "GPU-aaa\nGPU-bbb\n");
+}
+
+#[test]
 fn without_gpus_a_trial_that_needs_one_is_refused() {
     let place = place(&config(1, "", "trial: {gpus: 1}"));
     let mut command = place.job(&[], WRITE);

@@ -233,8 +233,7 @@ impl<'t> Job<'t> {
         let files = TrialFiles::new(&self.plan.job.job_dir, trial);
         files.make(&self.plan.job.id, trial)?;
         if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
-            let slot = files.slot();
-            self.plan.slots.claim(&slot);
+            let slot = self.claim(&files);
             return self.follow(trial, kept, slot);
         }
         let no_slot = || io::Error::other("there is no GPU or processor left for it");
@@ -247,6 +246,18 @@ impl<'t> Job<'t> {
                 Err(e)
             }
         }
+    }
+
+    /// Takes what a trial of an earlier controller has of the machine.
+    fn claim(&mut self, files: &TrialFiles) -> Slot {
+        let slot = files.slot();
+        self.plan.slots.claim(&slot);
+        // What is in use now may be the trial's.
+        let before = files.gpu_memory_before();
+        for gpu in &mut self.plan.gpus {
+            gpu.used_mib = before.get(&gpu.id).map_or(gpu.used_mib, |used| gpu.used_mib.min(*used));
+        }
+        slot
     }
 
     fn start_with(
@@ -265,7 +276,7 @@ impl<'t> Job<'t> {
         };
         let mut order = order(all, files, trial, params, slot, attempt)?;
         order.cgroup = cgroup(files, &self.plan.job.id, trial, attempt);
-        describe(files, &self.plan.job.id, trial, params, slot, &order)?;
+        describe(files, &self.plan.job.id, trial, params, slot, &self.plan.gpus, &order)?;
         match Kept::start(&order, files.mark()) {
             Ok(kept) => Ok(kept),
             // The earlier controller's keeper had not yet begun when we looked.
@@ -302,8 +313,7 @@ impl<'t> Job<'t> {
                 let text = format!("ran on {host}, which cannot be seen from here: it counts as lost");
                 self.note(trial, text);
             }
-            let slot = files.slot();
-            self.plan.slots.claim(&slot);
+            let slot = self.claim(&files);
             self.follow(trial, kept, slot).map(|()| true)
         });
         let now = self.plan.clock.now();
@@ -427,8 +437,9 @@ impl<'t> Job<'t> {
     }
 
     fn take_freed(&mut self, trial: TrialId, troubled: &[(String, String)]) -> Result<(), Failure> {
+        let n_needed = self.plan.config.spec.max_parallel_trials as usize;
         for (gpu, trouble) in troubled {
-            let n_lost = self.plan.slots.lose(gpu);
+            let n_lost = self.plan.slots.lose(gpu, n_needed);
             let text = format!("GPU {gpu}: {trouble}; no trial gets it any more");
             self.note(trial, text.clone());
             (0..n_lost).try_for_each(|_| self.feed(Input::SlotLost(text.clone())))?;

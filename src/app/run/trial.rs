@@ -1,5 +1,6 @@
 //! One trial as `run` has it: its files, its processes, the follower of what it writes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -7,10 +8,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use crate::edge::cgroup::Cgroup;
 use crate::edge::follow::Follower;
+use crate::edge::gpu::Gpu;
 use crate::edge::keeper::{Order, ReplicaOrder};
 use crate::edge::kept::Kept;
 use crate::edge::reports::ReportFiles;
@@ -79,25 +82,30 @@ impl TrialFiles {
         format!("{TRIAL_DIR_VARIABLE}={}", self.directory.display())
     }
 
+    /// What the description says under `key`, or nothing.
+    fn described<T: DeserializeOwned + Default>(&self, key: &str) -> T {
+        let text = fs::read_to_string(self.description()).unwrap_or_default();
+        let mut description: Json = serde_json::from_str(&text).unwrap_or_default();
+        let value = description.get_mut(key).map(Json::take).unwrap_or_default();
+        serde_json::from_value(value).unwrap_or_default()
+    }
+
     /// What a trial that was started before has of the machine.
     pub(super) fn slot(&self) -> Slot {
-        let text = fs::read_to_string(self.description()).unwrap_or_default();
-        let description: Json = serde_json::from_str(&text).unwrap_or_default();
-        description
-            .get("slot")
-            .cloned()
-            .and_then(|slot| serde_json::from_value(slot).ok())
-            .unwrap_or_default()
+        self.described("slot")
+    }
+
+    /// How much memory of its GPUs, by their names, was in use before such a trial, in MiB.
+    pub(super) fn gpu_memory_before(&self) -> BTreeMap<String, u64> {
+        self.described("gpuMemoryUsedMib")
     }
 
     /// Makes the directory; one that holds anything else than this trial's own files is refused.
     pub(super) fn make(&self, job_id: &str, trial: TrialId) -> io::Result<()> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", self.directory.display()));
         fs::create_dir_all(&self.directory).map_err(named)?;
-        let text = fs::read_to_string(self.description()).unwrap_or_default();
-        let description: Json = serde_json::from_str(&text).unwrap_or_default();
-        let is_own = description.get("job") == Some(&Json::from(job_id))
-            && description.get("trial") == Some(&json!(trial));
+        let is_own =
+            self.described::<String>("job") == job_id && self.described::<Json>("trial") == json!(trial);
         // One that was made just before the controller was killed is empty, but for our own empty one.
         let mut entries = fs::read_dir(&self.directory).map_err(named)?.flatten();
         let is_empty = entries.all(|entry| entry.file_name() == OWN_DIRECTORY)
@@ -213,8 +221,11 @@ pub(super) fn describe(
     trial: TrialId,
     params: &Assignment,
     slot: &Slot,
+    gpus: &[Gpu],
     order: &Order,
 ) -> io::Result<()> {
+    let of_trial = gpus.iter().filter(|gpu| slot.gpus.contains(&gpu.id));
+    let gpu_memory: BTreeMap<&str, u64> = of_trial.map(|gpu| (&*gpu.id, gpu.used_mib)).collect();
     let main = order.replicas.first();
     let description = json!({
         "job": job_id,
@@ -223,6 +234,7 @@ pub(super) fn describe(
         "program": main.map(|replica| &replica.program),
         "arguments": main.map(|replica| &replica.arguments),
         "slot": slot,
+        "gpuMemoryUsedMib": gpu_memory,
     });
     // At one stroke: a controller that was killed reads it again.
     fs::write(files.new_description(), format!("{description:#}\n"))?;
