@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::printer::Printer;
-use super::text::{brief, duration, printable, sparkline};
+use super::text::{SPARK_WIDTH, Sparkline, brief, duration, printable};
 use crate::app::Failure;
 use crate::report::{Report, jsonl};
 use crate::units::{Step, TrialId};
-
-/// How many of a trial's last values the live view draws.
-const SPARK_WIDTH: usize = 20;
 
 /// Shows reports as they come.
 pub(super) trait View {
@@ -159,14 +156,14 @@ struct LiveTrial {
     bar: ProgressBar,
     state: &'static str,
     step: Option<Step>,
-    values: Vec<f64>,
+    curve: Sparkline,
     /// What there is to say: its parameters, or why it ends.
     text: String,
 }
 
 impl LiveTrial {
     fn row(&self, trial: TrialId) -> String {
-        row(trial, self.state, self.step, &self.values, &self.text)
+        row(trial, self.state, self.step, &self.curve, &self.text)
     }
 
     fn show(&self, trial: TrialId) {
@@ -174,10 +171,10 @@ impl LiveTrial {
     }
 }
 
-fn row(trial: TrialId, state: &str, step: Option<Step>, values: &[f64], text: &str) -> String {
+fn row(trial: TrialId, state: &str, step: Option<Step>, curve: &Sparkline, text: &str) -> String {
     let step = step.map(|step| step.to_string()).unwrap_or_default();
-    let value = values.last().map(|value| brief(*value)).unwrap_or_default();
-    let spark = sparkline(values, SPARK_WIDTH);
+    let value = curve.last().map(brief).unwrap_or_default();
+    let spark = curve.draw();
     format!("{trial:>5}  {state:<13}  {step:>7}  {value:<9}  {spark:<SPARK_WIDTH$}  {text}")
 }
 
@@ -235,7 +232,7 @@ impl LiveView {
         let live = self.trials.entry(trial).or_insert_with(|| {
             // Above the job's line.
             let bar = screen.insert_from_back(1, ProgressBar::no_length().with_style(style("{wide_msg}")));
-            LiveTrial { bar, state: "", step: None, values: Vec::new(), text: String::new() }
+            LiveTrial { bar, state: "", step: None, curve: Sparkline::default(), text: String::new() }
         });
         (live.state, live.text) = ("running", text);
         live.show(trial);
@@ -249,9 +246,9 @@ impl LiveView {
                 live.bar.finish_and_clear();
                 self.screen.remove(&live.bar);
                 let text = if how.is_empty() { &live.text } else { how };
-                row(trial, state, live.step, &live.values, &printable(text))
+                row(trial, state, live.step, &live.curve, &printable(text))
             }
-            None => row(trial, state, None, &[], &printable(how)),
+            None => row(trial, state, None, &Sparkline::default(), &printable(how)),
         };
         self.print_row(&row);
         self.job.inc(1);
@@ -276,17 +273,16 @@ impl View for LiveView {
             Report::JobStarted { max_trials, .. } => self.job.set_length(u64::from(*max_trials)),
             Report::Point { trial, step, value, .. } => self.change(*trial, |live| {
                 live.step = Some(*step);
-                live.values.push(value.as_f64());
-                let excess = live.values.len().saturating_sub(SPARK_WIDTH);
-                live.values.drain(..excess);
+                live.curve.push(*step, value.as_f64());
             }),
             Report::TrialRetried { trial, outcome, .. } => {
                 self.change(*trial, |live| (live.state, live.text) = ("waiting", outcome.clone()));
             }
-            Report::Source { trial, .. } => self.change(*trial, |live| live.values.clear()),
+            Report::Source { trial, .. } => self.change(*trial, |live| live.curve = Sparkline::default()),
             // Not `finish`, which would fill the bar.
             Report::JobEnded { .. } => self.job.abandon(),
-            Report::Rewind { .. } | Report::Note { .. } | Report::Cancelling => {}
+            Report::Rewind { trial, from_step } => self.change(*trial, |live| live.curve.rewind(*from_step)),
+            Report::Note { .. } | Report::Cancelling => {}
         }
         if let Some(line) = line {
             self.print(&line);
@@ -300,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_row_stands_below_its_header() {
-        let values = [0.25, 0.5];
+        let mut values = Sparkline::default();
+        [(1, 0.25), (2, 0.5)].into_iter().for_each(|(step, value)| values.push(Step(step), value));
         let row = row(TrialId::after(11), "stopped early", Some(Step(40)), &values, "x=1");
         let place = |text: &str, what: &str| text.find(what).map(|at| text[..at].chars().count());
         assert_eq!(place(&row, "stopped"), place(&header(), "STATE"));
