@@ -22,14 +22,22 @@ const N_KILLS: u32 = 100;
 /// The first values are written at once, the others a moment later.
 const VALUES: [f32; 4] = [0.1, 0.2, 0.3, 0.4];
 
-/// What a trainer does after it has said that it was started, by the number of its trial.
+/// What a trainer does after it has said that it was started, by the number of its trial. One reports as the
+/// cloudml-hypertune package does.
 const TRAINER: &str = "\
 echo $CLOUD_ML_TRIAL_ID >> starts
+if [ $((CLOUD_ML_TRIAL_ID % 8)) = 1 ]; then
+    for step in 1 2 3 4; do
+        for n in $(seq $step); do echo '{\"acc\": \"'0.$n'\", \"global_step\": \"'$n'\", \"timestamp\": '$n.5'}'; done \
+            > $CLOUD_ML_HP_METRIC_FILE
+        sleep 0.1
+    done
+    exit
+fi
 event=$HPTUNE_JOB_DIR/a/x.tfevents.1
 mkdir -p $HPTUNE_JOB_DIR/a
 cat first.part > $event
 case $((CLOUD_ML_TRIAL_ID % 8)) in
-1) ;;
 2) cat last.part >> $event; exit 3;;
 3) sleep 1000;;
 4) trap '' TERM; cat last.part >> $event; while :; do sleep 1; done;;
