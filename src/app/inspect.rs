@@ -150,7 +150,7 @@ impl FileSummary {
                 self.path = path.to_owned();
             }
             Found::Event { writer, started, ingested, .. } => self.take(writer, started, ingested),
-            Found::Hypertune { writer, entry } => {
+            Found::Hypertune { writer, entry, .. } => {
                 self.origin.at_work(writer, entry.wall_time, entry.wall_time);
                 let content = Content::Scalar(entry.value);
                 self.add(&entry.tag, entry.step, entry.wall_time, &content, Metadata::default());

@@ -36,7 +36,7 @@ impl Origin {
                 }
                 Ingested::Opened { .. } | Ingested::Graph | Ingested::Damage(_) => None,
             },
-            Found::Hypertune { writer, entry } => {
+            Found::Hypertune { writer, entry, .. } => {
                 self.at_work(*writer, entry.wall_time, entry.wall_time);
                 let point = Point { step: entry.step, wall_time: entry.wall_time, value: entry.value };
                 Some((&entry.tag, point))

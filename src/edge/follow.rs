@@ -15,6 +15,7 @@ use super::files::Root;
 use super::notice::Notices;
 use super::process_table::variable_of_writer;
 use super::reader::Reader;
+use super::reports::replica_of_reports;
 use crate::limits::FOLLOW_BATCH;
 use crate::scalar::RunSelector;
 use crate::series::Change;
@@ -126,12 +127,17 @@ struct Others {
 
 impl Others {
     fn hand_on(&mut self, found: Found<'_>, gather: &mut Gather) {
-        let (Some(Members { directory, mark }), Found::Event { path, .. }) = (&self.members, &found) else {
+        let (Some(Members { directory, mark }), Found::Event { path, .. } | Found::Hypertune { path, .. }) =
+            (&self.members, &found)
+        else {
             return gather.handle(found);
         };
         if !self.known.contains_key(*path) {
-            // Whoever has closed it by now is taken for one that counts.
-            let writer = variable_of_writer(&directory.join(path), mark, launch::REPLICA_VARIABLE);
+            let writer = match found {
+                Found::Hypertune { path, .. } => replica_of_reports(path).map(str::to_owned),
+                // Whoever has closed it by now is taken for one that counts.
+                _ => variable_of_writer(&directory.join(path), mark, launch::REPLICA_VARIABLE),
+            };
             let is_other = |name: &String| !launch::speaks_for_trial(name);
             self.known.insert((*path).to_owned(), writer.filter(is_other));
         }

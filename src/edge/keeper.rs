@@ -36,8 +36,8 @@ pub struct Order {
     pub record: PathBuf,
     /// Where the trainer runs.
     pub directory: PathBuf,
-    /// Where the main replica's reports are, and are to be kept.
-    pub reports: Option<ReportFiles>,
+    /// Where the replicas' reports are, and are to be kept.
+    pub reports: Vec<ReportFiles>,
     /// The control group that its processes go to.
     pub cgroup: Option<PathBuf>,
     /// The processors that they run on; empty: any.
@@ -136,7 +136,7 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     };
     let has_begun = !running.is_empty();
     let mut written = Ok(());
-    let copying = order.reports.clone().filter(|_| has_begun).and_then(|files| Copying::start(files).ok());
+    let copying = has_begun.then(|| Copying::start(order.reports.clone()).ok()).flatten();
     loop {
         let (id, status) = match wait(WaitOptions::empty()) {
             Ok(Some(ended)) => ended,

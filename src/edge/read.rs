@@ -107,12 +107,12 @@ pub fn read_file(
                 let mut file = HypertuneFile::default();
                 file.feed(bytes.get(..n).unwrap_or(&[]));
                 for entry in file.take_new().entries {
-                    found(Found::Hypertune { writer, entry });
+                    found(Found::Hypertune { run: &run, path, writer, entry });
                 }
             })
         }
         FileKind::Reports => read_reports(&mut source, buffer, &mut |report| match report {
-            Report::Entry(entry) => found(Found::Hypertune { writer, entry }),
+            Report::Entry(entry) => found(Found::Hypertune { run: &run, path, writer, entry }),
             Report::MayLack => found(Found::MissedReports { path }),
         }),
         FileKind::Events => {

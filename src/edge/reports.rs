@@ -12,7 +12,24 @@ use std::thread::{self, JoinHandle};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_HYPERTUNE_FILE_BYTES, METRICS_INTERVAL};
-use crate::tail::{HypertuneFile, MAY_LACK};
+use crate::scalar::OWN_DIRECTORY;
+use crate::study::Replica;
+use crate::tail::{HypertuneFile, MAY_LACK, REPORTS_NAME};
+
+/// Where the reports of a replica are kept, below the directory of its trial.
+#[must_use]
+pub fn reports_of(replica: Replica) -> String {
+    match replica.role.is_main() {
+        true => format!("{OWN_DIRECTORY}/{REPORTS_NAME}"),
+        false => format!("{OWN_DIRECTORY}/{replica}/{REPORTS_NAME}"),
+    }
+}
+
+/// Whose reports are kept there, where it is not the main replica.
+#[must_use]
+pub fn replica_of_reports(path: &str) -> Option<&str> {
+    path.strip_prefix(OWN_DIRECTORY)?.strip_prefix('/')?.strip_suffix(REPORTS_NAME)?.strip_suffix('/')
+}
 
 /// The two files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +81,9 @@ impl<'f> Copier<'f> {
         known.feed(&bytes);
         let news = known.take_new();
         if !news.lines.is_empty() {
+            if let Some(directory) = self.files.log.parent() {
+                fs::create_dir_all(directory)?;
+            }
             let lines = if news.may_lack { [MAY_LACK, &news.lines].concat() } else { news.lines };
             append_lines(&self.files.log, &lines)?;
         }
@@ -114,15 +134,17 @@ impl Copying {
     ///
     /// # Errors
     /// Those of starting a thread.
-    pub fn start(files: ReportFiles) -> io::Result<Self> {
+    pub fn start(files: Vec<ReportFiles>) -> io::Result<Self> {
         let has_ended = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&has_ended);
         let thread = thread::Builder::new().name("reports".into()).spawn(move || {
-            let mut copier = Copier::new(&files);
+            let mut copiers: Vec<Copier<'_>> = files.iter().map(Copier::new).collect();
             loop {
                 let is_last = flag.load(Ordering::Acquire);
-                // What cannot be copied now may be at the next look.
-                let _ = copier.look();
+                for copier in &mut copiers {
+                    // What cannot be copied now may be at the next look.
+                    let _ = copier.look();
+                }
                 if is_last {
                     break;
                 }
@@ -212,7 +234,7 @@ mod tests {
     fn the_last_reports_are_copied_at_the_end() {
         let directory = tempfile::tempdir().expect("a directory");
         let files = files(directory.path());
-        let copying = Copying::start(files.clone()).expect("it starts");
+        let copying = Copying::start(vec![files.clone()]).expect("it starts");
         report(&files, 0..5);
         copying.finish();
         assert_eq!(kept(&files).len(), 5);

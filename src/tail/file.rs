@@ -73,21 +73,7 @@ impl Reader {
 
 impl File {
     pub(super) fn new(path: &str, next_writer: &mut u32) -> Self {
-        Self {
-            path: path.to_owned(),
-            run: run_of(path),
-            writer: new_writer(next_writer),
-            reader: Reader::of(path),
-            offset_bytes: 0,
-            head: Vec::new(),
-            is_checking: false,
-            seen: None,
-            is_queued: false,
-            is_failing: false,
-            is_held: false,
-            seen_at: (0, Timestamp::MAX),
-            settled_bytes: 0,
-        }
+        Self::with(path.to_owned(), new_writer(next_writer), Reader::of(path))
     }
 
     /// A file that another process has followed.
@@ -98,13 +84,17 @@ impl File {
             FileKind::Metrics => Reader::Hypertune(Box::new(HypertuneFile::resume(entries))),
             FileKind::Reports => Reader::Reports(ReportLog::default()),
         };
+        Self { offset_bytes, head, ..Self::with(path, writer, reader) }
+    }
+
+    fn with(path: String, writer: WriterId, reader: Reader) -> Self {
         Self {
             run: run_of(&path),
             path,
             writer,
             reader,
-            offset_bytes,
-            head,
+            offset_bytes: 0,
+            head: Vec::new(),
             is_checking: false,
             seen: None,
             is_queued: false,
@@ -263,7 +253,7 @@ impl File {
                         found(Found::MissedReports { path });
                     }
                     for entry in news.entries {
-                        found(Found::Hypertune { writer, entry });
+                        found(Found::Hypertune { run, path, writer, entry });
                     }
                     if news.is_cut_off {
                         // The rest may come without another size or time.
@@ -274,7 +264,7 @@ impl File {
             }
             Reader::Reports(log) => {
                 log.feed(bytes, &mut |report| match report {
-                    Report::Entry(entry) => found(Found::Hypertune { writer, entry }),
+                    Report::Entry(entry) => found(Found::Hypertune { run, path, writer, entry }),
                     Report::MayLack => found(Found::MissedReports { path }),
                 });
                 false

@@ -81,10 +81,7 @@ impl Gather {
                     if let Content::Scalar(value) = content
                         && tag == self.wanted.as_str()
                     {
-                        self.count(step);
-                        if let Some(name) = aside {
-                            *self.seen.aside.entry(name.to_owned()).or_default() += 1;
-                        }
+                        self.count(step, aside);
                         self.objective_of(aside).offer(
                             run,
                             writer,
@@ -105,12 +102,14 @@ impl Gather {
                 }
                 Ingested::Opened { .. } | Ingested::Graph => {}
             },
-            Found::Hypertune { writer, entry } => {
+            Found::Hypertune { writer, entry, .. } => {
                 self.remember(&entry.tag, &Content::Scalar(entry.value));
                 if entry.tag == self.wanted.as_str() {
-                    self.count(entry.step);
+                    self.count(entry.step, aside);
                     let point = Point { step: entry.step, wall_time: entry.wall_time, value: entry.value };
-                    self.objective.offer(&RunName::from(OWN_DIRECTORY), writer, entry.wall_time, point);
+                    // Whoever reports does so for the trial.
+                    let run = RunName::from(OWN_DIRECTORY);
+                    self.objective_of(aside).offer(&run, writer, entry.wall_time, point);
                 }
             }
             Found::Unreadable { path, error } => {
@@ -168,7 +167,10 @@ impl Gather {
         }
     }
 
-    fn count(&mut self, step: Step) {
+    fn count(&mut self, step: Step, aside: Option<&str>) {
+        if let Some(name) = aside {
+            *self.seen.aside.entry(name.to_owned()).or_default() += 1;
+        }
         self.seen.n_values += 1;
         self.seen.n_beyond_step_0 += u64::from(step != Step(0));
     }

@@ -20,6 +20,7 @@ use crate::limits::{
     LIST_SHARE, MAX_FILES_FOLLOWED, MAX_HINTS, METRICS_INTERVAL, METRICS_INTERVAL_A_FILE, MIN_LIST_INTERVAL,
     POLL_INTERVAL, READ_CHUNK_BYTES,
 };
+use crate::scalar::OWN_DIRECTORY;
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
 
@@ -32,8 +33,9 @@ pub use read::{read, read_at, read_bytes};
 /// Where the cloudml-hypertune package is told to write where nobody keeps its lines, relative to a trial's directory.
 pub const METRICS_PATH: &str = ".hptune/output.metrics";
 
-/// Where a trial's keeper puts all lines that came in such a file.
-pub const REPORTS_PATH: &str = ".hptune/reports.jsonl";
+/// The name of the file in which a trial's keeper puts all lines that came in such a file: in its own directory, or
+/// in one below it.
+pub const REPORTS_NAME: &str = "reports.jsonl";
 
 /// What is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +52,13 @@ impl FileKind {
     /// By a path below a root: the directory of a trial, or one above.
     #[must_use]
     pub fn of(path: &str) -> Self {
-        let is_at =
-            |own: &str| path.strip_suffix(own).is_some_and(|above| above.is_empty() || above.ends_with('/'));
-        match (is_at(METRICS_PATH), is_at(REPORTS_PATH)) {
-            (true, _) => Self::Metrics,
-            (_, true) => Self::Reports,
-            _ => Self::Events,
+        if path.strip_suffix(METRICS_PATH).is_some_and(|above| above.is_empty() || above.ends_with('/')) {
+            return Self::Metrics;
         }
+        let mut names = path.rsplit('/');
+        let is_reports =
+            names.next() == Some(REPORTS_NAME) && names.take(2).any(|name| name == OWN_DIRECTORY);
+        if is_reports { Self::Reports } else { Self::Events }
     }
 }
 
@@ -145,8 +147,12 @@ pub enum Found<'a> {
         /// What it says.
         ingested: Ingested<'a>,
     },
-    /// An entry of the cloudml-hypertune metrics file.
+    /// A report of the cloudml-hypertune package.
     Hypertune {
+        /// The directory of the file.
+        run: &'a RunName,
+        /// Its path below the root.
+        path: &'a str,
         /// The file.
         writer: WriterId,
         /// The entry.
@@ -940,7 +946,10 @@ mod tests {
         check("events.out.tfevents.1.host", true);
         check("a/b/events.out.tfevents.1.host.2.0.v2", true);
         check(METRICS_PATH, true);
-        check(REPORTS_PATH, true);
+        check(".hptune/reports.jsonl", true);
+        check("7/.hptune/worker-0/reports.jsonl", true);
+        check("7/worker-0/reports.jsonl", false);
+        check(".hptune/attempt-1.jsonl", false);
         check("7/.hptune/output.metrics", true);
         check("7.hptune/output.metrics", false);
         assert_eq!(run_of(METRICS_PATH).as_str(), crate::scalar::OWN_DIRECTORY);

@@ -119,9 +119,8 @@ fn a_trial_ends_with_its_master_and_fails_with_any_replica() {
     );
 
     let broken = place(&text);
-    let script =
-        format!("{WRITE}; [ $HPTUNE_REPLICA = worker-0 ] && {{ echo out of cheese; exit 7; }}; sleep 1000");
-    let ran = run(&broken, &[], &script);
+    let script = "[ $HPTUNE_REPLICA = worker-0 ] && { echo out of cheese; exit 7; }; sleep 1000";
+    let ran = run(&broken, &[], script);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     assert_eq!(outcomes(&broken.describe("job")), ["failed: worker-0: exit code 7"]);
     assert!(ran.err.contains("worker-0.log:\n    out of cheese"), "{}", ran.err);
@@ -156,6 +155,36 @@ fn of_replicas_that_write_the_same_the_master_s_counts() {
     assert!(ran.err.contains("written by worker-0 and not by the main replica"), "{}", ran.err);
     let trial = &lone.describe("job")["trainingOutput"]["trials"][0];
     assert_eq!(trial["finalMetric"]["objectiveValue"], 0.9);
+}
+
+#[test]
+fn of_replicas_that_report_the_same_the_master_s_counts() {
+    #[track_caller]
+    fn check(counts: &str, values: &[(&str, f64)], expected: f64, told: Option<&str>) {
+        let text = config(1, "", "trial: {gracePeriod: 100ms}")
+            .replace("trainingInput:\n", &format!("trainingInput:\n  {counts}\n"));
+        let place = place(&text);
+        for (replica, value) in values {
+            let line = format!("{{\"acc\": \"{value}\", \"global_step\": \"1\", \"timestamp\": 1.5}}\n");
+            place.write(&format!("{replica}.report"), line);
+        }
+        // The main one ends last, with all that was reported kept.
+        let n = values.len();
+        let script = format!(
+            "[ -e $HPTUNE_REPLICA.report ] && cp $HPTUNE_REPLICA.report $CLOUD_ML_HP_METRIC_FILE; cd $HPTUNE_JOB_DIR/.hptune; \
+             until [ $(find . -name reports.jsonl | wc -l) = {n} ]; do sleep 0.02; done; \
+             case $HPTUNE_REPLICA in master*|chief*) ;; *) sleep 1000;; esac"
+        );
+        let ran = run(&place, &[], &script);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let trial = &place.describe("job")["trainingOutput"]["trials"][0];
+        assert_eq!(trial["finalMetric"]["objectiveValue"].as_f64(), Some(expected), "{}", ran.err);
+        assert!(told.is_none_or(|told| ran.err.contains(told)), "{}", ran.err);
+    }
+    let both = [("master-0", 0.25), ("worker-0", 0.75)];
+    check("workerCount: 1", &both, 0.25, Some("worker-0"));
+    check("workerCount: 1", &both[1..], 0.75, Some("worker-0"));
+    check("evaluatorCount: 1", &[("evaluator-0", 0.5)], 0.5, None);
 }
 
 #[test]

@@ -299,6 +299,23 @@ fn it_ends_when_it_is_told_to() {
 }
 
 #[test]
+fn the_metrics_files_of_several_trials_are_told_apart() {
+    let place = Place::new();
+    let line = |value| format!("{{\"acc\": \"{value}\", \"global_step\": \"1\", \"timestamp\": 1.5}}\n");
+    for (directory, value) in [("1/.hptune", 0.25), ("2/.hptune", 0.5), (".hptune", 0.75)] {
+        std::fs::create_dir_all(place.path().join(directory)).expect("a directory");
+        place.write(&format!("{directory}/output.metrics"), line(value));
+    }
+    let ran = place.run(&["watch", ".", "--once"]);
+    let lines = ran.out.lines().map(|line| serde_json::from_str::<Json>(line).expect("it is JSON"));
+    let points = lines.filter(|line| line["kind"] == "point");
+    let mut told: Vec<String> = points.map(|point| format!("{} {}", point["run"], point["value"])).collect();
+    told.sort();
+    let expected = ["\".hptune\" 0.75", "\"1/.hptune\" 0.25", "\"2/.hptune\" 0.5"];
+    assert_eq!(told, expected, "{}", ran.err);
+}
+
+#[test]
 fn only_what_was_asked_for_is_delivered() {
     let place = Place::new();
     let mut writer = Writer::create(&place.path().join("train/events.out.tfevents.1.h"), 1.0);

@@ -344,7 +344,7 @@ impl<'t> Job<'t> {
 
     /// Looks at the processes of every trial, and tells the controller which main ones have ended.
     fn reap(&mut self) -> Result<(), Failure> {
-        let now = self.plan.clock.now();
+        let (now, replicas) = (self.plan.clock.now(), self.plan.config.cluster.replicas());
         let mut inputs = Vec::new();
         let mut released = Vec::new();
         for (trial, running) in &mut self.running {
@@ -374,7 +374,9 @@ impl<'t> Job<'t> {
             if status.is_gone {
                 if !running.is_draining {
                     // What a keeper that was killed did not see.
-                    let _ = Copier::new(&TrialFiles::new(&self.plan.job.job_dir, *trial).reports()).look();
+                    for files in TrialFiles::new(&self.plan.job.job_dir, *trial).reports(&replicas) {
+                        let _ = Copier::new(&files).look();
+                    }
                 }
                 drain(running);
                 if running.follower.is_none() && running.is_quarantined {

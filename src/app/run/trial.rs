@@ -16,11 +16,10 @@ use crate::edge::follow::Follower;
 use crate::edge::gpu::Gpu;
 use crate::edge::keeper::{Order, ReplicaOrder};
 use crate::edge::kept::Kept;
-use crate::edge::reports::ReportFiles;
+use crate::edge::reports::{ReportFiles, reports_of};
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
 use crate::study::{Assignment, Config, Replica, Slot};
-use crate::tail::REPORTS_PATH;
 use crate::units::TrialId;
 
 /// The files of a trial, below its directory.
@@ -58,10 +57,13 @@ impl TrialFiles {
         self.log(replica).with_extension("metrics")
     }
 
-    /// Where the main replica's reports are, and are kept. The others' are nobody's.
-    pub(super) fn reports(&self) -> ReportFiles {
-        let metrics = self.main_log().with_extension("metrics");
-        ReportFiles { metrics, log: self.directory.join(REPORTS_PATH) }
+    /// Where replicas' reports are, and are kept.
+    pub(super) fn reports(&self, replicas: &[Replica]) -> Vec<ReportFiles> {
+        let files = |replica: &Replica| ReportFiles {
+            metrics: self.metrics_file(*replica),
+            log: self.directory.join(reports_of(*replica)),
+        };
+        replicas.iter().map(files).collect()
     }
 
     pub(super) fn record(&self, attempt: u32) -> PathBuf {
@@ -187,6 +189,7 @@ pub(super) fn order(
     let mut words = launch::command(all.words, &context).into_iter();
     let program = words.next().unwrap_or_default();
     let arguments: Vec<String> = words.collect();
+    let reports = files.reports(&replicas);
     let replicas = replicas.into_iter().map(|replica| {
         let metrics_file = files.metrics_file(replica);
         let mut environment = launch::environment(&context, replica, &metrics_file.to_string_lossy());
@@ -207,7 +210,7 @@ pub(super) fn order(
     Ok(Order {
         record: files.record(attempt),
         directory: all.directory.to_owned(),
-        reports: Some(files.reports()),
+        reports,
         cgroup: None,
         cpus: slot.cpus.clone(),
         replicas: replicas.collect(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS};
 use crate::report::watch::Line;
-use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector};
+use crate::scalar::{Content, Kind, RunSelector};
 use crate::series::{Live, Point, Rewound, SmallMap, Told, WriterId, Written};
 use crate::tail::{Found, Ingested, MISSED_REPORTS, Seen};
 use crate::units::{RunName, Step, Tag, WallTime};
@@ -258,10 +258,10 @@ impl Feed {
                 }
                 Ingested::Opened { .. } | Ingested::Graph => {}
             },
-            Found::Hypertune { writer, entry } => {
+            Found::Hypertune { run, writer, entry, .. } => {
                 let point = Point { step: entry.step, wall_time: entry.wall_time, value: entry.value };
                 let clocks = (entry.wall_time, entry.wall_time);
-                self.take(&RunName::from(OWN_DIRECTORY), writer, clocks, &entry.tag, Ok(point));
+                self.take(run, writer, clocks, &entry.tag, Ok(point));
             }
             Found::Rewritten { path } => {
                 self.items.push(Item::Line(Line::Rewritten { file: path.to_owned() }));
