@@ -3,6 +3,7 @@
 //! Layer 9: may import every layer. It prints nothing: what there is to tell is handed to
 //! [`crate::cli`].
 
+pub mod cancel;
 pub mod choice;
 pub mod demo;
 pub mod doctor;

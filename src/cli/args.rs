@@ -417,6 +417,15 @@ pub(super) enum JobsVerb {
         #[arg(long)]
         json: bool,
     },
+    /// End a job, whoever runs it: its trials are stopped with their grace
+    Cancel {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// Print what happens as JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what a trial's trainer printed
     Logs {
         /// Name of the job

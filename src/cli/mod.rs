@@ -19,9 +19,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::app::cancel::{Cancelling, cancel};
 use crate::app::prepare::{Plan, Request, dry_run, prepare, read_config_file, resume};
 use crate::app::run::{first_trial, run};
 use crate::app::{Failure, demo, jobs, tuner};
+use crate::controller::JobState;
 use crate::edge::keeper::keep;
 use crate::plot::{Cells, Ink};
 use args::{Cli, Format, JobsVerb, Verb};
@@ -155,6 +157,20 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
         JobsVerb::Resume { id, gpus, json } => {
             let plan = resume(store, id, gpus.as_deref(), &mut |text| printer.talk(text))?;
             run_job(plan, asked, *json, printer)
+        }
+        JobsVerb::Cancel { id, json } => {
+            let state = match cancel(store, id, &mut |text| printer.talk(text))? {
+                Cancelling::Over(state) => state,
+                Cancelling::ToRun(plan) => {
+                    let mut view = view::for_output(*json, printer);
+                    let finished = run(*plan, &mut |report| view.tell(report));
+                    view.finish()?;
+                    finished?.end.state.name().to_owned()
+                }
+            };
+            printer.talk(&format!("job {id}: {state}"));
+            // It may have come to its end before.
+            Ok(u8::from(state != JobState::Cancelled.name()))
         }
         JobsVerb::Logs { id, trial, replica, follow } => {
             let mut out = printer.out();

@@ -63,6 +63,13 @@ impl ProcessIdentity {
             _ => Presence::Ended,
         }
     }
+
+    /// Asks it to end, where it is there.
+    pub fn terminate(&self) {
+        if self.presence() == Presence::Alive {
+            send(self.pid, self.start, Os::TERM);
+        }
+    }
 }
 
 /// The processes that come from a root, but for the root itself.
@@ -103,11 +110,11 @@ impl Tree {
             Signal::Terminate => {
                 let living = self.living();
                 for process in &living {
-                    send(process, Os::TERM);
+                    send(process.id, process.start, Os::TERM);
                 }
                 for process in &living {
                     // A stopped process only takes the signal once it goes on.
-                    send(process, Os::CONT);
+                    send(process.id, process.start, Os::CONT);
                 }
             }
             // Some may be born while others are killed.
@@ -119,7 +126,7 @@ impl Tree {
                     if new.is_empty() {
                         return;
                     }
-                    new.iter().for_each(|process| send(process, Os::KILL));
+                    new.iter().for_each(|process| send(process.id, process.start, Os::KILL));
                 }
             }
         }
@@ -127,11 +134,11 @@ impl Tree {
 }
 
 /// Sends a signal to a process, and to no other that has got its number meanwhile.
-fn send(to: &Process, signal: Os) {
-    let Some(id) = Pid::from_raw(to.id) else { return };
+fn send(pid: i32, start: u64, signal: Os) {
+    let Some(id) = Pid::from_raw(pid) else { return };
     // Failures: it went just now, or it runs as another user and is told of when it does not go.
     let Ok(handle) = pidfd_open(id, PidfdFlags::empty()) else { return };
-    if process(to.id).is_some_and(|now| now.start == to.start) {
+    if process(pid).is_some_and(|now| now.start == start) {
         let _ = pidfd_send_signal(&handle, signal);
     }
 }

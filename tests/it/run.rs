@@ -507,21 +507,13 @@ fn training_values_are_not_ranked_with_evaluation_values() {
 }
 
 #[test]
-fn a_hang_up_that_is_to_be_ignored_is_ignored() {
+fn a_job_outlives_its_terminal() {
     let place = Place::new();
     place.write("c.yaml", config(1, "", ""));
     place.write("acc.tfevents", event_file(&[0.5]));
     let script = format!("{WRITE}; echo $$ > pid; until [ -e go ]; do sleep 0.01; done");
-    // As `nohup` does.
-    let shell = "trap '' HUP; exec \"$0\" run c.yaml --job-id job --job-dir out -- sh -c \"$1\"";
-    let mut child = std::process::Command::new("sh")
-        .args(["-c", shell, crate::support::PROGRAM, &script])
-        .current_dir(place.path())
-        .env("HPTUNE_STORE", place.path().join("store.db"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it runs");
+    let mut child =
+        place.job(&[], &script).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
     wait_for("the trainer", || {
         fs::read_to_string(place.path().join("pid")).is_ok_and(|pid| pid.ends_with('\n'))
     });

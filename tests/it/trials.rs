@@ -369,6 +369,40 @@ fn a_cancelled_job_whose_controller_was_killed_is_cancelled() {
 }
 
 #[test]
+fn a_job_is_cancelled_whoever_runs_it() {
+    let place = place(&config(9, "", "trial: {gracePeriod: 100ms}"));
+    let script = "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done";
+    let out = place.path().join("out");
+    let check = |n_jobs: usize, told: &str| {
+        let ran = place.run(&["jobs", "cancel", "job"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert!(ran.err.contains(told) && ran.err.ends_with("job job: CANCELLED\n"), "{}", ran.err);
+        assert_eq!(processes_with(&out.to_string_lossy()), Vec::<i32>::new());
+        assert_eq!((place.describe("job")["state"].as_str(), place.n_jobs()), (Some("CANCELLED"), n_jobs));
+        let again = place.run(&["jobs", "cancel", "job"]);
+        assert!(again.code == Some(2) && again.err.contains("is over: CANCELLED"), "{}", again.err);
+    };
+    let begin = || {
+        let child = start(&place, script);
+        wait_for("the trainer", || read(&place, "pid").ends_with('\n'));
+        child
+    };
+    let mut controller = begin();
+    check(1, &format!("is run by process {}", controller.id()));
+    assert_eq!(controller.wait().expect("it ends").code(), Some(143));
+    // Nobody runs it.
+    fs::remove_dir_all(&out).expect("it is there");
+    fs::remove_file(place.path().join("store.db")).expect("it is there");
+    fs::remove_file(place.path().join("pid")).expect("it is there");
+    let mut controller = begin();
+    controller.kill().expect("it runs");
+    controller.wait().expect("it ends");
+    check(1, "trial 1 cancelled");
+    let missing = place.run(&["jobs", "cancel", "jo"]);
+    assert!(missing.code == Some(2) && missing.err.contains("no job `jo`"), "{}", missing.err);
+}
+
+#[test]
 fn a_finished_job_is_continued_by_a_new_one() {
     let place = place(&config(3, "", ""));
     run(&place, &[], WRITE);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::app::{Failure, packages};
+use crate::controller::Record;
 use crate::edge::clock::Clock;
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::process::{find_program, own_cpus};
@@ -205,6 +206,28 @@ pub fn resume(
     gpus: Option<&str>,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Plan, Failure> {
+    let (store, stored) = unfinished(store, id)?;
+    go_on(store, stored, gpus, tell)
+}
+
+/// Takes a job up again that was interrupted, only to cancel it.
+///
+/// # Errors
+/// As of [`resume`].
+pub(super) fn resume_to_cancel(store: &Path, id: &str, tell: &mut dyn FnMut(&str)) -> Result<Plan, Failure> {
+    let mut plan = resume(store, id, None, tell)?;
+    if !std::mem::replace(&mut plan.is_cancelling, true) {
+        let decided = Record::CancelDecided(plan.clock.now());
+        plan.store.write(plan.number, &[decided]).map_err(store_failure)?;
+    }
+    Ok(plan)
+}
+
+/// A job that is not over, and its store.
+///
+/// # Errors
+/// It is not there, is over, or runs no trials; or the store cannot be read.
+pub(super) fn unfinished(store: &Path, id: &str) -> Result<(Store, StoredJob), Failure> {
     let missing = || {
         let message = format!("no job `{id}` in the store {}", store.display());
         Failure::usage(message).with_hint("`hptune jobs list` names those that are there")
@@ -223,7 +246,7 @@ pub fn resume(
         let message = format!("`{id}` is a study of `hptune tuner`, which runs no trials");
         return Err(Failure::usage(message).with_hint("hptune tuner CONFIG --store FILE --job-id NAME"));
     }
-    go_on(store, stored, gpus, tell)
+    Ok((store, stored))
 }
 
 fn go_on(

@@ -21,7 +21,7 @@ use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
 use crate::edge::process::{adopt_orphans, collect_orphans};
 use crate::edge::reports::Copier;
-use crate::edge::signals::{HANGUP, Heard, INTERRUPT, Signals, TERMINATE};
+use crate::edge::signals::{HANGUP, Heard, Signals};
 use crate::edge::store::NewJob;
 use crate::limits::{FOLLOW_QUEUE, KILL_PATIENCE, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL};
 use crate::report::Report;
@@ -201,20 +201,23 @@ impl<'t> Job<'t> {
     }
 
     fn interrupted(&mut self, signal: i32) -> Result<(), Failure> {
-        match self.signal {
-            None => {
-                self.signal = Some(signal);
-                self.feed(Input::Cancel)?;
-                self.tell_store_waits();
-                Ok(())
-            }
-            // A terminal that closes may send several, and a service manager TERM beside HUP.
-            Some(first) if signal == INTERRUPT || (signal == TERMINATE && first != HANGUP) => {
-                self.give_up_store()?;
-                self.feed(Input::Kill)
-            }
-            Some(_) => Ok(()),
+        if signal == HANGUP {
+            // What takes hours is not lost with a connection.
+            let text = format!(
+                "the terminal went away; the job goes on: `hptune jobs cancel {}` ends it",
+                self.plan.job.id
+            );
+            (self.tell)(&Report::Note { trial: None, text });
+            return Ok(());
         }
+        if self.signal.is_none() {
+            self.signal = Some(signal);
+            self.feed(Input::Cancel)?;
+            self.tell_store_waits();
+            return Ok(());
+        }
+        self.give_up_store()?;
+        self.feed(Input::Kill)
     }
 
     /// Hands an input to the controller and carries out what comes of it.

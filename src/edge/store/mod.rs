@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use serde_json::Value as Json;
 
 use super::process_tree::ProcessIdentity;
@@ -114,7 +114,7 @@ impl StoredJob {
     /// Whether it is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        !matches!(self.state.as_str(), "RUNNING" | "CANCELLING")
+        is_over(&self.state)
     }
 
     /// Whether a process runs it, as far as can be seen from here.
@@ -122,6 +122,12 @@ impl StoredJob {
     pub fn is_held(&self) -> bool {
         self.holder.as_ref().is_some_and(|(holder, heard_of)| holds(holder, *heard_of))
     }
+}
+
+/// Whether a job in this state is over.
+#[must_use]
+pub fn is_over(state: &str) -> bool {
+    !matches!(state, "RUNNING" | "CANCELLING")
 }
 
 /// A job's number in this store.
@@ -293,6 +299,15 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn job(&self, id: &str) -> Result<Option<StoredJob>, StoreError> {
         rows::read_job(&self.connection, id, WHOLE_CURVES).map_err(|e| self.fail(e))
+    }
+
+    /// The state of a job, in the service's terms; `None` where there is none of that name.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn state(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let state = self.connection.query_row("SELECT state FROM job WHERE id = ?", [id], |row| row.get(0));
+        state.optional().map_err(|e| self.fail(e))
     }
 
     /// The number of a job that is there.
