@@ -68,6 +68,8 @@ impl ProcessIdentity {
     pub fn terminate(&self) {
         if self.presence() == Presence::Alive {
             send(self.pid, self.start, Os::TERM);
+            // A stopped process only takes the signal once it goes on.
+            send(self.pid, self.start, Os::CONT);
         }
     }
 }
