@@ -14,7 +14,7 @@ mod messages;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::limits::KILL_PATIENCE;
 use crate::series::Change;
@@ -221,6 +221,16 @@ impl Controller {
         self.finish(now);
     }
 
+    /// Takes it that for so long nothing of what was put out was done: trials that are told to stop get their grace
+    /// from then on.
+    pub fn postpone(&mut self, by: SignedDuration) {
+        for trial in self.own_mut() {
+            if let Stage::Stopping(at, _) | Stage::Killing(at, ..) = &mut trial.stage {
+                *at = at.checked_add(by).unwrap_or(Timestamp::MAX);
+            }
+        }
+    }
+
     /// Where in the list a trial is.
     fn place(&self, id: TrialId) -> Option<usize> {
         Some(id.get().checked_sub(self.first)? as usize + self.n_earlier)
@@ -261,7 +271,7 @@ impl Controller {
     fn exited(&mut self, now: Timestamp, id: TrialId, at: Timestamp) {
         let Some(trial) = self.trial_mut(id) else { return };
         let earliest = trial.attempt_at.unwrap_or(Timestamp::MIN).min(now);
-        trial.ended_at.get_or_insert(at.clamp(earliest, now));
+        trial.ended_at.get_or_insert(at.max(earliest));
     }
 
     fn changed(&mut self, now: Timestamp, id: TrialId, changes: Vec<Change>) {

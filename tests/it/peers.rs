@@ -249,6 +249,33 @@ fn a_disk_that_is_full_for_a_while_costs_no_trial() {
 
 #[test]
 #[ignore = "needs unshare and user namespaces"]
+fn a_trial_that_is_to_stop_while_the_disk_is_full_gets_its_grace_afterwards() {
+    let place = Place::new();
+    place.write("c.yaml", crate::support::config(1, "", "trial: {maxRunningTime: 1s, gracePeriod: 2s}"));
+    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
+    place.write(
+        "trainer.sh",
+        "trap 'sleep 0.5; echo saved > checkpoint; exit' TERM; cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; : > begun; \
+         while :; do sleep 0.02; done",
+    );
+    let script = "\
+        mkdir disk && mount -t tmpfs -o size=8m none disk && export HPTUNE_STORE=$PWD/disk/store.db
+        $HPTUNE run c.yaml --job-id job --job-dir out -- sh trainer.sh > summary 2> told & job=$!
+        until [ -e begun ]; do sleep 0.02; done
+        cat /dev/zero > disk/full
+        until grep -q 'trying again' told; do sleep 0.02; kill -0 $job || exit 9; done
+        sleep 3
+        [ ! -e checkpoint ] || exit 8
+        rm disk/full
+        wait $job";
+    let output = unshared(&place, &["--mount"], script);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let saved = std::fs::read_to_string(place.path().join("checkpoint")).unwrap_or_default();
+    assert_eq!(saved, "saved\n", "{output:?}");
+}
+
+#[test]
+#[ignore = "needs unshare and user namespaces"]
 fn a_job_can_be_ended_while_its_disk_is_full() {
     let place = Place::new();
     place.write("c.yaml", crate::support::config(1, "", "trial: {gracePeriod: 200ms}"));

@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::{Job, drain};
 use crate::app::Failure;
 use crate::app::prepare::store_failure;
@@ -23,10 +25,20 @@ pub(super) struct Stored {
     next: Option<Output>,
     /// When it last heard of us.
     at: Instant,
-    /// Since when it fails, and with what; the last time it was tried.
-    failing: Option<(Instant, StoreError, Instant)>,
+    failing: Option<Failing>,
     /// Another controller has the job now.
     pub(super) is_taken_over: bool,
+}
+
+/// A store that cannot be written for now.
+#[derive(Debug)]
+struct Failing {
+    /// The controller's time stands still meanwhile: nothing that it decides is carried out.
+    since: Timestamp,
+    since_instant: Instant,
+    /// When it was tried last, and with what.
+    tried: Instant,
+    error: StoreError,
 }
 
 impl Default for Stored {
@@ -36,6 +48,11 @@ impl Default for Stored {
 }
 
 impl Job<'_> {
+    /// The controller's time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.stored.failing.as_ref().map_or_else(|| self.plan.clock.now(), |failing| failing.since)
+    }
+
     /// Carries out all that is there, as far as the store goes.
     pub(super) fn carry_out(&mut self) -> Result<(), Failure> {
         if !self.persist()? {
@@ -65,7 +82,7 @@ impl Job<'_> {
                     Ok(()) => Input::Started(trial),
                     Err(e) => Input::StartFailed(trial, e.to_string()),
                 };
-                self.controller.handle(self.plan.clock.now(), input);
+                self.controller.handle(self.now(), input);
             }
             Output::TakeBack(trial, attempt) => self.take_back(trial, attempt),
             Output::Signal(trial, signal) => {
@@ -89,7 +106,7 @@ impl Job<'_> {
                         drain(running);
                     }
                     // It went just now.
-                    None => self.controller.handle(self.plan.clock.now(), Input::Released(trial)),
+                    None => self.controller.handle(self.now(), Input::Released(trial)),
                 }
             }
         }
@@ -119,13 +136,14 @@ impl Job<'_> {
     fn write(&mut self) -> Result<bool, Failure> {
         let now = Instant::now();
         let Stored { records, failing, .. } = &mut self.stored;
-        if failing.as_ref().is_some_and(|(.., tried)| now.duration_since(*tried) < STORE_PAUSE) {
+        if failing.as_ref().is_some_and(|failing| now.duration_since(failing.tried) < STORE_PAUSE) {
             return Ok(false);
         }
         match self.plan.store.write(self.plan.number, records) {
             Ok(()) => {
                 self.stored.at = now;
-                if self.stored.failing.take().is_some() {
+                if let Some(Failing { since, .. }) = self.stored.failing.take() {
+                    self.controller.postpone(self.plan.clock.now().duration_since(since));
                     self.tell_job("the store can be written again".to_owned());
                 }
                 for record in std::mem::take(&mut self.stored.records) {
@@ -133,13 +151,16 @@ impl Job<'_> {
                 }
                 Ok(true)
             }
-            Err(e) if e.may_pass() => {
-                let since = failing.as_ref().map_or(now, |(since, ..)| *since);
-                if now.duration_since(since) >= STORE_PATIENCE {
-                    return Err(store_failure(e));
+            Err(error) if error.may_pass() => {
+                let (since, since_instant) = match failing {
+                    Some(failing) => (failing.since, failing.since_instant),
+                    None => (self.plan.clock.now(), now),
+                };
+                if now.duration_since(since_instant) >= STORE_PATIENCE {
+                    return Err(store_failure(error));
                 }
-                let text = format!("{e}; trying again, the trials go on meanwhile");
-                if failing.replace((since, e, Instant::now())).is_none() {
+                let text = format!("{error}; trying again, the trials go on meanwhile");
+                if failing.replace(Failing { since, since_instant, tried: Instant::now(), error }).is_none() {
                     self.tell_job(text);
                 }
                 Ok(false)
@@ -162,14 +183,14 @@ impl Job<'_> {
     /// Whoever wants the job to end at once does not wait for a store that fails.
     pub(super) fn give_up_store(&mut self) -> Result<(), Failure> {
         match self.stored.failing.take() {
-            Some((_, error, _)) => Err(store_failure(error)),
+            Some(Failing { error, .. }) => Err(store_failure(error)),
             None => Ok(()),
         }
     }
 
     /// That the trials are not yet told to end has to be said.
     pub(super) fn tell_store_waits(&mut self) {
-        if let Some((_, error, _)) = &self.stored.failing {
+        if let Some(Failing { error, .. }) = &self.stored.failing {
             let text = format!(
                 "{error}; the trials are stopped when it can be written again, or by a second Ctrl-C"
             );

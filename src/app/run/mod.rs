@@ -195,7 +195,7 @@ impl<'t> Job<'t> {
     }
 
     fn time_to_wait(&self) -> Duration {
-        let until = self.controller.poll_timeout().map(|at| at.duration_since(self.plan.clock.now()));
+        let until = self.controller.poll_timeout().map(|at| at.duration_since(self.now()));
         let until = until.map(|wait| Duration::try_from(wait).unwrap_or_default());
         until.map_or(REAP_INTERVAL, |wait| wait.min(REAP_INTERVAL))
     }
@@ -222,7 +222,7 @@ impl<'t> Job<'t> {
 
     /// Hands an input to the controller and carries out what comes of it.
     fn feed(&mut self, input: Input) -> Result<(), Failure> {
-        self.controller.handle(self.plan.clock.now(), input);
+        self.controller.handle(self.now(), input);
         self.carry_out()
     }
 
@@ -341,7 +341,7 @@ impl<'t> Job<'t> {
             }
         }
         for input in inputs {
-            self.controller.handle(self.plan.clock.now(), input);
+            self.controller.handle(self.now(), input);
         }
     }
 
