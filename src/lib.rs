@@ -62,7 +62,9 @@
 //! - **The keeper** ([`edge::keeper`]) is a small process between the controller and a trial's processes. All that is
 //!   orphaned below it is handed to it, so that it knows when nothing is left, and it writes down how each replica
 //!   ended. A record that can be made only once is what keeps a trial from being run twice; it, the event files and
-//!   the process table ([`edge::kept`]) tell a new controller what happened while there was none.
+//!   the process table ([`edge::kept`]) tell a new controller what happened while there was none. What the trainer
+//!   reports in a file that holds its last hundred reports alone the keeper copies ([`edge::reports`]): nobody could
+//!   read it again.
 //! - **Catching up** ([`study::CatchUp`]): files are read again from their beginning, and only what differs from what the
 //!   store has is news.
 //! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials: it keeps nothing between

@@ -288,6 +288,9 @@ pub const MAX_FAILURES_TOLD: usize = 100;
 /// The last bytes of a failed trial's log that are shown.
 pub const LOG_TAIL_BYTES: u64 = 4 << 10;
 
+/// The pause between two looks whether a controller that was told to end has.
+pub const CANCEL_INTERVAL: Duration = Duration::from_millis(50);
+
 /// The pause between two looks at a log that is followed.
 pub const LOG_INTERVAL: Duration = Duration::from_millis(200);
 

@@ -4,25 +4,21 @@ use std::path::Path;
 use std::thread;
 
 use super::Failure;
-use super::prepare::{Plan, resume_to_cancel, store_failure, unfinished};
+use super::prepare::{resume_to_cancel, store_failure, unfinished};
+use super::run::run;
 use crate::edge::process_tree::Presence;
 use crate::edge::store::is_over;
-use crate::limits::LOG_INTERVAL;
+use crate::limits::CANCEL_INTERVAL;
+use crate::report::Report;
 
-/// How a job is cancelled.
-#[derive(Debug)]
-pub enum Cancelling {
-    /// Its controller ended it, in this state.
-    Over(String),
-    /// Nobody runs it: to run this plan cancels it.
-    ToRun(Box<Plan>),
-}
-
-/// Has the controller of a job stop its trials and end it, and waits for that. What is waited for is told to `tell`.
+/// Has the controller of a job stop its trials and end it, and waits for that; where none runs, this process does it.
+/// What happens is told to `tell`. The answer is the job's state then, in the service's terms: it may have come to
+/// its end before.
 ///
 /// # Errors
-/// The job is not there or is over; its controller cannot be reached from here; or the store cannot be read.
-pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&str)) -> Result<Cancelling, Failure> {
+/// The job is not there or is over; its controller cannot be reached from here; or the store or the system failed.
+pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&Report)) -> Result<String, Failure> {
+    let mut note = |text: &str| tell(&Report::Note { trial: None, text: text.to_owned() });
     let (store, stored) = unfinished(store_path, id)?;
     let is_held = stored.is_held();
     if let Some((holder, _)) = stored.holder.filter(|_| is_held) {
@@ -33,17 +29,18 @@ pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&str)) -> Result
             );
             return Err(Failure::outside(message).with_hint("cancel it there"));
         }
-        tell(&format!("job {id} is run by process {}, which stops its trials now", holder.pid));
+        note(&format!("job {id} is run by process {}, which stops its trials now", holder.pid));
         holder.terminate();
         while holder.presence() == Presence::Alive {
-            thread::sleep(LOG_INTERVAL);
+            thread::sleep(CANCEL_INTERVAL);
         }
         let state = store.state(id).map_err(store_failure)?;
         if let Some(state) = state.filter(|state| is_over(state)) {
-            return Ok(Cancelling::Over(state));
+            return Ok(state);
         }
         // It was killed meanwhile.
     }
     drop(store);
-    resume_to_cancel(store_path, id, tell).map(|plan| Cancelling::ToRun(Box::new(plan)))
+    let plan = resume_to_cancel(store_path, id, &mut note)?;
+    Ok(run(plan, tell)?.end.state.name().to_owned())
 }

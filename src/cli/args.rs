@@ -418,13 +418,13 @@ pub(super) enum JobsVerb {
         json: bool,
     },
     /// End a job, whoever runs it: its trials are stopped with their grace
+    ///
+    /// Where its controller runs, that does it, and is waited for. Given once more meanwhile, the trials are killed at
+    /// once. The exit code is 0 where the job is cancelled then, 1 where it had come to its end before.
     Cancel {
         /// Name of the job
         #[arg(value_name = "JOB")]
         id: String,
-        /// Print what happens as JSON, one object a line
-        #[arg(long)]
-        json: bool,
     },
     /// Show what a trial's trainer printed
     Logs {

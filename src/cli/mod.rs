@@ -6,6 +6,7 @@ mod args;
 mod chart;
 mod printer;
 mod reading;
+mod sparkline;
 mod summary;
 mod tables;
 mod text;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::app::cancel::{Cancelling, cancel};
+use crate::app::cancel::cancel;
 use crate::app::prepare::{Plan, Request, dry_run, prepare, read_config_file, resume};
 use crate::app::run::{first_trial, run};
 use crate::app::{Failure, demo, jobs, tuner};
@@ -158,18 +159,13 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
             let plan = resume(store, id, gpus.as_deref(), &mut |text| printer.talk(text))?;
             run_job(plan, asked, *json, printer)
         }
-        JobsVerb::Cancel { id, json } => {
-            let state = match cancel(store, id, &mut |text| printer.talk(text))? {
-                Cancelling::Over(state) => state,
-                Cancelling::ToRun(plan) => {
-                    let mut view = view::for_output(*json, printer);
-                    let finished = run(*plan, &mut |report| view.tell(report));
-                    view.finish()?;
-                    finished?.end.state.name().to_owned()
-                }
-            };
+        JobsVerb::Cancel { id } => {
+            let mut view = view::for_output(false, printer);
+            let cancelled = cancel(store, id, &mut |report| view.tell(report));
+            let shown = view.finish();
+            let state = cancelled?;
+            shown?;
             printer.talk(&format!("job {id}: {state}"));
-            // It may have come to its end before.
             Ok(u8::from(state != JobState::Cancelled.name()))
         }
         JobsVerb::Logs { id, trial, replica, follow } => {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::printer::Printer;
-use super::text::{SPARK_WIDTH, Sparkline, brief, duration, printable};
+use super::sparkline::{SPARK_WIDTH, Sparkline};
+use super::text::{brief, duration, printable};
 use crate::app::Failure;
 use crate::report::{Report, jsonl};
 use crate::units::{Step, TrialId};

@@ -192,7 +192,7 @@ impl Controller {
             Input::Changed(id, changes) => self.changed(now, id, changes),
             // What is left of it goes too.
             Input::Exited(id, exit, at) => {
-                self.exited(now, id, at);
+                self.exited(id, at);
                 self.stop(now, id, Purpose::Leave(exit));
             }
             Input::ReplicaFailed(id, replica, exit) => {
@@ -268,10 +268,9 @@ impl Controller {
     }
 
     /// Notes when a trial ended, which may be long ago where no controller ran. Clocks may disagree.
-    fn exited(&mut self, now: Timestamp, id: TrialId, at: Timestamp) {
+    fn exited(&mut self, id: TrialId, at: Timestamp) {
         let Some(trial) = self.trial_mut(id) else { return };
-        let earliest = trial.attempt_at.unwrap_or(Timestamp::MIN).min(now);
-        trial.ended_at.get_or_insert(at.max(earliest));
+        trial.ended_at.get_or_insert(trial.attempt_at.map_or(at, |begun| begun.max(at)));
     }
 
     fn changed(&mut self, now: Timestamp, id: TrialId, changes: Vec<Change>) {

@@ -12,7 +12,7 @@ use std::thread;
 use super::files::{Root, is_passing};
 use crate::limits::{DRAIN_RETRY, MAX_HYPERTUNE_FILE_BYTES, MAX_READ_RETRIES, READ_CHUNK_BYTES};
 use crate::series::WriterId;
-use crate::tail::{self, FileKind, Found, HypertuneFile, Listed, Report, ReportLog, run_of};
+use crate::tail::{self, FileKind, Found, HypertuneFile, Listed, Logged, ReportLog, run_of};
 
 /// How many threads reading pays for.
 #[must_use]
@@ -112,8 +112,8 @@ pub fn read_file(
             })
         }
         FileKind::Reports => read_reports(&mut source, buffer, &mut |report| match report {
-            Report::Entry(entry) => found(Found::Hypertune { run: &run, path, writer, entry }),
-            Report::MayLack => found(Found::MissedReports { path }),
+            Logged::Entry(entry) => found(Found::Hypertune { run: &run, path, writer, entry }),
+            Logged::MayLack => found(Found::MissedReports { path }),
         }),
         FileKind::Events => {
             let read_at = |offset, buffer: &mut [u8]| source.read_at(offset, buffer);
@@ -130,7 +130,7 @@ pub fn read_file(
 fn read_reports(
     source: &mut Source<'_>,
     buffer: &mut [u8],
-    found: &mut dyn FnMut(Report),
+    found: &mut dyn FnMut(Logged),
 ) -> std::io::Result<()> {
     let (mut log, mut offset_bytes) = (ReportLog::default(), 0);
     loop {

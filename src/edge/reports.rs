@@ -31,7 +31,7 @@ pub fn replica_of_reports(path: &str) -> Option<&str> {
     path.strip_prefix(OWN_DIRECTORY)?.strip_prefix('/')?.strip_suffix(REPORTS_NAME)?.strip_suffix('/')
 }
 
-/// The two files.
+/// Where a replica's reports come and go, and where they are kept; absolute paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportFiles {
     /// What the package writes.
@@ -168,7 +168,7 @@ mod tests {
     use std::ops::Range;
 
     use super::*;
-    use crate::tail::{Report, ReportLog};
+    use crate::tail::{Logged, ReportLog};
 
     fn files(directory: &Path) -> ReportFiles {
         ReportFiles { metrics: directory.join("metrics"), log: directory.join("reports.jsonl") }
@@ -184,8 +184,8 @@ mod tests {
         let mut steps = Vec::new();
         let bytes = fs::read(&files.log).unwrap_or_default();
         ReportLog::default().feed(&bytes, &mut |report| match report {
-            Report::Entry(entry) => steps.push(Some(entry.step.0)),
-            Report::MayLack => steps.push(None),
+            Logged::Entry(entry) => steps.push(Some(entry.step.0)),
+            Logged::MayLack => steps.push(None),
         });
         steps
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::hypertune::{HypertuneFile, Report, ReportLog};
+use super::hypertune::{HypertuneFile, Logged, ReportLog};
 use super::ingest::Ingest;
 use super::{AtEnd, FileId, FileKind, Found, Listed, run_of};
 use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES, HOLE_PATIENCE, OLD_FILE};
@@ -264,8 +264,8 @@ impl File {
             }
             Reader::Reports(log) => {
                 log.feed(bytes, &mut |report| match report {
-                    Report::Entry(entry) => found(Found::Hypertune { run, path, writer, entry }),
-                    Report::MayLack => found(Found::MissedReports { path }),
+                    Logged::Entry(entry) => found(Found::Hypertune { run, path, writer, entry }),
+                    Logged::MayLack => found(Found::MissedReports { path }),
                 });
                 false
             }

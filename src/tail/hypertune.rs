@@ -109,7 +109,7 @@ impl HypertuneFile {
 
 /// What a line of a log of reports says.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Report {
+pub enum Logged {
     /// A report was made.
     Entry(HypertuneEntry),
     /// Here more may have come and gone than were seen.
@@ -127,7 +127,7 @@ pub struct ReportLog {
 impl ReportLog {
     /// Takes the next bytes, and tells what their whole lines say. A line that says nothing is passed over: a write
     /// that failed may have left half of one.
-    pub fn feed(&mut self, bytes: &[u8], found: &mut dyn FnMut(Report)) {
+    pub fn feed(&mut self, bytes: &[u8], found: &mut dyn FnMut(Logged)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             if self.partial.len() < MAX_HYPERTUNE_FILE_BYTES as usize {
                 self.partial.extend_from_slice(piece);
@@ -137,8 +137,8 @@ impl ReportLog {
             }
             let line = std::mem::take(&mut self.partial);
             match parse(&line) {
-                Some(entry) => found(Report::Entry(entry)),
-                None if line == MAY_LACK => found(Report::MayLack),
+                Some(entry) => found(Logged::Entry(entry)),
+                None if line == MAY_LACK => found(Logged::MayLack),
                 None => {}
             }
         }
@@ -219,8 +219,8 @@ mod tests {
         for cut in 0..=log.len() {
             let (mut reader, mut steps) = (ReportLog::default(), Vec::new());
             let mut found = |report| match report {
-                Report::Entry(entry) => steps.push(Some(entry.step.0)),
-                Report::MayLack => steps.push(None),
+                Logged::Entry(entry) => steps.push(Some(entry.step.0)),
+                Logged::MayLack => steps.push(None),
             };
             reader.feed(&log[..cut], &mut found);
             assert!(log[..cut - reader.n_partial()].last().is_none_or(|byte| *byte == b'\n'));

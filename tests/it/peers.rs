@@ -217,27 +217,32 @@ fn unshared(place: &Place, options: &[&str], script: &str) -> std::process::Outp
         .expect("unshare is there")
 }
 
+/// Runs a job whose store is on a disk of its own, which is full once its trainer has made the file `begun`. When the
+/// job has told of that, the shell goes on with `then`, where `$job` is the controller.
+fn run_on_a_full_disk(place: &Place, config: String, trainer: &str, then: &str) -> std::process::Output {
+    place.write("c.yaml", config);
+    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
+    place.write("trainer.sh", format!("cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; {trainer}"));
+    let script = format!(
+        "mkdir disk && mount -t tmpfs -o size=8m none disk && export HPTUNE_STORE=$PWD/disk/store.db
+        $HPTUNE run c.yaml --job-id job --job-dir out -- sh trainer.sh > summary 2> told & job=$!
+        tells() {{ until grep -q \"$1\" told; do sleep 0.02; kill -0 $job || exit 9; done; }}
+        until [ -e begun ]; do sleep 0.02; done
+        cat /dev/zero > disk/full
+        : > is-full
+        tells 'trying again'
+        {then}"
+    );
+    unshared(place, &["--mount"], &script)
+}
+
 #[test]
 #[ignore = "needs unshare and user namespaces"]
 fn a_disk_that_is_full_for_a_while_costs_no_trial() {
     let place = Place::new();
-    place.write("c.yaml", crate::support::config(2, "", ""));
-    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
-    place.write(
-        "trainer.sh",
-        "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; : > begun; until [ -e go ]; do sleep 0.02; done",
-    );
-    let script = "\
-        mkdir disk && mount -t tmpfs -o size=8m none disk && export HPTUNE_STORE=$PWD/disk/store.db
-        $HPTUNE run c.yaml --job-id job --job-dir out -- sh trainer.sh > summary 2> told & job=$!
-        until [ -e begun ]; do sleep 0.02; done
-        cat /dev/zero > disk/full
-        : > go
-        until grep -q 'trying again' told; do sleep 0.02; kill -0 $job || exit 9; done
-        rm disk/full
-        wait $job || exit 8
-        $HPTUNE jobs describe job --format json";
-    let output = unshared(&place, &["--mount"], script);
+    let trainer = ": > begun; until [ -e is-full ]; do sleep 0.02; done";
+    let then = "rm disk/full; wait $job || exit 8; $HPTUNE jobs describe job --format json";
+    let output = run_on_a_full_disk(&place, crate::support::config(2, "", ""), trainer, then);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let told = std::fs::read_to_string(place.path().join("told")).expect("it is written");
     assert_eq!(told.matches("disk is full; trying again").count(), 1, "{told}");
@@ -251,24 +256,12 @@ fn a_disk_that_is_full_for_a_while_costs_no_trial() {
 #[ignore = "needs unshare and user namespaces"]
 fn a_trial_that_is_to_stop_while_the_disk_is_full_gets_its_grace_afterwards() {
     let place = Place::new();
-    place.write("c.yaml", crate::support::config(1, "", "trial: {maxRunningTime: 1s, gracePeriod: 2s}"));
-    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
-    place.write(
-        "trainer.sh",
-        "trap 'sleep 0.5; echo saved > checkpoint; exit' TERM; cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; : > begun; \
-         while :; do sleep 0.02; done",
-    );
-    let script = "\
-        mkdir disk && mount -t tmpfs -o size=8m none disk && export HPTUNE_STORE=$PWD/disk/store.db
-        $HPTUNE run c.yaml --job-id job --job-dir out -- sh trainer.sh > summary 2> told & job=$!
-        until [ -e begun ]; do sleep 0.02; done
-        cat /dev/zero > disk/full
-        until grep -q 'trying again' told; do sleep 0.02; kill -0 $job || exit 9; done
-        sleep 3
-        [ ! -e checkpoint ] || exit 8
-        rm disk/full
-        wait $job";
-    let output = unshared(&place, &["--mount"], script);
+    let config = crate::support::config(1, "", "trial: {maxRunningTime: 1s, gracePeriod: 2s}");
+    let trainer =
+        "trap 'sleep 0.5; echo saved > checkpoint; exit' TERM; : > begun; while :; do sleep 0.02; done";
+    // Full for longer than what the trial may run and its grace together.
+    let then = "sleep 4; [ ! -e checkpoint ] || exit 8; rm disk/full; wait $job";
+    let output = run_on_a_full_disk(&place, config, trainer, then);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let saved = std::fs::read_to_string(place.path().join("checkpoint")).unwrap_or_default();
     assert_eq!(saved, "saved\n", "{output:?}");
@@ -278,18 +271,9 @@ fn a_trial_that_is_to_stop_while_the_disk_is_full_gets_its_grace_afterwards() {
 #[ignore = "needs unshare and user namespaces"]
 fn a_job_can_be_ended_while_its_disk_is_full() {
     let place = Place::new();
-    place.write("c.yaml", crate::support::config(1, "", "trial: {gracePeriod: 200ms}"));
-    let script = "\
-        mkdir disk && mount -t tmpfs -o size=8m none disk && export HPTUNE_STORE=$PWD/disk/store.db
-        $HPTUNE run c.yaml --job-id job --job-dir out -- sh -c ': > begun; sleep 1000' > summary 2> told & job=$!
-        until [ -e begun ]; do sleep 0.02; done
-        cat /dev/zero > disk/full
-        until grep -q 'trying again' told; do sleep 0.02; kill -0 $job || exit 9; done
-        kill -TERM $job
-        until grep -q 'a second Ctrl-C' told; do sleep 0.02; kill -0 $job || exit 8; done
-        kill -TERM $job
-        wait $job";
-    let output = unshared(&place, &["--mount"], script);
+    let config = crate::support::config(1, "", "trial: {gracePeriod: 200ms}");
+    let then = "kill -TERM $job; tells 'a second Ctrl-C'; kill -TERM $job; wait $job";
+    let output = run_on_a_full_disk(&place, config, ": > begun; sleep 1000", then);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let out = place.path().join("out");
     assert_eq!(crate::support::processes_with(&out.to_string_lossy()), Vec::<i32>::new());

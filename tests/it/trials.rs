@@ -368,38 +368,44 @@ fn a_cancelled_job_whose_controller_was_killed_is_cancelled() {
     assert_eq!(processes_with(&place.path().join("out").to_string_lossy()), Vec::<i32>::new());
 }
 
-#[test]
-fn a_job_is_cancelled_whoever_runs_it() {
+/// Has a job run a trial that ends only when it is killed, `disturb` its controller, and cancels it.
+#[track_caller]
+fn check_cancelled(disturb: impl FnOnce(&Place, &mut Child), told: impl FnOnce(&Child) -> String) {
     let place = place(&config(9, "", "trial: {gracePeriod: 100ms}"));
-    let script = "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done";
-    let out = place.path().join("out");
-    let check = |n_jobs: usize, told: &str| {
-        let ran = place.run(&["jobs", "cancel", "job"]);
-        assert_eq!(ran.code, Some(0), "{}", ran.err);
-        assert!(ran.err.contains(told) && ran.err.ends_with("job job: CANCELLED\n"), "{}", ran.err);
-        assert_eq!(processes_with(&out.to_string_lossy()), Vec::<i32>::new());
-        assert_eq!((place.describe("job")["state"].as_str(), place.n_jobs()), (Some("CANCELLED"), n_jobs));
-        let again = place.run(&["jobs", "cancel", "job"]);
-        assert!(again.code == Some(2) && again.err.contains("is over: CANCELLED"), "{}", again.err);
-    };
-    let begin = || {
-        let child = start(&place, script);
-        wait_for("the trainer", || read(&place, "pid").ends_with('\n'));
-        child
-    };
-    let mut controller = begin();
-    check(1, &format!("is run by process {}", controller.id()));
-    assert_eq!(controller.wait().expect("it ends").code(), Some(143));
-    // Nobody runs it.
-    fs::remove_dir_all(&out).expect("it is there");
-    fs::remove_file(place.path().join("store.db")).expect("it is there");
-    fs::remove_file(place.path().join("pid")).expect("it is there");
-    let mut controller = begin();
-    controller.kill().expect("it runs");
+    let program =
+        place.write("trainer", "#!/bin/sh\ntrap '' TERM; echo $$ > pid; while :; do sleep 0.1; done\n");
+    fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it is set");
+    let mut command =
+        place.command(&["run", "c.yaml", "--job-id", "job", "--job-dir", "out", "--", "./trainer"]);
+    let mut controller = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    wait_for("the trainer", || read(&place, "pid").ends_with('\n'));
+    disturb(&place, &mut controller);
+    let ran = place.run(&["jobs", "cancel", "job"]);
     controller.wait().expect("it ends");
-    check(1, "trial 1 cancelled");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains(&told(&controller)) && ran.err.ends_with("job job: CANCELLED\n"), "{}", ran.err);
+    assert_eq!(processes_with(&place.path().join("out").to_string_lossy()), Vec::<i32>::new());
+    assert_eq!(outcomes(&place.describe("job")), ["cancelled"]);
+    let again = place.run(&["jobs", "cancel", "job"]);
+    assert!(again.code == Some(2) && again.err.contains("is over: CANCELLED"), "{}", again.err);
     let missing = place.run(&["jobs", "cancel", "jo"]);
     assert!(missing.code == Some(2) && missing.err.contains("no job `jo`"), "{}", missing.err);
+}
+
+#[test]
+fn a_job_is_cancelled_whoever_runs_it() {
+    let by_controller = |controller: &Child| format!("is run by process {}", controller.id());
+    check_cancelled(|_, _| {}, by_controller);
+    let stop = |_: &Place, controller: &mut Child| {
+        kill_process(Pid::from_child(controller), Signal::STOP).expect("it runs");
+    };
+    check_cancelled(stop, by_controller);
+    // Nobody runs it, and its trainer cannot be started any more.
+    let bereave = |place: &Place, controller: &mut Child| {
+        controller.kill().expect("it runs");
+        fs::remove_file(place.path().join("trainer")).expect("it is there");
+    };
+    check_cancelled(bereave, |_| "trial 1 cancelled".to_owned());
 }
 
 #[test]

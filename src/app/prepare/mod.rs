@@ -138,7 +138,7 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
     let directory = working_directory()?;
     let mut store = open_store(&request)?;
     if let Some(stored) = find_interrupted(&store, &request, &directory)? {
-        let mut plan = go_on(store, stored, request.gpus.as_deref(), tell)?;
+        let mut plan = go_on(store, stored, request.gpus.as_deref(), Going::On, tell)?;
         let text = format!(
             "job {} was interrupted and goes on; --job-id with another name begins a new one",
             plan.job.id
@@ -154,15 +154,7 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
     let first = earlier.first.get();
     refuse_used(&job_dir, first..=first.saturating_add(config.spec.max_trials - 1))?;
     let made = make_writable(&job_dir)?;
-    let installed = packages::install(&config, &request.command, &job_dir);
-    let words = match installed {
-        Ok(None) => words,
-        Ok(Some(python)) => std::iter::once(python).chain(words.into_iter().skip(1)).collect(),
-        Err(failure) => {
-            unmake(&made);
-            return Err(failure);
-        }
-    };
+    let words = with_packages(words, &config, &request.command, &job_dir).inspect_err(|_| unmake(&made))?;
     let job = NewJob {
         id: job_id,
         config: request.config_text,
@@ -207,7 +199,7 @@ pub fn resume(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Plan, Failure> {
     let (store, stored) = unfinished(store, id)?;
-    go_on(store, stored, gpus, tell)
+    go_on(store, stored, gpus, Going::On, tell)
 }
 
 /// Takes a job up again that was interrupted, only to cancel it.
@@ -215,12 +207,8 @@ pub fn resume(
 /// # Errors
 /// As of [`resume`].
 pub(super) fn resume_to_cancel(store: &Path, id: &str, tell: &mut dyn FnMut(&str)) -> Result<Plan, Failure> {
-    let mut plan = resume(store, id, None, tell)?;
-    if !std::mem::replace(&mut plan.is_cancelling, true) {
-        let decided = Record::CancelDecided(plan.clock.now());
-        plan.store.write(plan.number, &[decided]).map_err(store_failure)?;
-    }
-    Ok(plan)
+    let (store, stored) = unfinished(store, id)?;
+    go_on(store, stored, None, Going::ToCancel, tell)
 }
 
 /// A job that is not over, and its store.
@@ -249,10 +237,20 @@ pub(super) fn unfinished(store: &Path, id: &str) -> Result<(Store, StoredJob), F
     Ok((store, stored))
 }
 
+/// What an interrupted job is taken up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    /// To go on as it was, which may be to be cancelled.
+    On,
+    /// To be cancelled.
+    ToCancel,
+}
+
 fn go_on(
     mut store: Store,
     stored: StoredJob,
     gpus: Option<&str>,
+    going: Going,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Plan, Failure> {
     let StoredJob { mut job, state, trials, .. } = stored;
@@ -263,29 +261,25 @@ fn go_on(
     let mut config = read_stored(&store, &job)?;
     config.policy.deadline = job.deadline;
     let earlier = Earlier::of(&store, &config, &job.id)?;
-    let words = words(&config, &job.command)?;
-    let words = match packages::install(&config, &job.command, &job.job_dir)? {
-        Some(python) => std::iter::once(python).chain(words.into_iter().skip(1)).collect(),
-        None => words,
-    };
+    let was_cancelling = state == "CANCELLING";
+    let is_cancelling = was_cancelling || going == Going::ToCancel;
     let mut notes = Vec::new();
-    let (slots, gpus) = slots(&mut config.spec, config.needs, gpus, &mut notes)?;
+    let (words, slots, gpus) = match is_cancelling {
+        // No trial is started: what one needs may be gone.
+        true => (Vec::new(), Slots::default(), Vec::new()),
+        false => {
+            let words = with_packages(words(&config, &job.command)?, &config, &job.command, &job.job_dir)?;
+            let (slots, gpus) = slots(&mut config.spec, config.needs, gpus, &mut notes)?;
+            (words, slots, gpus)
+        }
+    };
     let number = store.number(&job.id).map_err(store_failure)?;
     hold(&mut store, number, tell)?;
-    Ok(Plan {
-        config,
-        job,
-        number,
-        store,
-        words,
-        clock: Clock::start(),
-        notes,
-        slots,
-        gpus,
-        earlier,
-        trials,
-        is_cancelling: state == "CANCELLING",
-    })
+    let clock = Clock::start();
+    if is_cancelling && !was_cancelling {
+        store.write(number, &[Record::CancelDecided(clock.now())]).map_err(store_failure)?;
+    }
+    Ok(Plan { config, job, number, store, words, clock, notes, slots, gpus, earlier, trials, is_cancelling })
 }
 
 /// Takes a job for this process. One that was held from where nobody can look, another container perhaps that was
@@ -499,6 +493,19 @@ fn list_problems(name: &str, problems: &[Problem]) -> String {
     } else {
         format!("{} in {name}:\n{}", errors.len(), errors.join("\n"))
     }
+}
+
+/// The words of a command whose packages are installed: their own Python runs the module.
+fn with_packages(
+    words: Vec<String>,
+    config: &Config,
+    command: &[String],
+    job_dir: &Path,
+) -> Result<Vec<String>, Failure> {
+    Ok(match packages::install(config, command, job_dir)? {
+        Some(python) => std::iter::once(python).chain(words.into_iter().skip(1)).collect(),
+        None => words,
+    })
 }
 
 /// The trainer's command with the configuration's own arguments; its program can be run.

@@ -13,7 +13,6 @@ use crate::app::prepare::store_failure;
 use crate::controller::{Input, Output, Record};
 use crate::edge::store::StoreError;
 use crate::limits::{LEASE_INTERVAL, STORE_PATIENCE, STORE_PAUSE};
-use crate::report::Report;
 use crate::units::TrialId;
 
 /// Where the job stands with its store.
@@ -35,9 +34,9 @@ pub(super) struct Stored {
 struct Failing {
     /// The controller's time stands still meanwhile: nothing that it decides is carried out.
     since: Timestamp,
-    since_instant: Instant,
-    /// When it was tried last, and with what.
+    /// When it was tried last.
     tried: Instant,
+    /// What came of that.
     error: StoreError,
 }
 
@@ -55,9 +54,6 @@ impl Job<'_> {
 
     /// Carries out all that is there, as far as the store goes.
     pub(super) fn carry_out(&mut self) -> Result<(), Failure> {
-        if !self.persist()? {
-            return Ok(());
-        }
         loop {
             let next = self.stored.next.take().or_else(|| self.controller.poll_output());
             match next {
@@ -152,15 +148,13 @@ impl Job<'_> {
                 Ok(true)
             }
             Err(error) if error.may_pass() => {
-                let (since, since_instant) = match failing {
-                    Some(failing) => (failing.since, failing.since_instant),
-                    None => (self.plan.clock.now(), now),
-                };
-                if now.duration_since(since_instant) >= STORE_PATIENCE {
+                let time = self.plan.clock.now();
+                let since = failing.as_ref().map_or(time, |failing| failing.since);
+                if time.duration_since(since).unsigned_abs() >= STORE_PATIENCE {
                     return Err(store_failure(error));
                 }
                 let text = format!("{error}; trying again, the trials go on meanwhile");
-                if failing.replace(Failing { since, since_instant, tried: Instant::now(), error }).is_none() {
+                if failing.replace(Failing { since, tried: Instant::now(), error }).is_none() {
                     self.tell_job(text);
                 }
                 Ok(false)
@@ -196,9 +190,5 @@ impl Job<'_> {
             );
             self.tell_job(text);
         }
-    }
-
-    fn tell_job(&mut self, text: String) {
-        (self.tell)(&Report::Note { trial: None, text });
     }
 }

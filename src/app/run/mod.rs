@@ -207,7 +207,7 @@ impl<'t> Job<'t> {
                 "the terminal went away; the job goes on: `hptune jobs cancel {}` ends it",
                 self.plan.job.id
             );
-            (self.tell)(&Report::Note { trial: None, text });
+            self.tell_job(text);
             return Ok(());
         }
         if self.signal.is_none() {

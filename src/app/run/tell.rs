@@ -31,8 +31,12 @@ impl Job<'_> {
             seed: spec.seed,
         });
         for text in std::mem::take(&mut self.plan.notes) {
-            (self.tell)(&Report::Note { trial: None, text });
+            self.tell_job(text);
         }
+    }
+
+    pub(super) fn tell_job(&mut self, text: String) {
+        (self.tell)(&Report::Note { trial: None, text });
     }
 
     pub(super) fn tell_record(&mut self, record: Record) {

@@ -131,12 +131,9 @@ impl Worker {
             let reader = Reader::with(place, self.clock, tail);
             let notices = root.map(|root| Notices::new(&root, thread::current()));
             let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
-            let figures = Arc::clone(&self.figures);
-            let ended = catch_unwind(AssertUnwindSafe(|| {
-                let job = Following { worker: self, reader, notices, feed, kept, next_seq: come.next_seq };
-                job.follow()
-            }))
-            .unwrap_or_else(|_| {
+            let job = Following { worker: self, reader, notices, feed, kept, next_seq: come.next_seq };
+            let figures = Arc::clone(&job.worker.figures);
+            let ended = catch_unwind(AssertUnwindSafe(|| job.follow())).unwrap_or_else(|_| {
                 let fault = "a fault of hptune ended it".to_owned();
                 control.end(&fault, None);
                 Err(Undelivered::GaveUp(fault))
@@ -401,75 +398,64 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::edge::files::ListError;
+    use crate::edge::files::{ListError, Root};
     use crate::tail::{FileId, Listed, METRICS_PATH};
 
-    /// A metrics file that holds its last hundred reports, and an event file that nobody may read.
-    struct Reports {
-        /// How many reports were made.
-        n_made: Arc<AtomicU64>,
-        read: mpsc::Sender<u64>,
+    /// A directory that says what was read in it.
+    struct Announcing {
+        root: Root,
+        read: mpsc::Sender<Vec<u8>>,
     }
 
-    const FILE: FileId = FileId { device: 0, inode: 1 };
-
-    impl Reports {
-        fn listed(&self) -> Listed {
-            let n_made = self.n_made.load(Ordering::SeqCst);
-            let (path, modified_ns) = (METRICS_PATH.to_owned(), i128::from(n_made));
-            Listed { path, id: FILE, bytes: self.text(n_made).len() as u64, modified_ns }
-        }
-
-        fn text(&self, n_made: u64) -> String {
-            let line = |n| format!("{{\"acc\": \"{n}\", \"global_step\": \"{n}\", \"timestamp\": {n}.5}}\n");
-            (n_made.saturating_sub(100)..n_made).map(line).collect()
-        }
-    }
-
-    impl Place for Reports {
+    impl Place for Announcing {
         fn list(&mut self) -> (Vec<Listed>, Vec<ListError>) {
-            (vec![self.listed()], Vec::new())
+            self.root.list()
         }
 
-        fn look(&mut self, _: &str) -> io::Result<Option<Listed>> {
-            Ok(Some(self.listed()))
+        fn look(&mut self, path: &str) -> io::Result<Option<Listed>> {
+            self.root.look(path)
         }
 
-        fn read(&mut self, _: &str, id: FileId, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-            assert_eq!((id, offset), (FILE, 0));
-            let n_made = self.n_made.load(Ordering::SeqCst);
-            let text = self.text(n_made);
-            buffer[..text.len()].copy_from_slice(text.as_bytes());
+        fn read(&mut self, path: &str, id: FileId, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = self.root.read(path, id, offset, buffer)?;
             // The test may have ended.
-            let _ = self.read.send(n_made);
-            Ok(text.len())
+            let _ = self.read.send(buffer[..n].to_vec());
+            Ok(n)
         }
     }
 
     #[test]
     fn reports_that_come_while_a_sink_is_away_are_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(METRICS_PATH);
+        std::fs::create_dir(path.parent().expect("it has one")).expect("it is made");
+        // As the package does: the last hundred, the whole file anew. No two are of one size.
+        let report = |n_made: u32| {
+            let line = |n| format!("{{\"acc\": \"{n}\", \"global_step\": \"{n}\", \"timestamp\": {n}.5}}\n");
+            let text: String = (n_made.saturating_sub(100)..n_made).map(line).collect();
+            std::fs::write(&path, &text).expect("it is written");
+            text.into_bytes()
+        };
         let (read, reads) = mpsc::channel();
-        let n_made = Arc::new(AtomicU64::new(60));
-        let place = Reports { n_made: Arc::clone(&n_made), read };
+        let place = Announcing { root: Root::directory(directory.path()), read };
         let clock = Clock::start();
         let mut reader = Reader::with(Box::new(place), clock, Tail::new(clock.now()));
         let mut feed = Feed::new(Selection::default(), Memory::default());
+        report(60);
         reader.read_all(&mut |found| feed.handle(found));
         let deliver = || {
-            for n in [130, 210, 300] {
-                n_made.store(n, Ordering::SeqCst);
-                assert!(reads.iter().any(|n_read| n_read == n), "it is read");
+            for n_made in [130, 195, 290, 1_095] {
+                let text = report(n_made);
+                assert!(reads.iter().any(|read| read == text), "it is read");
             }
-            n_made.store(401, Ordering::SeqCst);
-            reads.iter().any(|n_read| n_read == 401)
         };
-        assert!(look_while(deliver, &mut reader, &mut feed));
+        look_while(deliver, &mut reader, &mut feed);
         let items = feed.take_items();
         let steps = items.iter().filter_map(|item| match item {
             Item::Point { point, .. } => Some(point.step.0),
             _ => None,
         });
-        assert_eq!(steps.collect::<Vec<_>>(), (0..300).chain(301..401).collect::<Vec<_>>());
+        assert_eq!(steps.collect::<Vec<_>>(), (0..290).chain(995..1_095).collect::<Vec<_>>());
         let troubles = feed.take_troubles();
         assert!(matches!(&*troubles, [trouble] if trouble.contains("values may be missing")), "{troubles:?}");
     }
