@@ -7,7 +7,7 @@ use super::Failure;
 use super::prepare::{resume_to_cancel, store_failure, unfinished};
 use super::run::run;
 use crate::edge::process_tree::Presence;
-use crate::edge::store::is_over;
+use crate::edge::store::{Store, is_over};
 use crate::limits::CANCEL_INTERVAL;
 use crate::report::Report;
 
@@ -19,7 +19,7 @@ use crate::report::Report;
 /// The job is not there or is over; its controller cannot be reached from here; or the store or the system failed.
 pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&Report)) -> Result<String, Failure> {
     let mut note = |text: &str| tell(&Report::Note { trial: None, text: text.to_owned() });
-    let (store, stored) = unfinished(store_path, id)?;
+    let stored = unfinished(store_path, id)?;
     let is_held = stored.is_held();
     if let Some((holder, _)) = stored.holder.filter(|_| is_held) {
         if holder.presence() == Presence::OutOfSight {
@@ -34,13 +34,12 @@ pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&Report)) -> Res
         while holder.presence() == Presence::Alive {
             thread::sleep(CANCEL_INTERVAL);
         }
-        let state = store.state(id).map_err(store_failure)?;
-        if let Some(state) = state.filter(|state| is_over(state)) {
+        let state = Store::open_to_read(store_path).and_then(|store| store.state(id));
+        if let Some(state) = state.map_err(store_failure)?.filter(|state| is_over(state)) {
             return Ok(state);
         }
         // It was killed meanwhile.
     }
-    drop(store);
     let plan = resume_to_cancel(store_path, id, &mut note)?;
     Ok(run(plan, tell)?.end.state.name().to_owned())
 }

@@ -381,8 +381,8 @@ fn check_cancelled(disturb: impl FnOnce(&Place, &mut Child), told: impl FnOnce(&
     wait_for("the trainer", || read(&place, "pid").ends_with('\n'));
     disturb(&place, &mut controller);
     let ran = place.run(&["jobs", "cancel", "job"]);
-    controller.wait().expect("it ends");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
+    controller.wait().expect("it ends");
     assert!(ran.err.contains(&told(&controller)) && ran.err.ends_with("job job: CANCELLED\n"), "{}", ran.err);
     assert_eq!(processes_with(&place.path().join("out").to_string_lossy()), Vec::<i32>::new());
     assert_eq!(outcomes(&place.describe("job")), ["cancelled"]);

@@ -137,8 +137,8 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
     let clock = Clock::start();
     let directory = working_directory()?;
     let mut store = open_store(&request)?;
-    if let Some(stored) = find_interrupted(&store, &request, &directory)? {
-        let mut plan = go_on(store, stored, request.gpus.as_deref(), Going::On, tell)?;
+    if let Some(interrupted) = find_interrupted(&store, &request, &directory)? {
+        let mut plan = go_on(store, &interrupted.job.id, request.gpus.as_deref(), Going::On, tell)?;
         let text = format!(
             "job {} was interrupted and goes on; --job-id with another name begins a new one",
             plan.job.id
@@ -198,24 +198,23 @@ pub fn resume(
     gpus: Option<&str>,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Plan, Failure> {
-    let (store, stored) = unfinished(store, id)?;
-    go_on(store, stored, gpus, Going::On, tell)
+    unfinished(store, id)?;
+    go_on(Store::open(store).map_err(store_failure)?, id, gpus, Going::On, tell)
 }
 
 /// Takes a job up again that was interrupted, only to cancel it.
 ///
 /// # Errors
-/// As of [`resume`].
+/// As of [`resume`], but for the command.
 pub(super) fn resume_to_cancel(store: &Path, id: &str, tell: &mut dyn FnMut(&str)) -> Result<Plan, Failure> {
-    let (store, stored) = unfinished(store, id)?;
-    go_on(store, stored, None, Going::ToCancel, tell)
+    go_on(Store::open(store).map_err(store_failure)?, id, None, Going::ToCancel, tell)
 }
 
-/// A job that is not over, and its store.
+/// A job that is not over, as it can be read whoever writes to the store.
 ///
 /// # Errors
 /// It is not there, is over, or runs no trials; or the store cannot be read.
-pub(super) fn unfinished(store: &Path, id: &str) -> Result<(Store, StoredJob), Failure> {
+pub(super) fn unfinished(store: &Path, id: &str) -> Result<StoredJob, Failure> {
     let missing = || {
         let message = format!("no job `{id}` in the store {}", store.display());
         Failure::usage(message).with_hint("`hptune jobs list` names those that are there")
@@ -223,18 +222,23 @@ pub(super) fn unfinished(store: &Path, id: &str) -> Result<(Store, StoredJob), F
     if !store.exists() {
         return Err(missing());
     }
-    let store = Store::open(store).map_err(store_failure)?;
+    let store = Store::open_to_read(store).map_err(store_failure)?;
     let stored = store.job(id).map_err(store_failure)?.ok_or_else(missing)?;
-    if stored.is_over() {
-        let message = format!("job `{id}` is over: {}", stored.state);
-        let hint = "a new job goes on from it with hyperparameters.resumePreviousJobId";
-        return Err(Failure::usage(message).with_hint(hint));
-    }
+    refuse_over(&stored)?;
     if stored.job.job_dir.as_os_str().is_empty() {
         let message = format!("`{id}` is a study of `hptune tuner`, which runs no trials");
         return Err(Failure::usage(message).with_hint("hptune tuner CONFIG --store FILE --job-id NAME"));
     }
-    Ok((store, stored))
+    Ok(stored)
+}
+
+fn refuse_over(stored: &StoredJob) -> Result<(), Failure> {
+    if !stored.is_over() {
+        return Ok(());
+    }
+    let message = format!("job `{}` is over: {}", stored.job.id, stored.state);
+    let hint = "a new job goes on from it with hyperparameters.resumePreviousJobId";
+    Err(Failure::usage(message).with_hint(hint))
 }
 
 /// What an interrupted job is taken up for.
@@ -246,13 +250,21 @@ enum Going {
     ToCancel,
 }
 
+/// Takes a job of the store up.
 fn go_on(
     mut store: Store,
-    stored: StoredJob,
+    id: &str,
     gpus: Option<&str>,
     going: Going,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Plan, Failure> {
+    let number = store.number(id).map_err(store_failure)?;
+    hold(&mut store, number, tell)?;
+    // Only now has whoever had it written all that it will.
+    let Some(stored) = store.job(id).map_err(store_failure)? else {
+        return Err(Failure::usage(format!("job `{id}` is not in the store any more")));
+    };
+    refuse_over(&stored)?;
     let StoredJob { mut job, state, trials, .. } = stored;
     if job.directory.as_os_str().is_empty() {
         // Older programs did not store it.
@@ -273,8 +285,6 @@ fn go_on(
             (words, slots, gpus)
         }
     };
-    let number = store.number(&job.id).map_err(store_failure)?;
-    hold(&mut store, number, tell)?;
     let clock = Clock::start();
     if is_cancelling && !was_cancelling {
         store.write(number, &[Record::CancelDecided(clock.now())]).map_err(store_failure)?;
