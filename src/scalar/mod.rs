@@ -10,6 +10,7 @@ mod select;
 mod single;
 mod tensor;
 mod wire;
+mod words;
 
 use std::fmt;
 
@@ -25,6 +26,7 @@ pub use parts::{PartEvent, PartFault, PartScan};
 pub use scan::{Scanned, ScannedWhat, scan};
 pub use select::{NearMiss, OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
 pub use single::{SingleFloat, SingleFloats};
+pub use words::{Split, is_number, words};
 
 /// One value of an event.
 #[derive(Debug, Clone, PartialEq)]
