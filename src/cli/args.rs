@@ -29,9 +29,9 @@ pub(super) enum Verb {
     /// Run a tuning job: suggest, train, follow, stop the hopeless, report the best
     ///
     /// COMMAND is started once a trial, with --NAME=VALUE for each parameter and --job-dir=DIR appended; where it
-    /// contains {NAME}, {job_dir} or {trial_id}, those are filled in instead. Its event files are followed at any depth
-    /// below DIR. Ctrl-C stops the trials and settles the job; a second one kills them. A job whose controller was
-    /// killed goes on where the same command is given again.
+    /// contains {NAME}, {job_dir} or {trial_id}, those are filled in instead, and each parameter needs its own ({{ and }}
+    /// give braces then). Its event files are followed at any depth below DIR. Ctrl-C stops the trials and settles the
+    /// job; a second one kills them. A job whose controller was killed goes on where the same command is given again.
     Run(Run),
     /// Tune a small neural network on handwritten digits, to see how it all works
     Demo(Demo),
@@ -104,7 +104,7 @@ pub(super) struct Run {
     /// Store of the job that CONFIG continues by resumePreviousJobId, if that is another one
     #[arg(long, value_name = "PATH")]
     pub(super) previous_store: Option<PathBuf>,
-    /// Show the first trial's command, environment and directories, and run nothing
+    /// Show the first trial's command, where each value goes in it, environment and directories, and run nothing
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Print what happens as JSON, one object a line

@@ -45,6 +45,7 @@ pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
         first.hyperparameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut lines = vec![
         format!("{}  {}", style.bold(&format!("Trial {}", first.number)), hyperparameters.join(" ")),
+        format!("{}  {}", style.bold("Passed"), passed(first)),
         format!("{}   {}", style.bold("Files"), first.directory.display()),
         format!("{}   {}", style.bold("Runs in"), first.order.directory.display()),
     ];
@@ -61,6 +62,19 @@ pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
         lines.push(format!("  log: {}", replica.log.display()));
     }
     lines.join("\n")
+}
+
+/// Where each value goes in the command.
+fn passed(first: &FirstTrial) -> String {
+    let each = first.places.iter().map(|(name, words)| {
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        if words.is_empty() {
+            format!("{name}: appended as --{name}=VALUE")
+        } else {
+            format!("{name}: in {}", words.join(" and "))
+        }
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// A job of the store with all its trials.

@@ -1,11 +1,11 @@
-//! What a trial's trainer is started with: arguments and environment, as the service gave them.
+//! What a trial's trainer finds in its environment, as the service gave it.
 //!
-//! Source: Cloud ML Engine's documentation of training (`TF_CONFIG`, `--job-dir`) and of
-//! hyperparameter tuning (one argument a parameter; `task.trial` as a string).
+//! Source: Cloud ML Engine's documentation of training (`TF_CONFIG`) and of hyperparameter tuning (`task.trial` as a
+//! string).
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Assignment, Replica, Role, Space};
+use super::{Replica, Role};
 use crate::units::{Tag, TrialId};
 
 /// The variable that holds a trial's own directory: no other trial has the same.
@@ -21,7 +21,7 @@ pub fn speaks_for_trial(replica: &str) -> bool {
     [Role::Master, Role::Chief, Role::Evaluator].iter().any(|speaker| speaker.name() == role)
 }
 
-/// What a trial's command line and environment are made of.
+/// What a trial's environment is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct TrialContext<'a> {
     /// The job's name.
@@ -30,8 +30,6 @@ pub struct TrialContext<'a> {
     pub trial: TrialId,
     /// The trial's own directory.
     pub trial_dir: &'a str,
-    /// Its parameters.
-    pub params: &'a Assignment,
     /// The objective's tag.
     pub metric_tag: &'a Tag,
     /// `trainingInput` as the user gave it.
@@ -39,54 +37,6 @@ pub struct TrialContext<'a> {
     /// All its replicas, the main one first, and the port of each on this machine's loopback address. Of one alone
     /// the port is not used.
     pub replicas: &'a [(Replica, u16)],
-}
-
-/// The words of a trial's command: those of `words`, then `--NAME=VALUE` for each parameter and
-/// `--job-dir`.
-///
-/// Where `words` contain `{NAME}` of a parameter, `{job_dir}` or `{trial_id}`, these are filled in
-/// and nothing is appended.
-#[must_use]
-pub fn command(words: &[String], trial: &TrialContext<'_>) -> Vec<String> {
-    let mut fillings: Vec<(String, String)> =
-        trial.params.iter().map(|(name, value)| (format!("{{{name}}}"), value.to_string())).collect();
-    fillings.push(("{job_dir}".into(), trial.trial_dir.into()));
-    fillings.push(("{trial_id}".into(), trial.trial.to_string()));
-    if words.iter().any(|word| fillings.iter().any(|(place, _)| word.contains(place))) {
-        return words.iter().map(|word| fill(word, &fillings)).collect();
-    }
-    let parameters = trial.params.iter().map(|(name, value)| format!("--{name}={value}"));
-    let job_dir = format!("--job-dir={}", trial.trial_dir);
-    words.iter().cloned().chain(parameters).chain([job_dir]).collect()
-}
-
-/// Whether `words` have a place to fill in, for any trial of a study of this space.
-#[must_use]
-pub fn fills_places(words: &[String], space: &Space) -> bool {
-    let names = space.parameters.iter().map(|p| &*p.name).chain(["job_dir", "trial_id"]);
-    let places: Vec<String> = names.map(|name| format!("{{{name}}}")).collect();
-    words.iter().any(|word| places.iter().any(|place| word.contains(place)))
-}
-
-/// Fills each place in `word` once, from left to right: a value that looks like a place stays.
-fn fill(word: &str, fillings: &[(String, String)]) -> String {
-    let mut out = String::new();
-    let mut rest = word;
-    while let Some(at) = rest.find('{') {
-        let (head, tail) = rest.split_at(at);
-        out.push_str(head);
-        match fillings.iter().find(|(place, _)| tail.starts_with(place)) {
-            Some((place, value)) => {
-                out.push_str(value);
-                rest = tail.get(place.len()..).unwrap_or("");
-            }
-            None => {
-                out.push('{');
-                rest = tail.get(1..).unwrap_or("");
-            }
-        }
-    }
-    out + rest
 }
 
 /// The variables that are added to the environment of one of a trial's replicas. `metrics_file` is where the
@@ -159,52 +109,9 @@ fn snake_case(value: &Json) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::ParamValue;
     use crate::study::config::Cluster;
 
     const MAIN: (Replica, u16) = (Replica { role: Role::Master, index: 0 }, 0);
-
-    #[track_caller]
-    fn check(words: &[&str], expected: &[&str]) {
-        let params = Assignment(vec![
-            ("lr".into(), ParamValue::Number(0.5)),
-            ("x".into(), ParamValue::Number(128.0)),
-            ("opt".into(), ParamValue::Text("a \"b\" {lr}".into())),
-        ]);
-        let trial = TrialContext {
-            job_id: "job",
-            trial: TrialId::after(2),
-            trial_dir: "/jobs/3",
-            params: &params,
-            metric_tag: &Tag::from("m"),
-            training_input: &json!({}),
-            replicas: &[MAIN],
-        };
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        assert_eq!(command(&words, &trial), expected);
-    }
-
-    #[test]
-    fn parameters_and_directory_come_behind_the_user_s_own_arguments() {
-        check(
-            &["train", "--epochs", "{epochs}"],
-            &[
-                "train",
-                "--epochs",
-                "{epochs}",
-                "--lr=0.5",
-                "--x=128",
-                "--opt=a \"b\" {lr}",
-                "--job-dir=/jobs/3",
-            ],
-        );
-    }
-
-    #[test]
-    fn where_places_are_filled_nothing_is_appended() {
-        check(&["t", "-l{lr}:{x}", "{opt}"], &["t", "-l0.5:128", "a \"b\" {lr}"]);
-        check(&["t", "{job_dir}/out", "{\"a\": {trial_id}}"], &["t", "/jobs/3/out", "{\"a\": 3}"]);
-    }
 
     #[test]
     fn the_environment_is_the_service_s() {
@@ -212,7 +119,6 @@ mod tests {
             job_id: "job_1",
             trial: TrialId::after(0),
             trial_dir: "/jobs/1",
-            params: &Assignment::default(),
             metric_tag: &Tag::from("m"),
             training_input: &json!({"scaleTier": "BASIC", "hyperparameters": {"maxTrials": 3, "params": [{"minValue": 1}]}}),
             replicas: &[MAIN],
@@ -243,7 +149,6 @@ mod tests {
                 job_id: "job_1",
                 trial: TrialId::after(1),
                 trial_dir: "/jobs/2",
-                params: &Assignment::default(),
                 metric_tag: &Tag::from("m"),
                 training_input: &json!({}),
                 replicas: &replicas,

@@ -4,6 +4,7 @@
 //! [`crate::controller`]). Pure; it knows no protobuf and no event file.
 
 mod catch_up;
+mod command;
 pub mod config;
 mod curve;
 mod document;
@@ -16,6 +17,7 @@ mod trial;
 use crate::units::Tag;
 
 pub use catch_up::CatchUp;
+pub use command::{Appended, CommandFault, CommandLine};
 pub use config::{Config, DEFAULT_METRIC_TAG, Problem, Severity};
 pub use curve::{Curve, Measurement};
 pub use output::{

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test that indexes wrongly fails, as it should")]
 
 mod chaos;
+mod command;
 mod edge_cases;
 mod golden;
 mod inputs;

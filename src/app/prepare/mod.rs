@@ -1,6 +1,7 @@
 //! From a configuration file and arguments to a job that can begin, or go on: everything is checked before
 //! anything is made.
 
+mod command;
 mod directories;
 mod earlier;
 
@@ -12,16 +13,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::app::{Failure, packages};
+use crate::app::Failure;
 use crate::controller::Record;
 use crate::edge::clock::Clock;
 use crate::edge::gpu::{self, Gpu};
-use crate::edge::process::{find_program, own_cpus};
+use crate::edge::process::own_cpus;
 use crate::edge::process_tree::Presence;
 use crate::edge::store::{JobNumber, NewJob, Store, StoreError, StoredJob};
 use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
 use crate::study::config::check_job_id;
-use crate::study::{Config, Problem, Severity, Slots, StudySpec, Trial, launch};
+use crate::study::{Config, Problem, Severity, Slots, StudySpec, Trial};
+use command::{with_packages, words};
 use directories::{job_dir, make_writable, refuse_used, unmake};
 pub(super) use earlier::read_stored;
 use earlier::{Earlier, find_interrupted};
@@ -280,7 +282,12 @@ fn go_on(
         // No trial is started: what one needs may be gone.
         true => (Vec::new(), Slots::default(), Vec::new()),
         false => {
-            let words = with_packages(words(&config, &job.command)?, &config, &job.command, &job.job_dir)?;
+            let words = words(&config, &job.command)?;
+            // What an earlier program began this one finishes: its words are what they were.
+            if let Err(fault) = command::check(&words, &config) {
+                notes.push(format!("warning: {}", fault.message));
+            }
+            let words = with_packages(words, &config, &job.command, &job.job_dir)?;
             let (slots, gpus) = slots(&mut config.spec, config.needs, gpus, &mut notes)?;
             (words, slots, gpus)
         }
@@ -385,13 +392,8 @@ fn check(request: &Request, store: &Store, now: Timestamp) -> Result<Checked, Fa
     let (mut config, problems) = read.map_err(|p| Failure::usage(list_problems(&request.config_name, &p)))?;
     let mut notes: Vec<String> = problems.iter().map(|p| describe(&request.config_name, p)).collect();
     let words = words(&config, &request.command)?;
-    if launch::fills_places(&words, &config.spec.space)
-        && !words.iter().any(|word| word.contains("{job_dir}"))
-    {
-        notes.push(
-            "note: the command has no {job_dir}: the trainer must write below $HPTUNE_JOB_DIR".to_owned(),
-        );
-    }
+    command::check(&words, &config)?;
+    notes.extend(command::notes(&words, &config));
     let job_id = match request.job_id.clone().or_else(|| config.job_id.clone()) {
         Some(id) => check_job_id(&id).map(|()| id).map_err(|e| Failure::usage(format!("--job-id: {e}")))?,
         None => new_job_id("hptune", now),
@@ -503,34 +505,4 @@ fn list_problems(name: &str, problems: &[Problem]) -> String {
     } else {
         format!("{} in {name}:\n{}", errors.len(), errors.join("\n"))
     }
-}
-
-/// The words of a command whose packages are installed: their own Python runs the module.
-fn with_packages(
-    words: Vec<String>,
-    config: &Config,
-    command: &[String],
-    job_dir: &Path,
-) -> Result<Vec<String>, Failure> {
-    Ok(match packages::install(config, command, job_dir)? {
-        Some(python) => std::iter::once(python).chain(words.into_iter().skip(1)).collect(),
-        None => words,
-    })
-}
-
-/// The trainer's command with the configuration's own arguments; its program can be run.
-fn words(config: &Config, command: &[String]) -> Result<Vec<String>, Failure> {
-    let mut words = command.to_vec();
-    if words.is_empty() {
-        let Some(module) = &config.python_module else {
-            return Err(Failure::usage("no command to run: the configuration names no pythonModule either")
-                .with_hint("put the trainer's command behind `--`: hptune run CONFIG -- python3 train.py"));
-        };
-        words = ["python3", "-m", module].map(str::to_owned).into();
-    }
-    if let Some(program) = words.first() {
-        find_program(program).map_err(|e| Failure::usage(format!("cannot run the command: {e}")))?;
-    }
-    words.extend(config.args.iter().cloned());
-    Ok(words)
 }

@@ -8,6 +8,7 @@ use super::{ForAll, TrialFiles, order};
 use crate::app::Failure;
 use crate::app::prepare::DryRun;
 use crate::edge::keeper::Order;
+use crate::study::CommandLine;
 use crate::suggest;
 
 /// The first trial of a job.
@@ -17,6 +18,9 @@ pub struct FirstTrial {
     pub number: String,
     /// Names and values of its parameters.
     pub hyperparameters: Vec<(String, String)>,
+    /// For each parameter and each further placeholder the words of the command that it goes to, shortened; none: it
+    /// is appended.
+    pub places: Vec<(String, Vec<String>)>,
     /// Where it writes.
     pub directory: PathBuf,
     /// What would be started. Only the variables that are added to the environment are there: what it holds
@@ -41,9 +45,12 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
     let files = TrialFiles::new(&job_dir, trial);
     let all = ForAll { job_id: &job_id, config: &config, words: &words, directory: &directory };
     let order = order(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;
+    let line = CommandLine::new(&words, params.iter().map(|(name, _)| name));
+    let places = line.where_each_goes().into_iter().map(|(name, words)| (name.to_owned(), words)).collect();
     Ok(FirstTrial {
         number: trial.to_string(),
         hyperparameters: params.iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect(),
+        places,
         directory: files.directory,
         order,
     })
@@ -69,9 +76,12 @@ impl FirstTrial {
         });
         let hyperparameters: serde_json::Map<String, Json> =
             self.hyperparameters.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        let places: serde_json::Map<String, Json> =
+            self.places.iter().map(|(name, words)| (name.clone(), words.clone().into())).collect();
         json!({
             "trialId": self.number,
             "hyperparameters": hyperparameters,
+            "places": places,
             "jobDir": self.directory,
             "workingDirectory": self.order.directory,
             "replicas": replicas.collect::<Vec<_>>(),

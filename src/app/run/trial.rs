@@ -19,7 +19,7 @@ use crate::edge::kept::Kept;
 use crate::edge::reports::{ReportFiles, reports_of};
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
-use crate::study::{Assignment, Config, Replica, Slot};
+use crate::study::{Assignment, CommandLine, Config, Replica, Slot};
 use crate::units::TrialId;
 
 /// The files of a trial, below its directory.
@@ -181,12 +181,13 @@ pub(super) fn order(
         job_id: all.job_id,
         trial,
         trial_dir: &files.directory.to_string_lossy(),
-        params,
         metric_tag: &all.config.spec.metric_tag,
         training_input: &all.config.training_input,
         replicas: &members,
     };
-    let mut words = launch::command(all.words, &context).into_iter();
+    let line = CommandLine::new(all.words, params.iter().map(|(name, _)| name));
+    let words = line.fill(params, trial, context.trial_dir, all.config.appends_job_dir);
+    let mut words = words.into_iter();
     let program = words.next().unwrap_or_default();
     let arguments: Vec<String> = words.collect();
     let reports = files.reports(&replicas);

@@ -118,6 +118,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, previous: Option<&StudySpec
         run: options.run,
         policy: options.policy,
         needs: options.needs,
+        appends_job_dir: options.appends_job_dir,
         warm_start: options.warm_start,
         no_metric_after: options.no_metric_after,
         training_input,

@@ -65,6 +65,8 @@ pub struct Config {
     pub policy: Policy,
     /// What a trial needs.
     pub needs: Needs,
+    /// `hptune.trial.appendJobDir`: whether `--job-dir` is appended to a command without placeholders.
+    pub appends_job_dir: bool,
     /// `hptune.warmStart`: which earlier jobs the search learns from.
     pub warm_start: WarmStart,
     /// `hptune.trial.noMetricAfter`: when to tell that no value of the objective has come.

@@ -26,6 +26,7 @@ pub(super) struct Options {
     pub(super) run: RunSelector,
     pub(super) policy: Policy,
     pub(super) needs: Needs,
+    pub(super) appends_job_dir: bool,
     pub(super) warm_start: WarmStart,
     pub(super) no_metric_after: Duration,
 }
@@ -37,6 +38,7 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         run: RunSelector::default(),
         policy: Policy { grace: DEFAULT_GRACE, ..Policy::default() },
         needs: Needs::default(),
+        appends_job_dir: true,
         warm_start: WarmStart::default(),
         no_metric_after: DEFAULT_NO_METRIC_AFTER,
     };
@@ -176,6 +178,10 @@ fn read_trial_options(reader: &mut Reader, node: &Node, options: &mut Options) {
     if let Some(node) = fields.take("retries") {
         let retries = reader.integer(node, "hptune.trial.retries", 0..=1000);
         options.policy.retries = retries.map_or(0, |retries| retries as u32);
+    }
+    if let Some(node) = fields.take("appendJobDir") {
+        let appends = reader.boolean(node, "hptune.trial.appendJobDir");
+        options.appends_job_dir = appends.unwrap_or(true);
     }
     fields.finish(reader);
 }
