@@ -6,17 +6,26 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Stat, fstat, stat};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat};
+use rustix::io::Errno;
 
 use super::reader::Place;
 use super::walk;
 use crate::limits::{MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, NEAR_DEPTH};
-use crate::tail::{FileId, Listed, is_followed};
+use crate::scalar::OWN_DIRECTORY;
+use crate::tail::{FileId, Listed, is_followed, is_trial};
 
 /// A place that holds event files: a directory, or one file alone.
 #[derive(Debug, Clone)]
 pub struct Root {
     directory: PathBuf,
+    /// Where the records of a trial stand, if the directory is one's. They are listed below [`OWN_DIRECTORY`].
+    records: Option<PathBuf>,
+    /// The directory as it was found last.
+    held: Option<Arc<OwnedFd>>,
+    /// Nothing stands at its path any more: whoever writes there may have given it another name.
+    is_away: bool,
     only: Option<String>,
     /// The file that was read last: as a rule it is read once more at once.
     open: Option<(FileId, Arc<File>)>,
@@ -35,7 +44,14 @@ impl Root {
     /// A directory; it may come later.
     #[must_use]
     pub fn directory(path: &Path) -> Self {
-        Self { directory: path.to_owned(), only: None, open: None }
+        Self {
+            directory: path.to_owned(),
+            records: records_beside(path),
+            held: None,
+            is_away: false,
+            only: None,
+            open: None,
+        }
     }
 
     /// What `path` is now: one file, or a directory.
@@ -47,7 +63,7 @@ impl Root {
         match (path.file_name(), path.parent()) {
             (Some(name), Some(parent)) if !metadata.is_dir() => {
                 let only = Some(name.to_string_lossy().into_owned());
-                Ok(Self { directory: parent.to_owned(), only, open: None })
+                Ok(Self { only, records: None, ..Self::directory(parent) })
             }
             _ => Ok(Self::directory(path)),
         }
@@ -66,14 +82,47 @@ impl Root {
     }
 
     /// The directory, where all of it is meant.
-    pub(super) fn whole_directory(&self) -> Option<&Path> {
-        self.only.is_none().then_some(&*self.directory)
+    pub(super) fn whole_directory(&self) -> Option<PathBuf> {
+        self.only.is_none().then(|| self.standing())
     }
 
-    /// Where a path below the root is. Names need not be text: where one shows a replacement character
-    /// it is looked for among those that are there.
+    /// Where the directory is to be found now.
+    fn standing(&self) -> PathBuf {
+        match &self.held {
+            Some(held) if self.is_away => format!("/proc/self/fd/{}", held.as_raw_fd()).into(),
+            _ => self.directory.clone(),
+        }
+    }
+
+    /// Holds the directory that stands there now. Where nothing does any more, the one that did is followed under
+    /// its new name.
+    fn hold(&mut self) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = openat(CWD, &self.directory, flags, Mode::empty());
+        self.is_away = matches!(opened, Err(Errno::NOENT));
+        if !self.is_away {
+            self.held = opened.ok().map(Arc::new);
+        }
+    }
+
+    /// Where the records of a trial stand, if the directory is one's.
+    pub(super) fn records(&self) -> Option<&Path> {
+        self.records.as_deref()
+    }
+
+    /// Where a path below the root is.
     fn real_path(&self, path: &str) -> PathBuf {
-        let mut real = self.directory.clone();
+        let below = path.strip_prefix(OWN_DIRECTORY).and_then(|below| below.strip_prefix('/'));
+        let records =
+            self.records.as_ref().zip(below).map(|(records, below)| Self::real_path_in(records, below));
+        // Older trials have them in the directory itself.
+        records.filter(|path| path.exists()).unwrap_or_else(|| Self::real_path_in(&self.standing(), path))
+    }
+
+    /// Where a path below a directory is. Names need not be text: where one shows a replacement character it is
+    /// looked for among those that are there.
+    fn real_path_in(directory: &Path, path: &str) -> PathBuf {
+        let mut real = directory.to_owned();
         for name in path.split('/') {
             let entries = name.contains(char::REPLACEMENT_CHARACTER).then(|| real.read_dir().ok()).flatten();
             let is_shown = |entry: &DirEntry| entry.file_name().to_string_lossy() == name;
@@ -101,6 +150,7 @@ impl Root {
 impl Place for Root {
     fn list(&mut self) -> (Vec<Listed>, Vec<ListError>) {
         self.open = None;
+        self.hold();
         walk::list(self, 1)
     }
 
@@ -130,6 +180,13 @@ impl Place for Root {
     }
 }
 
+/// Where the records of a trial would stand whose directory this is: `JOB_DIR/.hptune/3` of `JOB_DIR/3`.
+pub(super) fn records_beside(directory: &Path) -> Option<PathBuf> {
+    let directory = std::path::absolute(directory).ok()?;
+    let name = directory.file_name().filter(|name| name.to_str().is_some_and(is_trial))?;
+    Some(directory.parent()?.join(OWN_DIRECTORY).join(name))
+}
+
 /// Directories near `path` that hold event files: beside it, above it, and below those a little. For a hint
 /// only: it looks at a limited number of names.
 #[must_use]
@@ -148,12 +205,18 @@ pub fn event_files_near(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether an error may be gone at the next try: a stale handle or a device's fault, but not a lack of
-/// permission.
+/// permission, nor that something else stands there.
 pub(super) fn is_passing(error: &io::Error) -> bool {
-    !matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
-    )
+    let is_loop = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+    !is_loop
+        && !matches!(
+            error.kind(),
+            io::ErrorKind::PermissionDenied
+                | io::ErrorKind::NotFound
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::InvalidFilename
+        )
 }
 
 /// What tells a file or a directory from others.

@@ -238,8 +238,11 @@ fn append(record: &Path, entry: &Entry) -> io::Result<()> {
     let give_up = Instant::now() + RECORD_PATIENCE;
     loop {
         match append_lines(record, line.as_bytes()).and_then(|file| file.sync_data()) {
-            // Whoever removed the directory wants no record.
-            Err(e) if e.kind() != io::ErrorKind::NotFound && Instant::now() < give_up => {
+            // Whoever removed the directory, or put something else there, wants no record.
+            Err(e)
+                if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+                    && Instant::now() < give_up =>
+            {
                 thread::sleep(STORE_PAUSE);
             }
             appended => return appended,

@@ -10,21 +10,38 @@ use notify::event::{CreateKind, ModifyKind, RemoveKind};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::fs::stat;
 
-use super::files::identify;
+use super::files::{identify, records_beside};
 use super::reader::Reader;
 use crate::limits::{MAX_HINTS, NOTICE_REST};
+use crate::scalar::OWN_DIRECTORY;
 use crate::tail::{FileId, is_followed};
 
 /// Wakes a thread when something changes below a directory, and says what.
 #[derive(Debug)]
 pub struct Notices {
-    root: PathBuf,
+    bases: Arc<[Base]>,
+    /// Of each base what is watched: another directory may stand there by now.
+    watched: Vec<Option<FileId>>,
+    watcher: Option<RecommendedWatcher>,
     thread: Thread,
     heard: Arc<Mutex<Heard>>,
-    /// The watcher, with the directory that it watches, which may be replaced by another.
-    watcher: Option<(RecommendedWatcher, FileId)>,
     /// The system gives no more watches: there is no use in asking again.
     is_refused: bool,
+}
+
+/// A directory and the name that it has below the root, `/` at its end.
+#[derive(Debug, Clone)]
+struct Base {
+    directory: PathBuf,
+    name: String,
+}
+
+impl Base {
+    /// The path below the root of a file that is followed.
+    fn below(&self, path: &Path) -> Option<String> {
+        let below = [&self.name, path.strip_prefix(&self.directory).ok()?.to_str()?].concat();
+        is_followed(&below).then_some(below)
+    }
 }
 
 /// Takes changes that come thick and fast some at a time: to wake for each costs more than to read what it is
@@ -54,59 +71,67 @@ impl Pace {
 struct Heard {
     paths: BTreeSet<String>,
     must_list: bool,
+    /// Watched directories that were removed or renamed: what has their inode later may be another.
+    gone: BTreeSet<PathBuf>,
 }
 
 impl Notices {
     /// Hears of nothing yet; see [`Self::keep`].
     #[must_use]
     pub fn new(root: &Path, thread: Thread) -> Self {
-        Self { root: root.to_owned(), thread, heard: Arc::default(), watcher: None, is_refused: false }
+        let records = records_beside(root).map(|records| (records, format!("{OWN_DIRECTORY}/")));
+        let bases = std::iter::once((root.to_owned(), String::new())).chain(records);
+        let bases: Arc<[Base]> = bases.map(|(directory, name)| Base { directory, name }).collect();
+        let watched = vec![None; bases.len()];
+        Self { bases, watched, watcher: None, thread, heard: Arc::default(), is_refused: false }
     }
 
     /// Watches the directory that stands there now, if any. Where the system gives no watch the answer is what
     /// to tell the user, once.
     pub fn keep(&mut self) -> Option<String> {
-        let id = stat(&self.root).ok().map(|stat| identify(&stat));
-        if self.is_refused || id == self.watcher.as_ref().map(|(_, id)| *id) {
+        if self.is_refused {
             return None;
         }
-        self.watcher = None;
-        let id = id?;
-        let (root, thread, heard) = (self.root.clone(), self.thread.clone(), Arc::clone(&self.heard));
-        let mut pace = Pace::default();
-        let hear = move |event: notify::Result<notify::Event>| {
-            let is_news = {
-                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                heard.take(&root, event)
-            };
-            if is_news {
-                thread.unpark();
+        let gone = std::mem::take(&mut self.lock().gone);
+        let (directory, e) = self.watch_all(&gone).err()?;
+        self.is_refused = true;
+        let why = match e.kind {
+            ErrorKind::MaxFilesWatch => {
+                "the system's limit of watches is reached (fs.inotify.max_user_watches)".to_owned()
             }
-            pace.keep();
+            _ => e.to_string(),
         };
-        let watcher = notify::recommended_watcher(hear).and_then(|mut watcher| {
-            watcher.watch(&self.root, RecursiveMode::Recursive)?;
-            Ok(watcher)
-        });
-        match watcher {
-            Ok(watcher) => {
-                self.watcher = Some((watcher, id));
-                // What came before the watch was there.
-                self.lock().must_list = true;
-                None
+        Some(format!("{}: changes are found by polling alone: {why}", directory.display()))
+    }
+
+    fn watch_all(&mut self, gone: &BTreeSet<PathBuf>) -> Result<(), (PathBuf, notify::Error)> {
+        let Self { bases, watched, watcher, thread, heard, .. } = self;
+        for (Base { directory, .. }, watched) in bases.iter().zip(watched) {
+            let failed = |e| (directory.clone(), e);
+            let id = stat(directory).ok().map(|stat| identify(&stat));
+            if id == *watched && !gone.contains(directory) {
+                continue;
             }
-            Err(e) if matches!(e.kind, ErrorKind::PathNotFound) => None,
-            Err(e) => {
-                self.is_refused = true;
-                let why = match e.kind {
-                    ErrorKind::MaxFilesWatch => "the system's limit of watches is reached \
-                        (fs.inotify.max_user_watches)"
-                        .to_owned(),
-                    _ => e.to_string(),
-                };
-                Some(format!("{}: changes are found by polling alone: {why}", self.root.display()))
+            if let (Some(watcher), Some(_)) = (&mut *watcher, watched.take()) {
+                // The system forgets the watch of a directory that is removed by itself.
+                let _ = watcher.unwatch(directory);
             }
+            if id.is_none() {
+                continue;
+            }
+            let watcher = match watcher {
+                Some(watcher) => watcher,
+                None => watcher.insert(hear(bases, thread, heard).map_err(failed)?),
+            };
+            match watcher.watch(directory, RecursiveMode::Recursive) {
+                Ok(()) => *watched = id,
+                Err(e) if matches!(e.kind, ErrorKind::PathNotFound) => continue,
+                Err(e) => return Err(failed(e)),
+            }
+            // What came before the watch was there.
+            heard.lock().unwrap_or_else(PoisonError::into_inner).must_list = true;
         }
+        Ok(())
     }
 
     /// Waits for news, or for so long. Another's `unpark` of this thread ends it too.
@@ -131,17 +156,41 @@ impl Notices {
     }
 }
 
+/// A watcher of nothing yet, which wakes the thread.
+fn hear(
+    bases: &Arc<[Base]>,
+    thread: &Thread,
+    heard: &Arc<Mutex<Heard>>,
+) -> notify::Result<RecommendedWatcher> {
+    let (bases, thread, heard) = (Arc::clone(bases), thread.clone(), Arc::clone(heard));
+    let mut pace = Pace::default();
+    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let is_news = {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.take(&bases, event)
+        };
+        if is_news {
+            thread.unpark();
+        }
+        pace.keep();
+    })
+}
+
 impl Heard {
     fn has_news(&self) -> bool {
         self.must_list || !self.paths.is_empty()
     }
 
     /// Whether the event says anything: reading, ours above all, and writing to other files do not.
-    fn take(&mut self, root: &Path, event: notify::Result<notify::Event>) -> bool {
+    fn take(&mut self, bases: &[Base], event: notify::Result<notify::Event>) -> bool {
         let Ok(event) = event else {
             self.must_list = true;
             return true;
         };
+        if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            let is_base = |path: &&PathBuf| bases.iter().any(|base| base.directory == **path);
+            self.gone.extend(event.paths.iter().filter(is_base).cloned());
+        }
         let is_of_file = match event.kind {
             EventKind::Access(_) => return false,
             // A file that is gone keeps its values: there is nothing to do.
@@ -158,17 +207,11 @@ impl Heard {
             self.must_list = true;
             return true;
         }
-        let paths = event.paths.iter().filter_map(|path| below(root, path));
+        let paths = event.paths.iter().filter_map(|path| bases.iter().find_map(|base| base.below(path)));
         let n_before = self.paths.len();
         self.paths.extend(paths);
         self.paths.len() > n_before
     }
-}
-
-/// The path below the root of a file that is followed.
-fn below(root: &Path, path: &Path) -> Option<String> {
-    let below = path.strip_prefix(root).ok()?.to_str()?;
-    is_followed(below).then(|| below.to_owned())
 }
 
 #[cfg(test)]
@@ -177,6 +220,11 @@ mod tests {
 
     use super::*;
 
+    fn bases() -> [Base; 2] {
+        let base = |directory: &str, name: &str| Base { directory: directory.into(), name: name.to_owned() };
+        [base("/job", ""), base("/.hptune/job", ".hptune/")]
+    }
+
     fn event(kind: EventKind, path: &str) -> notify::Event {
         notify::Event::new(kind).add_path(PathBuf::from(path))
     }
@@ -184,7 +232,7 @@ mod tests {
     #[track_caller]
     fn check(heard: notify::Result<notify::Event>, expected: (bool, &[&str], bool)) {
         let mut all = Heard::default();
-        let is_news = all.take(Path::new("/job"), heard);
+        let is_news = all.take(&bases(), heard);
         let paths: Vec<&str> = all.paths.iter().map(String::as_str).collect();
         assert_eq!((is_news, &*paths, all.must_list), expected);
     }
@@ -216,6 +264,34 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_is_removed_and_made_again_is_watched_again() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let directory = parent.path().join("1");
+        std::fs::create_dir(&directory).expect("it is made");
+        let mut notices = Notices::new(&directory, std::thread::current());
+        assert_eq!(notices.keep(), None);
+        let next = || {
+            while !notices.lock().has_news() {
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            std::mem::take(&mut *notices.lock())
+        };
+        next();
+        // Many file systems give the new one the inode of the old one.
+        std::fs::remove_dir(&directory).expect("it is empty");
+        let heard = next();
+        assert_eq!((heard.must_list, heard.gone.first()), (true, Some(&directory)));
+        notices.lock().gone = heard.gone;
+        std::fs::create_dir(&directory).expect("it is made");
+        assert_eq!(notices.keep(), None);
+        assert!(std::mem::take(&mut *notices.lock()).must_list);
+        std::fs::write(directory.join("x.tfevents.1"), "x").expect("it is written");
+        while notices.lock().paths.first().is_none_or(|path| path != "x.tfevents.1") {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
     fn where_the_system_s_queue_ran_over_everything_is_looked_at() {
         let overflow = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
         check(Ok(overflow), (true, &[], true));
@@ -226,7 +302,7 @@ mod tests {
         let mut heard = Heard::default();
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         for n in 0..=MAX_HINTS {
-            heard.take(Path::new("/job"), Ok(event(data, &format!("/job/x.tfevents.{n}"))));
+            heard.take(&bases(), Ok(event(data, &format!("/job/x.tfevents.{n}"))));
         }
         assert_eq!((heard.paths.len(), heard.must_list), (MAX_HINTS, true));
     }

@@ -16,16 +16,17 @@ use crate::scalar::OWN_DIRECTORY;
 use crate::study::Replica;
 use crate::tail::{HypertuneFile, MAY_LACK, REPORTS_NAME};
 
-/// Where the reports of a replica are kept, below the directory of its trial.
+/// Where the reports of a replica are kept, below the records of its trial.
 #[must_use]
 pub fn reports_of(replica: Replica) -> String {
     match replica.role.is_main() {
-        true => format!("{OWN_DIRECTORY}/{REPORTS_NAME}"),
-        false => format!("{OWN_DIRECTORY}/{replica}/{REPORTS_NAME}"),
+        true => REPORTS_NAME.to_owned(),
+        false => format!("{replica}/{REPORTS_NAME}"),
     }
 }
 
-/// Whose reports are kept there, where it is not the main replica.
+/// Whose reports are kept there, where it is not the main replica. A trial's records are listed as if they stood in
+/// a directory [`OWN_DIRECTORY`] of its own.
 #[must_use]
 pub fn replica_of_reports(path: &str) -> Option<&str> {
     path.strip_prefix(OWN_DIRECTORY)?.strip_prefix('/')?.strip_suffix(REPORTS_NAME)?.strip_suffix('/')

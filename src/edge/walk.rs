@@ -13,10 +13,26 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, RawDirEntry, Stat
 
 use super::files::{ListError, Root, describe, identify};
 use crate::limits::{LIST_BUFFER_BYTES, MAX_WALK_DEPTH};
+use crate::scalar::OWN_DIRECTORY;
 use crate::tail::{FileId, Listed, is_followed};
 
 /// What the entries of a directory are read into.
 type Buffer = Vec<u8>;
+
+/// A directory whose files are listed.
+#[derive(Debug, Clone, Copy)]
+struct Base<'a> {
+    directory: &'a Path,
+    /// Under which name, `/` at its end.
+    name: &'a str,
+}
+
+impl Base<'_> {
+    fn below(self, path: &Path) -> String {
+        let below = path.strip_prefix(self.directory).unwrap_or(path).to_string_lossy();
+        [self.name, &below].concat()
+    }
+}
 
 /// Directories that wait to be looked at, and what was found in the others.
 #[derive(Default)]
@@ -38,18 +54,36 @@ struct Found {
 /// is one; so a loop of links ends.
 pub fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
     let Some(directory) = root.whole_directory() else { return root.list_only() };
+    let (mut files, mut errors) = list_below(Base { directory: &directory, name: "" }, n_threads);
+    if let Some(records) = root.records() {
+        let name = format!("{OWN_DIRECTORY}/");
+        let (kept, troubles) = list_below(Base { directory: records, name: &name }, 1);
+        if !kept.is_empty() {
+            let kept_paths: HashSet<&str> = kept.iter().map(|file| &*file.path).collect();
+            files.retain(|file| !kept_paths.contains(&*file.path));
+            files.extend(kept);
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+        // Most directories belong to no trial.
+        errors.extend(troubles.into_iter().filter(|trouble| trouble.error.kind() != io::ErrorKind::NotFound));
+    }
+    (files, errors)
+}
+
+fn list_below(base: Base<'_>, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
+    let directory = base.directory;
     let found = Mutex::new(Found { directories: vec![(directory.to_owned(), 0)], ..Found::default() });
     let more = Condvar::new();
     thread::scope(|scope| {
         for _ in 1..n_threads {
-            scope.spawn(|| walk(directory, &found, &more));
+            scope.spawn(|| walk(base, &found, &more));
         }
-        walk(directory, &found, &more);
+        walk(base, &found, &more);
     });
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut files = Files::default();
     found.take_files(&mut files);
-    follow_links(directory, &mut found, &mut files);
+    follow_links(base, &mut found, &mut files);
     let mut files = files.listed;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     (files, found.errors)
@@ -73,7 +107,7 @@ impl Found {
 }
 
 /// Looks at what links lead to, in the order of their paths, unless it was looked at before.
-fn follow_links(root: &Path, found: &mut Found, files: &mut Files) {
+fn follow_links(base: Base<'_>, found: &mut Found, files: &mut Files) {
     if found.links.is_empty() {
         return;
     }
@@ -89,12 +123,12 @@ fn follow_links(root: &Path, found: &mut Found, files: &mut Files) {
             match stat(&path) {
                 Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
                     if looked.insert(identify(&stat)) {
-                        look(root, &path, depth, &mut buffer, found);
+                        look(base, &path, depth, &mut buffer, found);
                     }
                 }
-                Ok(stat) => add_file(root, &path, &stat, found),
+                Ok(stat) => add_file(base, &path, &stat, found),
                 // A link to nothing is no fault.
-                Err(e) => fail(root, &path, e.into(), found),
+                Err(e) => fail(base, &path, e.into(), found),
             }
         }
         found.take_files(files);
@@ -106,7 +140,7 @@ fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
 }
 
 /// Looks at directories until none is left.
-fn walk(root: &Path, found: &Mutex<Found>, more: &Condvar) {
+fn walk(base: Base<'_>, found: &Mutex<Found>, more: &Condvar) {
     let mut buffer = Buffer::with_capacity(LIST_BUFFER_BYTES);
     let mut held = lock(found);
     loop {
@@ -121,7 +155,7 @@ fn walk(root: &Path, found: &Mutex<Found>, more: &Condvar) {
         held.n_busy += 1;
         drop(held);
         let mut here = Found::default();
-        look(root, &directory, depth, &mut buffer, &mut here);
+        look(base, &directory, depth, &mut buffer, &mut here);
         held = lock(found);
         held.n_busy -= 1;
         held.looked.push(directory);
@@ -136,28 +170,28 @@ fn walk(root: &Path, found: &Mutex<Found>, more: &Condvar) {
 }
 
 /// Looks at one directory.
-fn look(root: &Path, directory: &Path, depth: usize, buffer: &mut Buffer, here: &mut Found) {
+fn look(base: Base<'_>, directory: &Path, depth: usize, buffer: &mut Buffer, here: &mut Found) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = match openat(CWD, directory, flags, Mode::empty()) {
         Ok(opened) => opened,
-        Err(e) => return fail(root, directory, e.into(), here),
+        Err(e) => return fail(base, directory, e.into(), here),
     };
     let mut entries = RawDir::new(&opened, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
         let entry = match entry {
             Ok(entry) => entry,
-            Err(e) => return fail(root, directory, e.into(), here),
+            Err(e) => return fail(base, directory, e.into(), here),
         };
         if ![c".", c".."].contains(&entry.file_name())
-            && let Err(e) = look_at(root, directory, &opened, &entry, depth, here)
+            && let Err(e) = look_at(base, directory, &opened, &entry, depth, here)
         {
-            fail(root, directory, e.into(), here);
+            fail(base, directory, e.into(), here);
         }
     }
 }
 
 fn look_at(
-    root: &Path,
+    base: Base<'_>,
     directory: &Path,
     opened: &OwnedFd,
     entry: &RawDirEntry<'_>,
@@ -175,7 +209,7 @@ fn look_at(
         FileType::Directory if depth < MAX_WALK_DEPTH => here.directories.push((path(), depth + 1)),
         FileType::Symlink => here.links.push((path(), depth + 1)),
         FileType::RegularFile => {
-            let below = below(root, &path());
+            let below = base.below(&path());
             if is_followed(&below) {
                 here.files.push(describe(below, &stat()?));
             }
@@ -186,20 +220,17 @@ fn look_at(
 }
 
 /// Takes a file, if it is one to follow. Others than regular ones (pipes, devices) may never end.
-fn add_file(root: &Path, path: &Path, stat: &Stat, here: &mut Found) {
-    let below = below(root, path);
+fn add_file(base: Base<'_>, path: &Path, stat: &Stat, here: &mut Found) {
+    let below = base.below(path);
     if FileType::from_raw_mode(stat.st_mode).is_file() && is_followed(&below) {
         here.files.push(describe(below, stat));
     }
 }
 
-/// What is gone since it was listed is no fault.
-fn fail(root: &Path, path: &Path, error: io::Error, here: &mut Found) {
-    if error.kind() != io::ErrorKind::NotFound || path == root {
+/// What is gone, or replaced, since it was listed is no fault.
+fn fail(base: Base<'_>, path: &Path, error: io::Error, here: &mut Found) {
+    let is_gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    if !is_gone || path == base.directory {
         here.errors.push(ListError { path: path.to_string_lossy().into_owned(), error });
     }
-}
-
-fn below(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }

@@ -123,7 +123,7 @@ mod tests {
             training_input: &json!({"scaleTier": "BASIC", "hyperparameters": {"maxTrials": 3, "params": [{"minValue": 1}]}}),
             replicas: &[MAIN],
         };
-        let metrics_file = "/jobs/1/.hptune/trainer.metrics";
+        let metrics_file = "/jobs/.hptune/1/trainer.metrics";
         let variables: std::collections::BTreeMap<String, String> =
             environment(&trial, MAIN.0, metrics_file).into_iter().collect();
         let tf_config: Json = serde_json::from_str(&variables["TF_CONFIG"]).expect("it is JSON");
@@ -136,7 +136,7 @@ mod tests {
         );
         assert_eq!(variables["CLOUD_ML_JOB_ID"], "job_1");
         assert_eq!(variables["CLOUD_ML_TRIAL_ID"], "1");
-        assert_eq!(variables["CLOUD_ML_HP_METRIC_FILE"], "/jobs/1/.hptune/trainer.metrics");
+        assert_eq!(variables["CLOUD_ML_HP_METRIC_FILE"], "/jobs/.hptune/1/trainer.metrics");
         assert_eq!(variables["HPTUNE_JOB_DIR"], "/jobs/1");
     }
 

@@ -57,11 +57,22 @@ impl FileKind {
         if path.strip_suffix(METRICS_PATH).is_some_and(|above| above.is_empty() || above.ends_with('/')) {
             return Self::Metrics;
         }
-        let mut names = path.rsplit('/');
+        // In the directory of records, in that of a replica below it, or in those of a trial among a job's records.
         let is_reports =
-            names.next() == Some(REPORTS_NAME) && names.take(2).any(|name| name == OWN_DIRECTORY);
+            path.strip_suffix(REPORTS_NAME).and_then(|above| above.strip_suffix('/')).is_some_and(|above| {
+                let mut names = above.rsplit('/');
+                let [last, second, third] = [names.next(), names.next(), names.next()];
+                [last, second].contains(&Some(OWN_DIRECTORY))
+                    || (third == Some(OWN_DIRECTORY) && second.is_some_and(is_trial))
+            });
         if is_reports { Self::Reports } else { Self::Events }
     }
+}
+
+/// Whether a directory's name is that of a trial: its number.
+#[must_use]
+pub fn is_trial(name: &str) -> bool {
+    !name.starts_with('0') && name.parse::<u32>().is_ok_and(|n| n.to_string() == name)
 }
 
 /// What [`Found::MissedReports`] is in words.
@@ -537,8 +548,19 @@ impl Tail {
     }
 }
 
-/// The run that a file belongs to: its directory below the root.
+/// The run that a file belongs to: its directory below the root. What was reported in a trial, which a job keeps in
+/// `.hptune/3/`, belongs to the run `3/.hptune`.
 #[must_use]
 pub fn run_of(path: &str) -> RunName {
-    path.rsplit_once('/').map_or_else(RunName::root, |(directory, _)| RunName::from(directory))
+    let Some((directory, _)) = path.rsplit_once('/') else { return RunName::root() };
+    if FileKind::of(path) == FileKind::Reports {
+        let mut names: Vec<&str> = directory.split('/').collect();
+        let is_records = |pair: &[&str]| matches!(pair, [OWN_DIRECTORY, name] if is_trial(name));
+        let records = names.windows(2).position(is_records);
+        if let Some(i) = records {
+            names.swap(i, i + 1);
+            return RunName::from(&*names.join("/"));
+        }
+    }
+    RunName::from(directory)
 }

@@ -401,10 +401,16 @@ fn only_event_files_are_followed() {
     check(".hptune/reports.jsonl", true);
     check("7/.hptune/worker-0/reports.jsonl", true);
     check("7/worker-0/reports.jsonl", false);
+    check(".hptune/7/reports.jsonl", true);
+    check("jobs/.hptune/7/worker-0/reports.jsonl", true);
+    check(".hptune/python/lib/reports.jsonl", false);
     check(".hptune/attempt-1.jsonl", false);
     check("7/.hptune/output.metrics", true);
     check("7.hptune/output.metrics", false);
     assert_eq!(run_of(METRICS_PATH).as_str(), crate::scalar::OWN_DIRECTORY);
+    assert_eq!(run_of("a/.hptune/7/reports.jsonl").as_str(), "a/7/.hptune");
+    assert_eq!(run_of(".hptune/7/worker-0/reports.jsonl").as_str(), "7/.hptune/worker-0");
+    assert_eq!(run_of(".hptune/worker-0/reports.jsonl").as_str(), ".hptune/worker-0");
     check("output.metrics", false);
     check("checkpoint", false);
     check("tfevents/model.ckpt", false);

@@ -4,6 +4,7 @@
 
 mod chaos;
 mod command;
+mod directories;
 mod edge_cases;
 mod golden;
 mod inputs;

@@ -424,7 +424,7 @@ with zipfile.ZipFile("tiny_trainer-1.0-py3-none-any.whl", "w") as wheel:
         let mut command = place.command(&["run", "c.yaml", "--job-id", job, "--job-dir", job]);
         let ran = Ran::of(&moto.environment(&mut command).output().expect("it runs"));
         assert_eq!(ran.code, Some(0), "{}", ran.err);
-        let log = std::fs::read_to_string(place.path().join(job).join("1/.hptune/trainer.log"));
+        let log = std::fs::read_to_string(place.path().join(job).join(".hptune/1/trainer.log"));
         let log = log.expect("it is there");
         let prefix = place.path().join(job).join(".hptune/python");
         assert!(
@@ -462,7 +462,7 @@ fn a_trainer_that_never_stops_forking_is_killed_with_and_without_control_groups(
         assert!(ran.err.contains("trial 1 stopped early"), "{}", ran.err);
         let left = crate::support::processes_with(&place.path().join("out").to_string_lossy());
         assert_eq!(left, Vec::<i32>::new());
-        let record = std::fs::read_to_string(place.path().join("out/1/.hptune/attempt-1.jsonl"));
+        let record = std::fs::read_to_string(place.path().join("out/.hptune/1/attempt-1.jsonl"));
         let has_group = record.expect("it is there").contains("\"cgroup\":\"/");
         assert_eq!(has_group, hide == "true", "both ways were taken");
     }

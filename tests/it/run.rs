@@ -94,6 +94,7 @@ fn a_trainer_gets_the_service_s_arguments_environment_and_directory() {
     let ran = run(&place, &text, &[0.5], &script);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let directory = fs::canonicalize(place.path().join("out/1")).expect("it is there");
+    let records = directory.with_file_name(".hptune").join("1");
     let directory = directory.to_str().expect("UTF-8");
     let read = |name: &str| fs::read_to_string(Path::new(directory).join(name)).expect("it is there");
     let x = place.describe("job")["trainingOutput"]["trials"][0]["hyperparameters"]["x"]
@@ -101,8 +102,8 @@ fn a_trainer_gets_the_service_s_arguments_environment_and_directory() {
         .expect("x")
         .to_owned();
     assert_eq!(read("arguments"), format!("--epochs\n3\n--x={x}\n--job-dir={directory}\n"));
-    assert_eq!(read("variables"), format!("job 1 {directory}/.hptune/trainer.metrics\n"));
-    assert_eq!(read(".hptune/trainer.log"), "hello\n");
+    assert_eq!(read("variables"), format!("job 1 {}/trainer.metrics\n", records.display()));
+    assert_eq!(fs::read_to_string(records.join("trainer.log")).expect("it is there"), "hello\n");
     let tf_config: Json = serde_json::from_str(&read("tf_config")).expect("it is JSON");
     assert_eq!(tf_config["task"]["trial"], "1");
     assert_eq!(tf_config["job"]["scale_tier"], "BASIC");
@@ -135,7 +136,7 @@ fn a_place_in_the_command_is_filled_in() {
         .as_str()
         .expect("x")
         .to_owned();
-    let log = fs::read_to_string(place.path().join("out/1/.hptune/trainer.log")).expect("it is there");
+    let log = fs::read_to_string(place.path().join("out/.hptune/1/trainer.log")).expect("it is there");
     assert_eq!(log, format!("{x} {} 1\n", place.path().join("out/1").display()));
 }
 
@@ -253,7 +254,7 @@ fn one_interrupt_stops_the_trials_and_settles_the_job() {
     assert_eq!((job["state"].as_str(), trials(&job).len()), (Some("CANCELLED"), 1));
     assert_eq!(trials(&job)[0]["state"], "CANCELLED");
     assert_eq!(trials(&job)[0]["finalMetric"]["objectiveValue"], 0.5, "what it reported is kept");
-    let log = fs::read_to_string(place.path().join("out/1/.hptune/trainer.log")).expect("it is there");
+    let log = fs::read_to_string(place.path().join("out/.hptune/1/trainer.log")).expect("it is there");
     assert!(log.ends_with("bye\n"), "it had its grace: {log}");
 }
 

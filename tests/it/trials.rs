@@ -101,14 +101,14 @@ fn a_trial_ends_with_its_master_and_fails_with_any_replica() {
         .replace("trainingInput:\n", "trainingInput:\n  workerCount: 1\n  parameterServerCount: 1\n");
     let script = format!(
         "echo hello from $HPTUNE_REPLICA; [ $HPTUNE_REPLICA = master-0 ] || {{ trap '' TERM; while :; do sleep 1; done; }}; \
-         {WRITE}; cd $HPTUNE_JOB_DIR/.hptune; until [ -s worker-0.log ] && [ -s ps-0.log ]; do sleep 0.01; done"
+         {WRITE}; cd out/.hptune/1; until [ -s worker-0.log ] && [ -s ps-0.log ]; do sleep 0.01; done"
     );
     let whole = place(&text);
     let ran = run(&whole, &[], &script);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(outcomes(&whole.describe("job")), ["succeeded"]);
     assert_eq!(processes_with(&whole.path().join("out").to_string_lossy()), Vec::<i32>::new());
-    assert_eq!(read(&whole, "out/1/.hptune/worker-0.log"), "hello from worker-0\n");
+    assert_eq!(read(&whole, "out/.hptune/1/worker-0.log"), "hello from worker-0\n");
     assert_eq!(whole.run(&["jobs", "logs", "job", "1", "--replica", "ps-0"]).out, "hello from ps-0\n");
     assert_eq!(whole.run(&["jobs", "logs", "job", "1"]).out, "hello from master-0\n");
     let wrong = whole.run(&["jobs", "logs", "job", "1", "--replica", "ps-1"]);
@@ -171,7 +171,7 @@ fn of_replicas_that_report_the_same_the_master_s_counts() {
         // The main one ends last, with all that was reported kept.
         let n = values.len();
         let script = format!(
-            "[ -e $HPTUNE_REPLICA.report ] && cp $HPTUNE_REPLICA.report $CLOUD_ML_HP_METRIC_FILE; cd $HPTUNE_JOB_DIR/.hptune; \
+            "[ -e $HPTUNE_REPLICA.report ] && cp $HPTUNE_REPLICA.report $CLOUD_ML_HP_METRIC_FILE; cd out/.hptune/1; \
              until [ $(find . -name reports.jsonl | wc -l) = {n} ]; do sleep 0.02; done; \
              case $HPTUNE_REPLICA in master*|chief*) ;; *) sleep 1000;; esac"
         );
@@ -320,7 +320,7 @@ fn reports_that_come_while_no_controller_runs_are_kept() {
     let place = place(&config(1, "", ""));
     // As the cloudml-hypertune package does: at most the last hundred, the whole file anew.
     let script = "\
-        log=$HPTUNE_JOB_DIR/.hptune/reports.jsonl
+        log=out/.hptune/1/reports.jsonl
         line() { echo \"{\\\"acc\\\": \\\"0.$1\\\", \\\"global_step\\\": \\\"$1\\\", \\\"timestamp\\\": $1.5}\"; }
         report() {
             for step in $(seq $1 $2); do line $step; done > $CLOUD_ML_HP_METRIC_FILE
@@ -350,6 +350,21 @@ fn reports_that_come_while_no_controller_runs_are_kept() {
     // Who reads the directory later finds them all too.
     let exported = place.run(&["export", "out", "--tag", "acc"]);
     assert_eq!(exported.out.lines().count(), 251, "{}", exported.out);
+    assert!(
+        exported.out.lines().nth(1).is_some_and(|row| row.starts_with("1/.hptune,acc,1,")),
+        "{}",
+        exported.out
+    );
+    let exported = place.run(&["export", "out/1", "--tag", "acc"]);
+    assert_eq!(exported.out.lines().count(), 251, "{}", exported.out);
+    assert!(
+        exported.out.lines().nth(1).is_some_and(|row| row.starts_with(".hptune,acc,1,")),
+        "{}",
+        exported.out
+    );
+    assert!(place.run(&["doctor", "out/1", "--tag", "acc"]).code == Some(0));
+    let watched = place.run(&["watch", "out/1", "--once", "--tag", "acc"]);
+    assert_eq!(watched.out.matches(r#""kind":"point""#).count(), 250, "{}", watched.out);
 }
 
 #[test]
@@ -521,7 +536,7 @@ fn a_log_is_followed_while_its_trial_runs() {
     let place = place(&config(1, "", ""));
     let script = format!("echo one; {WRITE}; until [ -e go ]; do sleep 0.02; done; echo two");
     let mut job = start(&place, &script);
-    wait_for("the trial", || read(&place, "out/1/.hptune/trainer.log").contains("one"));
+    wait_for("the trial", || read(&place, "out/.hptune/1/trainer.log").contains("one"));
     let mut logs = place.command(&["jobs", "logs", "-f", "job", "1"]);
     let mut logs = logs.stdout(Stdio::piped()).spawn().expect("it runs");
     let mut lines = BufReader::new(logs.stdout.take().expect("it is piped")).lines();

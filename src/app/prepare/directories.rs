@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::app::Failure;
+use crate::scalar::OWN_DIRECTORY;
 use crate::study::Config;
 
 /// The directory of the job's trials, absolute.
@@ -27,22 +28,25 @@ pub(super) fn job_dir(config: &Config, asked: Option<&Path>, job_id: &str) -> Re
     Ok(absolute)
 }
 
-/// Refuses a directory that holds files of another job's trials.
+/// Refuses a directory that holds files of another job's trials, or what was kept of them.
 pub(super) fn refuse_used(job_dir: &Path, numbers: RangeInclusive<u32>) -> Result<(), Failure> {
-    let Ok(entries) = fs::read_dir(job_dir) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let trial = name.to_str().and_then(|name| name.parse::<u32>().ok()).filter(|n| numbers.contains(n));
-        let is_used = fs::read_dir(entry.path()).map_or(true, |mut inside| inside.next().is_some());
-        if trial.is_some() && is_used {
-            let message = format!(
-                "--job-dir {}: holds files of another job's trials, in {}/",
-                job_dir.display(),
-                name.display()
-            );
-            return Err(
-                Failure::usage(message).with_hint("choose another directory, or remove what is there")
-            );
+    for below in ["", OWN_DIRECTORY] {
+        let Ok(entries) = fs::read_dir(job_dir.join(below)) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let trial =
+                name.to_str().and_then(|name| name.parse::<u32>().ok()).filter(|n| numbers.contains(n));
+            let is_used = fs::read_dir(entry.path()).map_or(true, |mut inside| inside.next().is_some());
+            if trial.is_some() && is_used {
+                let message = format!(
+                    "--job-dir {}: holds files of another job's trials, in {}/",
+                    job_dir.display(),
+                    Path::new(below).join(name).display()
+                );
+                return Err(
+                    Failure::usage(message).with_hint("choose another directory, or remove what is there")
+                );
+            }
         }
     }
     Ok(())

@@ -22,13 +22,20 @@ use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
 use crate::study::{Assignment, CommandLine, Config, Replica, Slot};
 use crate::units::TrialId;
 
-/// The files of a trial, below its directory.
+/// What a trial is, among its records.
+const DESCRIPTION: &str = "trial.json";
+
+/// The same until it is whole.
+const NEW_DESCRIPTION: &str = "trial.json.new";
+
+/// Where the files of a trial are. What hptune keeps stands outside of the directory that the trainer is given:
+/// trainers empty, rename and replace theirs.
 #[derive(Debug, Clone)]
 pub struct TrialFiles {
-    /// The trial's own directory.
+    /// The directory that the trainer is given.
     pub directory: PathBuf,
-    /// What in it is ours.
-    pub ours: PathBuf,
+    /// The directory of what hptune keeps: records, logs, reports.
+    pub records: PathBuf,
 }
 
 impl TrialFiles {
@@ -36,20 +43,23 @@ impl TrialFiles {
     #[must_use]
     pub fn new(job_dir: &Path, trial: TrialId) -> Self {
         let directory = job_dir.join(trial.to_string());
-        let ours = directory.join(OWN_DIRECTORY);
-        Self { directory, ours }
+        let records = job_dir.join(OWN_DIRECTORY).join(trial.to_string());
+        // Earlier versions kept them in the trainer's directory.
+        let earlier = directory.join(OWN_DIRECTORY);
+        let is_earlier = !records.exists() && earlier.join(DESCRIPTION).exists();
+        Self { directory, records: if is_earlier { earlier } else { records } }
     }
 
     /// What a replica prints.
     #[must_use]
     pub fn log(&self, replica: Replica) -> PathBuf {
-        if replica.role.is_main() { self.main_log() } else { self.ours.join(format!("{replica}.log")) }
+        if replica.role.is_main() { self.main_log() } else { self.records.join(format!("{replica}.log")) }
     }
 
     /// What the main replica prints.
     #[must_use]
     pub fn main_log(&self) -> PathBuf {
-        self.ours.join("trainer.log")
+        self.records.join("trainer.log")
     }
 
     /// Where the cloudml-hypertune package of a replica writes.
@@ -61,22 +71,13 @@ impl TrialFiles {
     pub(super) fn reports(&self, replicas: &[Replica]) -> Vec<ReportFiles> {
         let files = |replica: &Replica| ReportFiles {
             metrics: self.metrics_file(*replica),
-            log: self.directory.join(reports_of(*replica)),
+            log: self.records.join(reports_of(*replica)),
         };
         replicas.iter().map(files).collect()
     }
 
     pub(super) fn record(&self, attempt: u32) -> PathBuf {
-        self.ours.join(format!("attempt-{attempt}.jsonl"))
-    }
-
-    fn description(&self) -> PathBuf {
-        self.ours.join("trial.json")
-    }
-
-    /// The description until it is whole.
-    fn new_description(&self) -> PathBuf {
-        self.ours.join("trial.json.new")
+        self.records.join(format!("attempt-{attempt}.jsonl"))
     }
 
     /// What the processes of this trial, and no others, have in their environment.
@@ -86,7 +87,7 @@ impl TrialFiles {
 
     /// What the description says under `key`, or nothing.
     fn described<T: DeserializeOwned + Default>(&self, key: &str) -> T {
-        let text = fs::read_to_string(self.description()).unwrap_or_default();
+        let text = fs::read_to_string(self.records.join(DESCRIPTION)).unwrap_or_default();
         let mut description: Json = serde_json::from_str(&text).unwrap_or_default();
         let value = description.get_mut(key).map(Json::take).unwrap_or_default();
         serde_json::from_value(value).unwrap_or_default()
@@ -102,22 +103,32 @@ impl TrialFiles {
         self.described("gpuMemoryUsedMib")
     }
 
-    /// Makes the directory; one that holds anything else than this trial's own files is refused.
+    /// Makes both directories. Those that hold anything else than this trial's own files are refused.
     pub(super) fn make(&self, job_id: &str, trial: TrialId) -> io::Result<()> {
-        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", self.directory.display()));
-        fs::create_dir_all(&self.directory).map_err(named)?;
-        let is_own =
-            self.described::<String>("job") == job_id && self.described::<Json>("trial") == json!(trial);
-        // One that was made just before the controller was killed is empty, but for our own empty one.
-        let mut entries = fs::read_dir(&self.directory).map_err(named)?.flatten();
-        let is_empty = entries.all(|entry| entry.file_name() == OWN_DIRECTORY)
-            && fs::read_dir(&self.ours)
-                .map_or(true, |inside| inside.flatten().all(|entry| entry.path() == self.new_description()));
-        if !is_own && !is_empty {
-            let message = format!("{}: holds files already", self.directory.display());
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        let make = |directory: &Path| {
+            fs::create_dir_all(directory)
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", directory.display())))
+        };
+        if self.described::<String>("job") == job_id && self.described::<Json>("trial") == json!(trial) {
+            // What its trainer removed it gets again; what it put there instead is its own affair.
+            return make(&self.directory).or_else(|e| match e.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(e),
+            });
         }
-        fs::create_dir_all(&self.ours).map_err(named)
+        make(&self.directory)?;
+        make(&self.records)?;
+        // What was made just before the controller was killed is empty, but for a description that is not whole.
+        let earlier = self.directory.join(OWN_DIRECTORY);
+        let unfinished = [&earlier, &earlier.join(NEW_DESCRIPTION), &self.records.join(NEW_DESCRIPTION)];
+        for directory in [&self.directory, &self.records, &earlier] {
+            let mut entries = fs::read_dir(directory).into_iter().flatten().flatten();
+            if !entries.all(|entry| unfinished.contains(&&entry.path())) {
+                let message = format!("{}: holds files already", directory.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -218,7 +229,7 @@ pub(super) fn order(
     })
 }
 
-/// Writes down what a trial is, for who reads its directory.
+/// Writes down what a trial is.
 pub(super) fn describe(
     files: &TrialFiles,
     job_id: &str,
@@ -241,8 +252,9 @@ pub(super) fn describe(
         "gpuMemoryUsedMib": gpu_memory,
     });
     // At one stroke: a controller that was killed reads it again.
-    fs::write(files.new_description(), format!("{description:#}\n"))?;
-    fs::rename(files.new_description(), files.description())
+    let new = files.records.join(NEW_DESCRIPTION);
+    fs::write(&new, format!("{description:#}\n"))?;
+    fs::rename(&new, files.records.join(DESCRIPTION))
 }
 
 /// The control group for a trial, where there can be one. Jobs of several stores may have the same name, but no two
