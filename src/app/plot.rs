@@ -101,7 +101,11 @@ impl Curves {
                 add(None, &mut series.latest().map(|(point, _)| point));
             }
             if x == Abscissa::Step && series.lacks_steps() {
-                without_steps.push(format!("`{tag}` in `{run}`"));
+                without_steps.push(format!(
+                    "`{}` in `{}`",
+                    plot::printable(tag.as_str()),
+                    plot::printable(run.as_str())
+                ));
             }
         }
         let has_no_files = files.listed.is_empty();
@@ -177,7 +181,8 @@ impl Curves {
     pub fn draw(&self, drawing: Drawing, look: Look, size: Pixels) -> Result<Vec<u8>, Failure> {
         let tags: BTreeSet<&Tag> = self.curves.iter().map(|curve| &curve.tag).collect();
         if !self.names_tags && tags.len() > 1 {
-            let mut named: Vec<String> = tags.iter().take(8).map(|tag| format!("`{tag}`")).collect();
+            let mut named: Vec<String> =
+                tags.iter().take(8).map(|tag| format!("`{}`", plot::printable(tag.as_str()))).collect();
             if tags.len() > named.len() {
                 named.push(format!("{} more", tags.len() - named.len()));
             }

@@ -84,7 +84,7 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
             };
             let mut session = tuner::begin(request, &mut |text| printer.talk(text))?;
             session.notes.iter().for_each(|note| printer.talk(note));
-            session.serve(&mut std::io::stdin().lock(), &mut |line| printer.data(line)).map(|()| 0)
+            session.serve(&mut std::io::stdin().lock(), &mut |line| printer.document(line)).map(|()| 0)
         }
         Verb::Demo(args) => {
             let request = demo::request(args.job_dir, args.seed, store_path(store)?)?;
@@ -145,7 +145,7 @@ fn show_dry_run(request: &Request, json: bool, printer: Printer) -> Result<u8, F
     std::mem::take(&mut dry.notes).iter().for_each(|note| printer.talk(note));
     let first = first_trial(dry)?;
     if json {
-        printer.data(&format!("{:#}", first.to_json()))?;
+        printer.document(&format!("{:#}", first.to_json()))?;
     } else {
         printer.data(&summary::of_first_trial(&first, printer.style()))?;
     }
@@ -181,7 +181,7 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
             let known = jobs::describe(store, id)?;
             let why = jobs::why(&known, *trial)?;
             if *json {
-                printer.data(&format!("{:#}", why.to_json()))?;
+                printer.document(&format!("{:#}", why.to_json()))?;
             } else {
                 let ink = if printer.is_coloured() { Ink::Colour } else { Ink::Plain };
                 let width = printer.columns().unwrap_or(Cells::default().width);
@@ -199,11 +199,11 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
             let known = jobs::describe(store, id)?;
             match if *json { Format::Json } else { *format } {
                 Format::Table => printer.data(&summary::of_known(&known, printer.style()))?,
-                Format::Json => printer.data(&format!("{:#}", known.to_json()))?,
+                Format::Json => printer.document(&format!("{:#}", known.to_json()))?,
                 Format::Yaml => {
                     let yaml = serde_saphyr::to_string(&known.to_json())
                         .map_err(|e| Failure::outside(format!("cannot write YAML: {e}")))?;
-                    printer.data(yaml.trim_end())?;
+                    printer.document(yaml.trim_end())?;
                 }
             }
             Ok(0)
@@ -225,7 +225,7 @@ fn list_jobs(store: &Path, json: bool, printer: Printer) -> Result<u8, Failure> 
     }
     if json {
         let rows: serde_json::Value = known.iter().map(jobs::KnownJob::to_json_row).collect();
-        printer.data(&format!("{rows:#}"))?;
+        printer.document(&format!("{rows:#}"))?;
     } else if known.is_empty() && code == 0 {
         printer.talk(&format!("no jobs in the store {}", store.display()));
     } else {

@@ -1,9 +1,10 @@
-//! The only place that prints. Data goes to stdout, talk to stderr.
+//! The only place that prints. Data goes to stdout, talk to stderr; what does not print is spelled out in both.
 
 use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::text::{document, printable, printable_styled};
 use crate::app::Failure;
 
 /// Prints lines.
@@ -36,6 +37,33 @@ impl Style {
             Self::Terminal => format!("\x1b[{code}m{text}\x1b[0m"),
             Self::Plain => text.to_owned(),
         }
+    }
+}
+
+/// A table of text on stdout.
+struct Table {
+    out: io::Stdout,
+    prints_all: bool,
+    /// The beginning of a line.
+    held: Vec<u8>,
+}
+
+impl Write for Table {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.prints_all {
+            return self.out.write(bytes);
+        }
+        self.held.extend_from_slice(bytes);
+        let n_whole = self.held.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines: Vec<u8> = self.held.drain(..n_whole).collect();
+        self.out.write_all(printable(&String::from_utf8_lossy(&lines)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let rest = std::mem::take(&mut self.held);
+        self.out.write_all(printable(&String::from_utf8_lossy(&rest)).as_bytes())?;
+        self.out.flush()
     }
 }
 
@@ -84,6 +112,11 @@ impl Printer {
         io::stdout()
     }
 
+    /// Where a table goes that is written as it comes: as it is to a file, and so that it only prints to a terminal.
+    pub(super) fn table(self) -> impl Write + Send {
+        Table { out: io::stdout(), prints_all: !self.is_terminal(), held: Vec::new() }
+    }
+
     /// Where talk goes, for another process.
     ///
     /// # Errors
@@ -92,11 +125,26 @@ impl Printer {
         io::stderr().as_fd().try_clone_to_owned()
     }
 
-    /// A line of data, or several. A reader that went away has all that it wants.
+    /// A line of data for people, or several, in our style. A reader that went away has all that it wants.
     ///
     /// # Errors
     /// The data cannot be written, to a full disk for one.
     pub(super) fn data(self, text: &str) -> Result<(), Failure> {
+        Self::print(&match self.style {
+            Style::Terminal => printable_styled(text),
+            Style::Plain => printable(text),
+        })
+    }
+
+    /// A document for programs, or a line of one: JSON or YAML.
+    ///
+    /// # Errors
+    /// As of [`Self::data`].
+    pub(super) fn document(self, text: &str) -> Result<(), Failure> {
+        Self::print(&document(text))
+    }
+
+    fn print(text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             Err(e) if e.kind() != ErrorKind::BrokenPipe => {
@@ -108,7 +156,7 @@ impl Printer {
 
     /// A line of talk; nobody is left to tell where it cannot be written.
     pub(super) fn talk(self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", printable(text));
     }
 
     /// An error.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use super::args::{Chosen, Doctor, Export, Plot, TableFormat, Verify, XAxis};
 use super::printer::Printer;
 use super::tables;
-use super::text::printable;
 use crate::app::choice::Choice;
 use crate::app::export::{Exported, Request, Source};
 use crate::app::gathered::Faults;
@@ -16,7 +15,7 @@ use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, quoted, 
 use crate::edge::output::Output;
 use crate::export::{ExportError, Format};
 use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
-use crate::plot::{Cells, Ink, Look, Pixels, Scale};
+use crate::plot::{Cells, Ink, Look, Pixels, Scale, printable};
 use crate::scalar::{RunSelector, near_misses};
 use crate::units::Tag;
 
@@ -46,10 +45,10 @@ pub(super) fn inspect(paths: &[PathBuf], json: bool, printer: Printer) -> Result
         }
     }
     match (json, documents.pop()) {
-        (true, Some(only)) if paths.len() == 1 => printer.data(&format!("{only:#}"))?,
+        (true, Some(only)) if paths.len() == 1 => printer.document(&format!("{only:#}"))?,
         (true, Some(last)) => {
             documents.push(last);
-            printer.data(&format!("{:#}", serde_json::Value::from(documents)))?;
+            printer.document(&format!("{:#}", serde_json::Value::from(documents)))?;
         }
         (true | false, _) => {}
     }
@@ -64,7 +63,7 @@ pub(super) fn doctor(args: &Doctor, printer: Printer) -> Result<u8, Failure> {
     let diagnosis = app_doctor::diagnose(&args.path, &Tag::from(&*args.tag), &selector)?;
     if args.json {
         let json = serde_json::to_value(&diagnosis).unwrap_or_default();
-        printer.data(&format!("{json:#}"))?;
+        printer.document(&format!("{json:#}"))?;
     } else {
         printer.data(&tables::diagnosis(&diagnosis, printer.style()))?;
     }
@@ -75,7 +74,7 @@ pub(super) fn verify(args: &Verify, printer: Printer) -> Result<u8, Failure> {
     let verification = app_verify::verify(&args.path, args.repair.as_deref())?;
     if args.json {
         let json = serde_json::to_value(app_verify::VerificationJson::new(&args.path, &verification));
-        printer.data(&format!("{:#}", json.unwrap_or_default()))?;
+        printer.document(&format!("{:#}", json.unwrap_or_default()))?;
     } else {
         printer.data(&tables::verification(&args.path, &verification, printer.style()))?;
     }
@@ -104,9 +103,12 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
         return Ok(code.max(told));
     }
     tell_unmatched(&choice, &source.tags().collect::<Vec<_>>(), source.other_tags(), printer);
+    // Parquet is bytes, not lines.
+    let out: Box<dyn Write + Send> =
+        if format == Format::Parquet { Box::new(printer.out()) } else { Box::new(printer.table()) };
     let exported = match &args.output {
         Some(path) => export_to_file(source, path)?,
-        None => match export_to(source, printer.out()) {
+        None => match export_to(source, out) {
             Ok(exported) => exported,
             // A reader that went away has all that it wants.
             Err(ExportError::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(0),

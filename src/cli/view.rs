@@ -43,7 +43,7 @@ struct JsonView {
 impl View for JsonView {
     /// A line that cannot be written does not end the job; it is told when that is over.
     fn tell(&mut self, report: &Report) {
-        let shown = self.printer.data(&jsonl::encode(report));
+        let shown = self.printer.document(&jsonl::encode(report));
         if self.shown.is_ok() {
             self.shown = shown;
         }
@@ -213,7 +213,7 @@ impl LiveView {
 
     fn print(&self, line: &str) {
         // A terminal that went away ends nothing.
-        let _ = self.screen.println(line);
+        let _ = self.screen.println(printable(line));
     }
 
     /// Changes a trial's row.
