@@ -151,6 +151,14 @@ pub const MAX_CONFIG_NODES: usize = 100_000;
 /// The deepest nesting of a configuration file.
 pub const MAX_CONFIG_DEPTH: usize = 64;
 
+/// The longest word of a command, and variable of the environment, in bytes: Linux's `MAX_ARG_STRLEN` without the byte
+/// that ends it.
+pub const MAX_ARGUMENT_BYTES: usize = (128 << 10) - 1;
+
+/// The longest name of a parameter, in bytes: beside it its value has room in an argument, and the whole
+/// `trainingInput` in `TF_CONFIG`.
+pub const MAX_PARAMETER_NAME_BYTES: usize = 32 << 10;
+
 /// The largest `maxTrials`: ids, the store and the reports are built for it.
 pub const MAX_TRIALS: u32 = 100_000;
 
@@ -185,6 +193,15 @@ pub const FOLLOW_QUEUE: usize = 64;
 
 /// How many values a reader hands over at once.
 pub const FOLLOW_BATCH: usize = 4_096;
+
+/// From when on values that come in a burst are late: an early-stopping rule has missed that much of a trial ...
+pub const LATE_VALUES: Duration = Duration::from_secs(10);
+
+/// ... where they were written over so long a time; what comes in one step of a trainer belongs together.
+pub const LATE_VALUES_OVER: Duration = Duration::from_secs(5);
+
+/// Values with older clocks were not kept back but copied: no writer's buffer waits as long.
+pub const OLDEST_LATE_VALUE: Duration = Duration::from_secs(3_600);
 
 /// How often a running trial's directory is looked at where no notification comes earlier.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -229,6 +246,9 @@ pub const MAX_FAILED_STARTS: usize = 3;
 
 /// So many first trials that all fail in [`FAST_FAILURE`] end the job: the trainer works with no parameters at all.
 pub const MAX_FAST_FAILURES: usize = 3;
+
+/// So many trials that fail in the same words, however long they take, end a job in which none has worked.
+pub const MAX_ALIKE_FAILURES: usize = 3;
 
 /// A trial that ends earlier than this has hardly begun to train.
 pub const FAST_FAILURE: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::inspect::{Inspection, Run, inspect};
 use super::{Failure, quoted};
 use crate::edge::files;
-use crate::scalar::{Kind, NearMiss, RunSelector, is_evaluation, near_misses};
+use crate::scalar::{Kind, NearMiss, RunSelector, is_evaluation, is_placeholder, near_misses};
 use crate::series::TagSummary;
 use crate::units::{MetricValue, RunName, Step, Tag};
 
@@ -61,6 +61,8 @@ pub enum Cause {
     WrongKind,
     /// All its values are NaN or infinite.
     OnlyNonFinite,
+    /// It holds Lightning's placeholder and nothing else.
+    Placeholder,
     /// It is only in runs that are not allowed.
     WrongRun,
     /// The name holds the run directory, too.
@@ -268,6 +270,10 @@ impl Case<'_> {
             return only;
         }
         let (last_step, last) = summary.last();
+        let is_only = summary.min == summary.max && summary.first_step == last_step;
+        if is_only && last.is_some_and(|value| is_placeholder(tag.as_str(), last_step, value)) {
+            return self.placeholder(run);
+        }
         let last = last.map(|value| value.to_string()).unwrap_or_default();
         let mut found = self.diagnosis(
             Cause::None,
@@ -296,6 +302,27 @@ impl Case<'_> {
             found.notes.push(format!("the trainer was restarted: {} attempts", n_rewinds + 1));
         }
         found
+    }
+
+    /// The tag holds what Lightning writes with the hyperparameters, before any metric is known.
+    fn placeholder(&self, run: &RunName) -> Diagnosis {
+        let tag = self.tag;
+        let mut placeholder = self.diagnosis(
+            Cause::Placeholder,
+            format!(
+                "`{tag}` in run `{run}` is -1 at step 0 and nothing else: the placeholder that Lightning writes \
+                 with the hyperparameters, and no result"
+            ),
+        );
+        let is_curve = |places: &[(&RunName, &TagSummary)]| places.iter().any(|(_, s)| s.n_scalars > 1);
+        let curves: Vec<&str> =
+            self.by_tag.iter().filter(|(_, places)| is_curve(places)).map(|(tag, _)| tag.as_str()).collect();
+        if !curves.is_empty() {
+            placeholder.notes.push(format!("these have curves: {}", listed(curves.iter().copied())));
+        }
+        placeholder.fix = curves.iter().take(MAX_NAMED).map(|tag| metric_tag(tag)).collect();
+        placeholder.fix.push(format!("self.log({:?}, value)      # in the LightningModule", tag.as_str()));
+        placeholder
     }
 
     fn no_files(&self) -> Diagnosis {

@@ -14,7 +14,7 @@ use super::run::TrialFiles;
 use crate::edge::store::{Store, StoredJob};
 use crate::limits::{LOG_INTERVAL, READ_CHUNK_BYTES};
 use crate::study::config::OUTPUT_KEY;
-use crate::study::{Config, Outcome, StudySpec, Trial, rank, training_output};
+use crate::study::{Config, StudySpec, Trial, UsualEnds, rank, training_output};
 use crate::suggest::insight::insight;
 
 /// A stored job with its configuration read.
@@ -82,6 +82,7 @@ impl KnownJob {
             fields.insert("hptune".into(), self.config.options.clone());
         }
         let ranking = rank(self.spec(), trials);
+        let ends = UsualEnds::of(trials);
         let ours = json!({
             "jobDir": job.job_dir.to_string_lossy(),
             "command": job.command,
@@ -90,7 +91,7 @@ impl KnownJob {
             "bestTrialIds": ranking.best,
             "recommendedTrialId": ranking.best.first(),
             "insight": insight(self.spec(), trials),
-            "trials": trials.iter().map(trial_json).collect::<Vec<_>>(),
+            "trials": trials.iter().map(|trial| trial_json(trial, &ends)).collect::<Vec<_>>(),
         });
         fields.insert(OUTPUT_KEY.into(), ours);
         Json::Object(fields)
@@ -163,9 +164,10 @@ fn number(value: f64) -> Json {
 pub fn why(known: &KnownJob, trial: u32) -> Result<Why<'_>, Failure> {
     let trials = &known.stored.trials;
     let found = find(known, trial)?;
+    let ends = UsualEnds::of(trials);
     let is_compared = |other: &&Trial| {
         other.id != found.id
-            && other.outcome() == Some(&Outcome::Succeeded)
+            && ends.is_reached_by(other)
             && other.curve.is_evaluation() == found.curve.is_evaluation()
     };
     let finished: Vec<&Trial> = trials.iter().filter(is_compared).collect();
@@ -195,14 +197,15 @@ pub fn why(known: &KnownJob, trial: u32) -> Result<Why<'_>, Failure> {
 }
 
 /// What the service had no field for: how a trial ended, where its objective was read, why it was
-/// stopped.
-fn trial_json(trial: &Trial) -> Json {
+/// stopped, and where the others ended, if it ended well far before them.
+fn trial_json(trial: &Trial, ends: &UsualEnds<'_>) -> Json {
     json!({
         "trialId": trial.id,
         "outcome": trial.outcome().map(ToString::to_string),
         "run": trial.curve.run(),
         "stopReason": trial.stop,
         "attempts": trial.attempt,
+        "endedFarBefore": ends.missed_by(trial),
     })
 }
 

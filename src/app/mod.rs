@@ -85,14 +85,19 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The last lines of a log.
-fn last_lines(log: &Path) -> io::Result<Vec<String>> {
+/// The end of a log.
+fn log_tail(log: &Path) -> io::Result<String> {
     let mut file = fs::File::open(log)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
     let mut bytes = Vec::new();
     file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last lines of a log.
+fn last_lines(log: &Path) -> io::Result<Vec<String>> {
+    let text = log_tail(log)?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let from = lines.len().saturating_sub(LOG_TAIL_LINES);
     Ok(lines.iter().skip(from).map(|line| (*line).to_owned()).collect())

@@ -7,11 +7,13 @@ use super::text::{brief, duration};
 use super::{chart, tables};
 use crate::app::jobs::{KnownJob, Why};
 use crate::app::quoted;
+use crate::app::run::remarks::unused;
 use crate::app::run::{Finished, FirstTrial, TrialFiles};
 use crate::edge::store::NewJob;
 use crate::plot::{self, Cells, Curve, Ink, Look};
-use crate::study::{Domain, Outcome, StudySpec, Trial, rank};
+use crate::study::{Domain, Outcome, StudySpec, Trial, UsualEnds, all_alike, rank};
 use crate::suggest::insight::insight;
+use crate::units::Step;
 
 /// The most trials that are listed under one heading.
 const MAX_LISTED: usize = 10;
@@ -19,10 +21,12 @@ const MAX_LISTED: usize = 10;
 /// The result of a job that has just ended.
 pub(super) fn of_job(finished: &Finished, store_asked: Option<&Path>, style: Style) -> String {
     let Finished { end, config, job, trials, .. } = finished;
-    let mut sections = vec![result(&config.spec, job, trials, end.message.as_deref(), true, style)];
+    // What the trainer said was told with its trial.
+    let mut sections = vec![result(&config.spec, job, trials, end.headline(), true, style)];
     sections.extend(best_so_far(&config.spec, trials, style));
     sections.extend(insight_text(&config.spec, trials, style));
     sections.extend(stopped_early(trials, style));
+    sections.extend(ended_before(trials, style));
     sections.extend(listed("Without a result", trials.iter().filter_map(failure), trials.len(), style));
     let store = store_asked.map(|path| format!(" --store {}", path.display())).unwrap_or_default();
     sections.push(format!(
@@ -37,6 +41,22 @@ pub(super) fn of_job(finished: &Finished, store_asked: Option<&Path>, style: Sty
 
 fn stopped_early(trials: &[Trial], style: Style) -> Option<String> {
     listed("Stopped early", trials.iter().filter_map(|t| Some((t, t.stop?.to_string()))), trials.len(), style)
+}
+
+/// The trials that ended well far before the others.
+fn ended_before(trials: &[Trial], style: Style) -> Option<String> {
+    let ends = UsualEnds::of(trials);
+    let text = |trial: &'_ Trial| Some(before_usual(trial.last_step()?, ends.missed_by(trial)?));
+    listed(
+        "Ended well, but far before the others",
+        trials.iter().filter_map(|trial| Some((trial, text(trial)?))),
+        trials.len(),
+        style,
+    )
+}
+
+fn before_usual(step: Step, usual: Step) -> String {
+    format!("at step {step}, the others at {usual}: somebody may have told it to end")
 }
 
 /// What the first trial of a job would get.
@@ -95,6 +115,7 @@ pub(super) fn of_known(known: &KnownJob, style: Style) -> String {
     }
     sections.extend(insight_text(known.spec(), &stored.trials, style));
     sections.extend(stopped_early(&stored.trials, style));
+    sections.extend(ended_before(&stored.trials, style));
     sections.push(format!("{}   {}", style.bold("Files"), stored.job.job_dir.display()));
     sections.join("\n\n")
 }
@@ -207,6 +228,9 @@ fn result(
             m.step
         );
         lines.push(style.bold(&headline));
+        if let (Some(step), Some(usual)) = (best.last_step(), UsualEnds::of(trials).missed_by(best)) {
+            lines.push(format!("It ended {}", before_usual(step, usual)));
+        }
     }
     let width = best.params.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     lines.extend(best.params.iter().map(|(name, value)| format!("  {name:width$}  {value}")));
@@ -214,6 +238,9 @@ fn result(
         let others: Vec<String> = ranking.best.iter().skip(1).map(ToString::to_string).collect();
         let trials = if others.len() == 1 { "trial" } else { "trials" };
         lines.push(format!("As good: {trials} {}; trial {} cost least time", others.join(", "), best.id));
+    }
+    if let Some(n) = all_alike(trials) {
+        lines.push(format!("Warning: {}", unused(n, spec.metric_tag.as_str())));
     }
     lines.join("\n")
 }

@@ -12,7 +12,7 @@ use crate::app::jobs::KnownJob;
 use crate::app::verify::{Verification, VerifiedFile};
 use crate::plot::printable as name;
 use crate::series::TagSummary;
-use crate::study::{StudySpec, Trial, rank};
+use crate::study::{StudySpec, Trial, UsualEnds, rank};
 use crate::tfrecord::Damage;
 use crate::units::{RunName, Step};
 
@@ -69,6 +69,7 @@ pub(super) fn trials(spec: &StudySpec, trials: &[Trial]) -> String {
     headings.extend(&names);
     headings.push("OUTCOME");
     let mut rows = table(&headings);
+    let ends = UsualEnds::of(trials);
     for id in rank(spec, trials).order {
         let Some(trial) = trials.iter().find(|trial| trial.id == id) else { continue };
         let result = trial.result(spec.goal, spec.reduce);
@@ -79,7 +80,11 @@ pub(super) fn trials(spec: &StudySpec, trials: &[Trial]) -> String {
             trial.duration_s().map(duration).unwrap_or_default(),
         ];
         row.extend(trial.params.iter().map(|(_, value)| value.to_string()));
-        row.push(trial.outcome().map_or_else(|| "running".to_owned(), ToString::to_string));
+        let mut outcome = trial.outcome().map_or_else(|| "running".to_owned(), ToString::to_string);
+        if let (Some(step), Some(usual)) = (trial.last_step(), ends.missed_by(trial)) {
+            outcome += &format!(" at step {step} of {usual}");
+        }
+        row.push(outcome);
         rows.add_row(row);
     }
     align_right(&mut rows, &[0, 1, 2, 3]);
@@ -269,10 +274,16 @@ pub(super) fn verification(path: &Path, verification: &Verification, style: Styl
             lines.push(format!("  and {} more", n_damages - MAX_DAMAGES as u64));
         }
         lines.extend(file.trouble.iter().map(|trouble| format!("  {}", printable(trouble))));
-        lines.extend(file.repaired.iter().map(|out| format!("  good records written to {}", out.display())));
+        lines.extend(
+            file.repaired
+                .iter()
+                .map(|out| format!("  good records written to {}", name(&out.display().to_string()))),
+        );
         sections.push(lines.join("\n"));
     }
-    sections.extend(verification.troubles.iter().map(|trouble| format!("cannot be read: {trouble}")));
+    sections.extend(
+        verification.troubles.iter().map(|trouble| format!("cannot be read: {}", printable(trouble))),
+    );
     if verification.files.is_empty() {
         sections.push(format!("{}: no event files (names with `tfevents`) here or below", path.display()));
     } else {

@@ -1,15 +1,17 @@
 //! What a trial's end comes to: its one outcome, another attempt, or the end of the whole job.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::messages::SAID_LAST;
 use super::{Controller, Phase, Record, after};
 use crate::limits::{
-    FAST_FAILURE, LEAST_RETRIES_OF_LOST, LONGEST_RETRY_PAUSE, MAX_FAILED_STARTS, MAX_FAST_FAILURES,
-    RETRY_PAUSE,
+    FAST_FAILURE, LEAST_RETRIES_OF_LOST, LONGEST_RETRY_PAUSE, MAX_ALIKE_FAILURES, MAX_FAILED_STARTS,
+    MAX_FAST_FAILURES, RETRY_PAUSE,
 };
-use crate::study::{Exit, Outcome, Purpose, Stage, Trial};
+use crate::study::{Exit, Outcome, Purpose, Stage, Trial, gist};
 use crate::units::TrialId;
 
 impl Controller {
@@ -38,6 +40,17 @@ impl Controller {
             Stage::Suggested | Stage::Running | Stage::Waiting(..) | Stage::Ended(_) => Outcome::Lost,
         };
         self.settle(now, id, outcome);
+    }
+
+    /// Takes it that a trial's trainer said this last.
+    pub(super) fn heard(&mut self, id: TrialId, last_words: Option<String>) {
+        let Some(words) = last_words else { return };
+        if let Some(trial) = self.trial(id) {
+            let mut hasher = DefaultHasher::new();
+            gist(&words, &trial.params).hash(&mut hasher);
+            self.gists.insert(id, hasher.finish());
+        }
+        self.last_words = Some(words);
     }
 
     /// Ends a trial like this, or has it tried again.
@@ -92,18 +105,41 @@ impl Controller {
         if let Some(why) = not_started.nth(MAX_FAILED_STARTS - 1) {
             return Some(format!("{MAX_FAILED_STARTS} trials in a row could not be started: {why}"));
         }
-        self.why_failing_fast()
+        self.why_failing_fast().or_else(|| self.why_failing_alike())
+    }
+
+    /// What the trainer of the latest failed trial said, as the end of a message.
+    fn said_last(&self) -> String {
+        self.last_words.as_ref().map(|words| format!("{SAID_LAST}    {words}")).unwrap_or_default()
+    }
+
+    /// A trainer that has never worked, and fails in the same words again and again, fails so with any parameters.
+    fn why_failing_alike(&self) -> Option<String> {
+        let trials = self.trials();
+        let last = trials.iter().filter(|trial| is_own_failure(trial)).max_by_key(|trial| trial.ended_at)?;
+        let gist = self.gists.get(&last.id)?;
+        let alike: Vec<&Trial> =
+            trials.iter().filter(|t| is_own_failure(t) && self.gists.get(&t.id) == Some(gist)).collect();
+        let farthest = alike.iter().filter_map(|trial| trial.last_step()).max();
+        // One that gave a result, or has come farther than any of them, shows that it can work.
+        let works = |trial: &Trial| {
+            trial.outcome().is_some_and(Outcome::is_success)
+                || (trial.is_active() && trial.last_step() > farthest)
+        };
+        // The last trials of a job are its end anyhow.
+        let is_last = trials.len() >= self.spec.max_trials as usize;
+        if alike.len() < MAX_ALIKE_FAILURES || is_last || trials.iter().any(works) {
+            return None;
+        }
+        let (n, outcome) = (alike.len(), last.outcome()?);
+        Some(format!("{n} trials failed in the same way; trial {} {outcome}{}", last.id, self.said_last()))
     }
 
     /// A trainer that cannot work with any parameters fails in its first seconds, each time.
     fn why_failing_fast(&self) -> Option<String> {
         let failed_fast = |trial: &Trial| {
-            let is_failure = matches!(
-                trial.outcome(),
-                Some(Outcome::Failed(_) | Outcome::ReplicaFailed(..) | Outcome::NoMetric)
-            );
             let duration = trial.attempt_duration_s().map(Duration::from_secs_f64);
-            is_failure && duration.is_some_and(|duration| duration < FAST_FAILURE)
+            is_own_failure(trial) && duration.is_some_and(|duration| duration < FAST_FAILURE)
         };
         // One that has told a value shows that it can work.
         let is_at_work = |trial: &Trial| trial.is_active() && trial.curve.last().is_some();
@@ -116,8 +152,66 @@ impl Controller {
         }
         let last = trials.iter().rev().find(|trial| failed_fast(trial))?;
         let outcome = last.outcome()?;
-        let said = self.last_words.as_ref().map(|words| format!("; it said last:\n    {words}"));
-        let said = said.unwrap_or_default();
+        let said = self.said_last();
         Some(format!("the first {n} trials failed within seconds; trial {} {outcome}{said}", last.id))
+    }
+}
+
+/// Whether a trial failed by a fault of its trainer, or of how that is called.
+fn is_own_failure(trial: &Trial) -> bool {
+    matches!(trial.outcome(), Some(Outcome::Failed(_) | Outcome::ReplicaFailed(..) | Outcome::NoMetric))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::{Input, Output, Policy};
+    use crate::series::{Change, Point};
+    use crate::study::config;
+    use crate::units::{MetricValue, Step, WallTime};
+
+    /// Runs trials one after the other, 100 s each, until the job ends or `ends` are over: the last step of each, how
+    /// its trainer ended, and what that said.
+    fn run(ends: &[(Option<i64>, i32, &str)]) -> Option<String> {
+        let space = "params: [{parameterName: a, type: DOUBLE, minValue: 0, maxValue: 1}]";
+        let spec = config::tests::spec(&format!("{{maxTrials: 20, algorithm: RANDOM_SEARCH, {space}}}"));
+        let mut controller = Controller::new(spec, Policy::default());
+        let mut now = Timestamp::UNIX_EPOCH;
+        controller.handle(now, Input::Tick);
+        for (id, (step, code, said)) in (0..).map(TrialId::after).zip(ends) {
+            controller.handle(now, Input::Started(id));
+            now = after(now, Duration::from_secs(100));
+            if let Some(step) = step {
+                let value = MetricValue::F64(0.5);
+                let point = Point { step: Step(*step), wall_time: WallTime(0.0), value };
+                controller.handle(now, Input::Changed(id, vec![Change::Point(point)]));
+            }
+            controller.handle(now, Input::Exited(id, Exit::Code(*code), now));
+            controller.handle(now, Input::Settled(id, Some((*said).to_owned())));
+        }
+        std::iter::from_fn(|| controller.poll_output()).find_map(|output| match output {
+            Output::Persist(Record::JobEnded(_, end)) => end.message,
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn the_same_failure_three_times_ends_a_job_in_which_nothing_has_worked() {
+        let ended = run(&[(None, 1, "no /a/1"), (None, 1, "no /a/2"), (None, 1, "no /a/3")]);
+        let message =
+            "3 trials failed in the same way; trial 3 failed: exit code 1; it said last:\n    no /a/3";
+        assert_eq!(ended.as_deref(), Some(message));
+        // With values or without, in a row or not.
+        let ended = run(&[
+            (Some(1), 1, "no /a/1"),
+            (None, 1, "other"),
+            (Some(2), 1, "no /a/2"),
+            (None, 1, "no /a/4"),
+        ]);
+        assert!(ended.is_some());
+        assert_eq!(run(&[(None, 1, "one"), (None, 1, "two"), (None, 1, "three")]), None);
+        // Where one has worked the parameters may be to blame: a batch that is too large.
+        let no_memory = (None, 1, "out of memory");
+        assert_eq!(run(&[(Some(9), 0, ""), no_memory, no_memory, no_memory, no_memory]), None);
     }
 }

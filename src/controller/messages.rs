@@ -97,6 +97,17 @@ pub struct JobEnd {
     pub message: Option<String>,
 }
 
+/// What stands between the reason of a failed job and what its trainer said.
+pub(super) const SAID_LAST: &str = "; it said last:\n";
+
+impl JobEnd {
+    /// The message without what the trainer said last, for whoever was told that already.
+    #[must_use]
+    pub fn headline(&self) -> Option<&str> {
+        self.message.as_deref().and_then(|message| message.split(SAID_LAST).next())
+    }
+}
+
 /// The final state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {

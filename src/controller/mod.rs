@@ -11,7 +11,7 @@
 mod ends;
 mod messages;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -73,6 +73,8 @@ pub struct Controller {
     n_slots_lost: u32,
     /// What the trainer of the latest failed trial said last.
     last_words: Option<String>,
+    /// The gist of what the trainer of each trial said last, as a hash.
+    gists: BTreeMap<TrialId, u64>,
     phase: Phase,
     /// Why the phase is [`Phase::Failing`], where it is.
     failure: Option<String>,
@@ -108,6 +110,7 @@ impl Controller {
             quarantined: BTreeSet::new(),
             n_slots_lost: 0,
             last_words: None,
+            gists: BTreeMap::new(),
             phase: Phase::Open,
             failure: None,
             outputs: VecDeque::new(),
@@ -199,7 +202,7 @@ impl Controller {
                 self.stop(now, id, Purpose::ReplicaFailed(replica, exit));
             }
             Input::Settled(id, last_words) => {
-                self.last_words = last_words.or(self.last_words.take());
+                self.heard(id, last_words);
                 self.settled(now, id);
             }
             Input::Released(id) => {

@@ -1,6 +1,6 @@
 //! Follows the event files of a running trial on a thread of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::limits::FOLLOW_BATCH;
 use crate::scalar::RunSelector;
 use crate::series::Change;
 use crate::study::{CatchUp, Curve, launch};
-use crate::tail::{Found, Gather, Seen};
-use crate::units::{Tag, TrialId};
+use crate::tail::{Burst, Found, Gather, Seen, burst};
+use crate::units::{Tag, TrialId, WallTime};
 
 /// What a follower reports.
 #[derive(Debug)]
@@ -30,8 +30,19 @@ pub enum Followed {
     Changed(TrialId, Vec<Change>),
     /// No value has come for as long as was to be waited; told once.
     NoMetric(TrialId, Box<Seen>),
+    /// Values came late, in a burst; told once.
+    Late(TrialId, Late),
     /// Everything was read to its end; nothing follows.
     Drained(TrialId, Box<Seen>),
+}
+
+/// Values of the objective that came late.
+#[derive(Debug)]
+pub struct Late {
+    /// How many at once, and how late.
+    pub burst: Burst,
+    /// The programs that wrote the files, as far as they say.
+    pub writers: BTreeSet<String>,
 }
 
 /// What to follow.
@@ -148,6 +159,32 @@ impl Others {
     }
 }
 
+/// Whether values come as they are written.
+#[derive(Default)]
+struct Punctuality {
+    has_source: bool,
+    is_told: bool,
+}
+
+impl Punctuality {
+    /// Looks at what one look at the files gave; a burst is told once. What is told anew, after a restart or of another
+    /// run directory, is as old as it is.
+    fn look(&mut self, clock: Clock, changes: &[Change]) -> Option<Burst> {
+        let mut written: Vec<WallTime> = Vec::new();
+        let mut is_new = true;
+        for change in changes {
+            match change {
+                Change::Source(_) => is_new &= !std::mem::replace(&mut self.has_source, true),
+                Change::Rewind(_) => is_new = false,
+                Change::Point(point) => written.push(point.wall_time),
+            }
+        }
+        let burst = burst(clock.now(), written.into_iter()).filter(|_| is_new && !self.is_told)?;
+        self.is_told = true;
+        Some(burst)
+    }
+}
+
 fn follow(
     trial: TrialId,
     mut reader: Reader,
@@ -162,6 +199,7 @@ fn follow(
     let mut catch_up = objective.known.run().map(|_| CatchUp::new(objective.known.clone()));
     let mut others = Others { members: objective.cluster.clone(), known: BTreeMap::new() };
     let mut changes = Vec::new();
+    let mut punctuality = Punctuality::default();
     loop {
         let must_drain = is_draining.load(Ordering::Acquire);
         let wait_until = if must_drain {
@@ -170,6 +208,7 @@ fn follow(
         } else {
             reader.step(&mut |found| others.hand_on(found, &mut gather))
         };
+        let is_known = catch_up.is_some();
         match &mut catch_up {
             None => changes.extend(gather.take_changes()),
             Some(known) => {
@@ -180,6 +219,15 @@ fn follow(
             }
         }
         let is_batch = wait_until.is_some() || must_drain || changes.len() >= FOLLOW_BATCH;
+        if is_batch
+            && !is_known
+            && let Some(burst) = punctuality.look(clock, &changes)
+            && reports
+                .blocking_send(Followed::Late(trial, Late { burst, writers: gather.seen().writers }))
+                .is_err()
+        {
+            return;
+        }
         if !changes.is_empty()
             && is_batch
             && reports.blocking_send(Followed::Changed(trial, std::mem::take(&mut changes))).is_err()

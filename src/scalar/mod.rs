@@ -5,6 +5,7 @@
 mod hparams;
 mod metadata;
 mod parts;
+mod placeholder;
 mod scan;
 mod select;
 mod single;
@@ -23,6 +24,7 @@ use crate::units::MetricValue;
 pub use hparams::{HPARAMS_TAG, HparamValue, RunHparams, encode_hparams};
 pub use metadata::Metadata;
 pub use parts::{PartEvent, PartFault, PartScan};
+pub use placeholder::is_placeholder;
 pub use scan::{Scanned, ScannedWhat, scan};
 pub use select::{NearMiss, OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
 pub use single::{SingleFloat, SingleFloats};

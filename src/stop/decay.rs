@@ -9,12 +9,12 @@
 
 use super::StopRule;
 use crate::linear::Lower;
-use crate::study::{Curve, Goal, Measurement, Outcome, Reduce, StopReason, StudySpec, Trial};
+use crate::study::{Curve, Goal, Measurement, Reduce, StopReason, StudySpec, Trial, UsualEnds};
 use crate::units::Step;
 
 /// The learning-curve rule.
 ///
-/// Only trials that ran to their own end teach it. Values that are not finite are passed over; trials that are read from
+/// Only trials that ran to their own end teach it, and not far less far than the others ([`UsualEnds`]). Values that are not finite are passed over; trials that are read from
 /// training and trials that are read from evaluation are not compared. Steps may differ between trials: a
 /// curve is read between its points. Beyond the last step of the finished trials nobody is stopped.
 #[derive(Debug, Clone, Copy)]
@@ -49,9 +49,10 @@ impl StopRule for DecayCurve {
         if !is_judged {
             return None;
         }
+        let ends = UsualEnds::of(trials);
         let others: Vec<View<'_>> = trials
             .iter()
-            .filter(|other| other.id != trial.id && other.outcome() == Some(&Outcome::Succeeded))
+            .filter(|other| other.id != trial.id && ends.is_reached_by(other))
             .filter(|other| other.curve.is_evaluation() == trial.curve.is_evaluation())
             .map(view)
             .collect();
@@ -277,7 +278,7 @@ fn below(z: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::{Assignment, Stage, config};
+    use crate::study::{Assignment, Outcome, Stage, config};
     use crate::units::{Step, TrialId, WallTime};
 
     const RULE: DecayCurve = DecayCurve { min_steps: 0, min_trials: 5 };
@@ -356,6 +357,16 @@ mod tests {
         assert!(!is_stopped(curve(5.0, 0.1, 3.0, 1, 1)));
         // Beyond the last step that is known.
         assert!(!is_stopped(curve(0.9, 0.3, 3.0, 28, 1)));
+    }
+
+    #[test]
+    fn one_that_ended_far_before_the_others_is_no_teacher() {
+        let own = || curve(0.34, 0.3, 3.0, 9, 1);
+        let without = judge(RULE, Goal::Minimize, finished(1), own());
+        let mut trials = finished(1);
+        // The best of all, if it counted.
+        trials.push(trial(8, curve(0.01, 0.1, 3.0, 12, 1), Some(Outcome::Succeeded)));
+        assert_eq!(judge(RULE, Goal::Minimize, trials, own()), without);
     }
 
     #[test]

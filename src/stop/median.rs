@@ -5,12 +5,12 @@
 //! "Google Vizier: A Service for Black-Box Optimization" (KDD 2017), section 3.2.2.
 
 use super::StopRule;
-use crate::study::{Outcome, StopReason, StudySpec, Trial};
+use crate::study::{StopReason, StudySpec, Trial, UsualEnds};
 
 /// The median rule.
 ///
-/// A finished trial is one that succeeded by running to its own end: those that were stopped would
-/// lower the bar with their worst part. Values that are not finite count neither way; a trial that
+/// A finished trial is one that succeeded by running to its own end, not far before that of the others ([`UsualEnds`]):
+/// those that were stopped would lower the bar with their worst part. Values that are not finite count neither way; a trial that
 /// has none that is finite is not judged. Trials that are read from training and trials that are read
 /// from evaluation are not compared.
 #[derive(Debug, Clone, Copy)]
@@ -28,9 +28,10 @@ impl StopRule for MedianRule {
             return None;
         }
         let best = trial.curve.best(spec.goal)?.value;
+        let ends = UsualEnds::of(trials);
         let mut averages: Vec<f64> = trials
             .iter()
-            .filter(|other| other.id != trial.id && other.outcome() == Some(&Outcome::Succeeded))
+            .filter(|other| other.id != trial.id && ends.is_reached_by(other))
             .filter(|other| other.curve.is_evaluation() == trial.curve.is_evaluation())
             .filter_map(|other| other.curve.running_average(step))
             .collect();
@@ -58,7 +59,7 @@ fn median(values: &mut [f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::{Assignment, Goal, Measurement, Stage, config};
+    use crate::study::{Assignment, Goal, Measurement, Outcome, Stage, config};
     use crate::units::{Step, TrialId, WallTime};
 
     const RULE: MedianRule = MedianRule { min_steps: 0, min_trials: 3 };
@@ -153,6 +154,16 @@ mod tests {
         others.push(trial(5, &[0.0, 0.0], Some(Outcome::Cancelled)));
         others.push(trial(6, &[0.0, 0.0], None));
         others.push(trial(7, &[], Some(Outcome::Succeeded)));
+        check(RULE, Goal::Maximize, &others, &[0.1, 0.44], Some((20, 0.44, 0.45)));
+    }
+
+    #[test]
+    fn one_that_ended_far_before_the_others_is_no_teacher() {
+        let mut others = finished();
+        let before = trial(4, &[0.9], Some(Outcome::Succeeded));
+        others.push(before);
+        // With it the median would be 0.5 of four.
+        check(RULE, Goal::Maximize, &others, &[0.1, 0.46], None);
         check(RULE, Goal::Maximize, &others, &[0.1, 0.44], Some((20, 0.44, 0.45)));
     }
 

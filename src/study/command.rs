@@ -168,7 +168,7 @@ impl CommandLine {
         let value = |name: &str| match name {
             JOB_DIR => Some(trial_dir.to_owned()),
             TRIAL_ID => Some(trial.to_string()),
-            _ => params.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string()),
+            _ => params.get(name).map(ToString::to_string),
         };
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),

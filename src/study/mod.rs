@@ -8,6 +8,8 @@ mod command;
 pub mod config;
 mod curve;
 mod document;
+mod ends;
+mod gist;
 pub mod launch;
 mod output;
 mod slots;
@@ -20,6 +22,8 @@ pub use catch_up::CatchUp;
 pub use command::{Appended, CommandFault, CommandLine};
 pub use config::{Config, DEFAULT_METRIC_TAG, Problem, Severity};
 pub use curve::{Curve, Measurement};
+pub use ends::{UsualEnds, all_alike};
+pub use gist::gist;
 pub use output::{
     HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,
 };

@@ -334,6 +334,12 @@ impl Assignment {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ParamValue)> {
         self.0.iter().map(|(name, value)| (&**name, value))
     }
+
+    /// The value of a parameter.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&ParamValue> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
 }
 
 /// The service's `hyperparameters`: a map of strings.

@@ -1,14 +1,14 @@
 //! What following one trial brings to light: the changes of its objective, and what else is there
 //! in case the objective is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
 use super::{Found, Ingested, MISSED_REPORTS};
-use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED};
-use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, near_misses};
+use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED, MAX_WRITERS_LISTED};
+use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, is_placeholder, near_misses};
 use crate::series::{Change, Objective, Point};
 use crate::tfrecord::Damage;
 use crate::units::{RunName, Step, Tag};
@@ -44,6 +44,10 @@ pub struct Seen {
     pub troubles: Vec<String>,
     /// How many values of the objective there are, in all runs.
     pub n_values: u64,
+    /// How many more are placeholders, which are no results.
+    pub n_placeholders: u64,
+    /// The programs that wrote the files, as far as they say.
+    pub writers: BTreeSet<String>,
     /// How many of them are at a step other than 0.
     pub n_beyond_step_0: u64,
     /// How many values of the objective those wrote whose values count only where nobody else's are there, by name.
@@ -81,13 +85,13 @@ impl Gather {
                     if let Content::Scalar(value) = content
                         && tag == self.wanted.as_str()
                     {
-                        self.count(step, aside);
-                        self.objective_of(aside).offer(
-                            run,
-                            writer,
-                            started,
-                            Point { step, wall_time, value },
-                        );
+                        if is_placeholder(tag, step, value) {
+                            self.seen.n_placeholders += 1;
+                        } else {
+                            self.count(step, aside);
+                            let point = Point { step, wall_time, value };
+                            self.objective_of(aside).offer(run, writer, started, point);
+                        }
                     }
                     self.remember(tag, &content);
                 }
@@ -100,7 +104,12 @@ impl Gather {
                         self.seen.damages.push((path.to_owned(), damage));
                     }
                 }
-                Ingested::Opened { .. } | Ingested::Graph => {}
+                Ingested::Opened { writer, .. } => {
+                    if !writer.is_empty() && self.seen.writers.len() < MAX_WRITERS_LISTED {
+                        self.seen.writers.insert(writer.to_owned());
+                    }
+                }
+                Ingested::Graph => {}
             },
             Found::Hypertune { writer, entry, .. } => {
                 self.remember(&entry.tag, &Content::Scalar(entry.value));
@@ -194,6 +203,21 @@ impl Seen {
         self.n_values > 1 && self.n_beyond_step_0 == 0
     }
 
+    /// That nothing but Lightning's placeholder stands under a tag, and what does elsewhere.
+    fn explain_placeholder(&self, tag: &str, mend: &str) -> String {
+        let others = self.tags.iter().filter(|(other, kind)| **kind == Kind::Scalar && other.as_str() != tag);
+        let others: Vec<String> = others.take(8).map(|(other, _)| format!("`{other}`")).collect();
+        let elsewhere = if others.is_empty() {
+            String::new()
+        } else {
+            format!("; there are values under {}: {mend}", others.join(", "))
+        };
+        format!(
+            "warning: `{tag}` has one value only, -1 at step 0, the placeholder that Lightning writes with the \
+             hyperparameters: it is no result{elsewhere}, or have the model log `{tag}`"
+        )
+    }
+
     /// Why no value of `wanted` was found, and what to do: a sentence, and one with a way out; `mend` says how a
     /// tag that comes close is asked for.
     #[must_use]
@@ -211,6 +235,9 @@ impl Seen {
             };
         }
         match self.tags.get(wanted) {
+            Some(Kind::Scalar) if self.n_values == 0 && self.n_placeholders > 0 => {
+                return self.explain_placeholder(tag, mend);
+            }
             Some(Kind::Scalar) => {
                 return format!("`{tag}` is there, but in no run directory that hptune.objective.run allows");
             }

@@ -7,6 +7,7 @@ mod file;
 mod gather;
 mod hypertune;
 mod ingest;
+mod lateness;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use file::{File, FileProgress};
 pub use gather::{Gather, Seen};
 pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews, Logged, MAY_LACK, ReportLog};
 pub use ingest::{Ingest, Ingested};
+pub use lateness::{Burst, burst};
 pub use read::{read, read_at, read_bytes};
 
 /// Where the cloudml-hypertune package is told to write where nobody keeps its lines, relative to a trial's directory.

@@ -12,6 +12,7 @@ mod inspect;
 mod layering;
 mod peers;
 mod reading;
+mod remarks;
 mod remote;
 mod run;
 mod simulation;

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use crate::app::{Failure, packages, quoted};
 use crate::edge::process::find_program;
-use crate::study::launch::TRIAL_DIR_VARIABLE;
+use crate::limits::MAX_ARGUMENT_BYTES;
+use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
 use crate::study::{Appended, CommandFault, CommandLine, Config};
+use crate::units::TrialId;
 
 /// The longest command that a hint shows whole, in bytes.
 const MAX_SHOWN_BYTES: usize = 200;
@@ -99,9 +101,34 @@ pub(super) fn check(words: &[String], config: &Config) -> Result<(), Failure> {
         }
     }
     if messages.is_empty() {
-        return Ok(());
+        return check_environment(config);
     }
     Err(Failure::usage(messages.join("\n")).with_hint(hints.join("\n  hint: ")))
+}
+
+/// Checks that the environment can hold what goes there: the whole `trainingInput` does.
+fn check_environment(config: &Config) -> Result<(), Failure> {
+    let replicas: Vec<_> = config.cluster.replicas().into_iter().map(|replica| (replica, u16::MAX)).collect();
+    let context = TrialContext {
+        job_id: "",
+        trial: TrialId::after(0),
+        trial_dir: "",
+        metric_tag: &config.spec.metric_tag,
+        training_input: &config.training_input,
+        replicas: &replicas,
+    };
+    let Some((main, _)) = replicas.first() else { return Ok(()) };
+    let variables = launch::environment(&context, *main, "");
+    let length = |(name, value): &(String, String)| name.len() + value.len() + 1;
+    match variables.iter().find(|variable| length(variable) > MAX_ARGUMENT_BYTES) {
+        None => Ok(()),
+        Some(variable) => Err(Failure::usage(format!(
+            "trainingInput: the variable {}, which holds it, would be {} bytes long; one holds {MAX_ARGUMENT_BYTES}",
+            variable.0,
+            length(variable)
+        ))
+        .with_hint("shorten names and lists of values, or name fewer replicas")),
+    }
 }
 
 /// What should be known of a command that can run.

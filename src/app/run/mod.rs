@@ -2,6 +2,8 @@
 
 mod carry;
 mod dry;
+mod failure;
+pub(crate) mod remarks;
 mod tell;
 mod trial;
 
@@ -30,7 +32,7 @@ use crate::tail::Seen;
 use crate::units::TrialId;
 use carry::Stored;
 pub use dry::{FirstTrial, first_trial};
-use tell::last_words;
+use remarks::Remarked;
 pub use trial::TrialFiles;
 use trial::{ForAll, Running, cgroup, describe, order};
 
@@ -105,6 +107,7 @@ struct Job<'t> {
     is_aside_told: bool,
     /// So is the note that no steps are counted.
     is_step_0_told: bool,
+    remarked: Remarked,
     signal: Option<i32>,
     end: Option<JobEnd>,
 }
@@ -133,6 +136,7 @@ impl<'t> Job<'t> {
             is_choice_told: false,
             is_aside_told: false,
             is_step_0_told: false,
+            remarked: Remarked::default(),
             signal: None,
             end: None,
         }
@@ -411,6 +415,10 @@ impl<'t> Job<'t> {
                 self.note(trial, format!("no value yet: {text}"));
                 Ok(())
             }
+            Followed::Late(trial, late) => {
+                self.tell_late(trial, &late);
+                Ok(())
+            }
             Followed::Drained(trial, seen) => {
                 let Some(running) = self.running.get_mut(&trial) else { return Ok(()) };
                 if let Some(follower) = running.follower.take() {
@@ -457,6 +465,7 @@ impl<'t> Job<'t> {
     fn settle(&mut self, trial: TrialId, seen: &Seen, said: Option<String>) -> Result<(), Failure> {
         self.feed(Input::Settled(trial, said))?;
         self.tell_failure(trial, seen);
+        self.remark();
         Ok(())
     }
 
@@ -465,12 +474,12 @@ impl<'t> Job<'t> {
         let files = TrialFiles::new(&self.plan.job.job_dir, trial);
         let status = self.running.get(&trial).map(|running| running.kept.status())?;
         match (status.exit, status.failed) {
-            (_, Some((replica, _))) => Some(last_words(&files.log(replica))),
+            (_, Some((replica, _))) => Some(self.why_failed(&files.log(replica))),
             (Some(Exit::Code(0)), None) => {
                 let mend = "set hyperparameterMetricTag to it";
                 Some(seen.explain_missing(&self.plan.config.spec.metric_tag, mend))
             }
-            _ => Some(last_words(&files.main_log())),
+            _ => Some(self.why_failed(&files.main_log())),
         }
     }
 

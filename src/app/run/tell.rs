@@ -3,21 +3,14 @@
 use std::path::Path;
 
 use super::{Job, TrialFiles};
-use crate::app::last_lines;
 use crate::controller::Record;
 use crate::limits::MAX_FAILURES_TOLD;
 use crate::report::Report;
 use crate::series::Change;
-use crate::study::{Outcome, Trial, rank};
+use crate::study::{Outcome, Trial, gist, rank};
 use crate::tail::Seen;
 use crate::tfrecord::{Damage, DamageKind};
 use crate::units::{MetricValue, TrialId};
-
-/// The end of a log, for people.
-pub(super) fn last_words(log: &Path) -> String {
-    let lines = last_lines(log).unwrap_or_default();
-    if lines.is_empty() { "it printed nothing".into() } else { lines.join("\n    ") }
-}
 
 impl Job<'_> {
     pub(super) fn tell_start(&mut self) {
@@ -168,20 +161,22 @@ impl Job<'_> {
     }
 
     fn tell_log(&mut self, trial: TrialId, log: &Path) {
-        let said = last_words(log);
+        let said = self.why_failed(log);
         self.tell_once(trial, &said, &format!("the end of {}:\n    {said}", log.display()));
     }
 
-    /// Tells `text` of a trial, unless `what` it says was told of an earlier one.
+    /// Tells `text` of a trial, unless `what` it says was told of an earlier one but for paths and numbers.
     fn tell_once(&mut self, trial: TrialId, what: &str, text: &str) {
-        match self.told.get(what) {
+        let params = self.trial(trial).map(|t| t.params.clone()).unwrap_or_default();
+        let what = gist(what, &params);
+        match self.told.get(&what) {
             Some(earlier) => {
                 let text = format!("what there is to say is the same as of trial {earlier}");
                 self.note(trial, text);
             }
             None => {
                 if self.told.len() < MAX_FAILURES_TOLD {
-                    self.told.insert(what.to_owned(), trial);
+                    self.told.insert(what, trial);
                 }
                 self.note(trial, text.to_owned());
             }

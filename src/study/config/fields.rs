@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::document::{Key, Node, Position, Value};
 use super::{Problem, Severity};
+use crate::limits::MAX_ARGUMENT_BYTES;
 
 /// How alike an unknown field and a known one must be for the known one to be named, 0 to 1.
 const ALIKE: f64 = 0.6;
@@ -74,7 +75,16 @@ impl Reader {
             self.wrong_type(node, path, "a text");
             return None;
         };
-        Some(text.clone())
+        // All of them may become arguments, or variables of the environment.
+        let problem = match text.len() {
+            _ if text.contains('\0') => "holds a NUL, which no argument of a program can".to_owned(),
+            n if n > MAX_ARGUMENT_BYTES => {
+                format!("is {n} bytes long, and an argument of a program holds {MAX_ARGUMENT_BYTES}")
+            }
+            _ => return Some(text.clone()),
+        };
+        self.error(node.at, path, problem, None);
+        None
     }
 
     pub(super) fn texts(&mut self, node: &Node, path: &str) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::document::{Node, Position};
 use super::super::{Domain, Parameter, Scale, Space};
 use super::fields::{Fields, Reader};
+use crate::limits::{MAX_ARGUMENT_BYTES, MAX_PARAMETER_NAME_BYTES};
 
 /// Whole numbers beyond this are not exact as 64-bit floats.
 const MAX_EXACT: i64 = 1 << 53;
@@ -96,7 +97,7 @@ fn read_one(
         Type::Double => double(reader, node.at, path, &parts, scale?),
         Type::Integer => integer(reader, node.at, path, &parts, scale?),
         Type::Discrete => discrete(reader, node.at, path, &parts, scale?),
-        Type::Categorical => categorical(reader, node.at, path, &parts),
+        Type::Categorical => categorical(reader, node.at, path, &parts, name.as_deref()),
     };
     Some(Parameter { name: name?.into(), domain: domain? })
 }
@@ -117,6 +118,11 @@ fn read_name(
         if name.is_empty() || name.starts_with('-') || name.contains(|c: char| c == '=' || c.is_whitespace())
         {
             format!("{name:?} is no name of an argument: it becomes --NAME=VALUE")
+        } else if name.len() > MAX_PARAMETER_NAME_BYTES {
+            format!(
+                "is {} bytes long, want at most {MAX_PARAMETER_NAME_BYTES}: it becomes an argument",
+                name.len()
+            )
         } else if matches!(name.as_str(), "job-dir" | "job_dir" | "trial_id") {
             format!("`{name}` is what hptune itself passes; choose another name")
         } else if names.contains(&name) {
@@ -237,7 +243,13 @@ fn discrete(
     }
 }
 
-fn categorical(reader: &mut Reader, at: Position, path: &str, parts: &Parts<'_>) -> Option<Domain> {
+fn categorical(
+    reader: &mut Reader,
+    at: Position,
+    path: &str,
+    parts: &Parts<'_>,
+    name: Option<&str>,
+) -> Option<Domain> {
     let path = format!("{path}.categoricalValues");
     let (node, items) = items(reader, at, &path, parts.categories)?;
     let mut values: Vec<Arc<str>> = Vec::new();
@@ -245,6 +257,14 @@ fn categorical(reader: &mut Reader, at: Position, path: &str, parts: &Parts<'_>)
         let value = reader.text(item, &format!("{path}[{i}]"))?;
         if values.iter().any(|other| **other == *value) {
             reader.error(node.at, &path, format!("`{value}` stands there twice"), None);
+            return None;
+        }
+        // As `--NAME=VALUE`.
+        let length = value.len() + name.map_or(0, str::len) + 3;
+        if length > MAX_ARGUMENT_BYTES {
+            let path = format!("{path}[{i}]");
+            let message = format!("makes an argument of {length} bytes, and one holds {MAX_ARGUMENT_BYTES}");
+            reader.error(item.at, &path, message, None);
             return None;
         }
         values.push(value.into());

@@ -226,6 +226,28 @@ fn our_own_rules_and_algorithms_are_named_under_hptune() {
 }
 
 #[test]
+fn what_no_argument_can_hold_is_refused_with_its_place() {
+    let long = "n".repeat(40_000);
+    let value = "v".repeat(131_070);
+    let longer = "v".repeat(131_072);
+    problems(
+        &format!(
+            "hyperparameters:\n  maxTrials: 99\n  params:\n  - {{parameterName: \"a\\0b\", type: DISCRETE, discreteValues: [1]}}\n  \
+             - {{parameterName: {long}, type: DISCRETE, discreteValues: [1]}}\n  \
+             - {{parameterName: c, type: CATEGORICAL, categoricalValues: [x, \"y\\0\"]}}\n  \
+             - {{parameterName: d, type: CATEGORICAL, categoricalValues: [{value}]}}\nargs: [{longer}]\n"
+        ),
+        &[
+            "4:21: hyperparameters.params[0].parameterName: holds a NUL, which no argument of a program can",
+            "5:21: hyperparameters.params[1].parameterName: is 40000 bytes long, want at most 32768: it becomes an argument",
+            "6:66: hyperparameters.params[2].categoricalValues[1]: holds a NUL, which no argument of a program can",
+            "7:63: hyperparameters.params[3].categoricalValues[0]: makes an argument of 131074 bytes, and one holds 131071",
+            "8:8: args[0]: is 131072 bytes long, and an argument of a program holds 131071",
+        ],
+    );
+}
+
+#[test]
 fn few_trials_for_many_parameters_are_warned_of() {
     problems(
         "hyperparameters: {maxTrials: 9, params: [{parameterName: a, type: DOUBLE, minValue: 1, maxValue: 2}]}",
