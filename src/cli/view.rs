@@ -168,7 +168,7 @@ impl LiveTrial {
     }
 
     fn show(&self, trial: TrialId) {
-        self.bar.set_message(self.row(trial));
+        self.bar.set_message(printable(&self.row(trial)));
     }
 }
 

@@ -210,7 +210,7 @@ impl Seen {
         let elsewhere = if others.is_empty() {
             String::new()
         } else {
-            format!("; there are values under {}: {mend}", others.join(", "))
+            format!("; there are values under {}: {mend} where that is meant", others.join(", "))
         };
         format!(
             "warning: `{tag}` has one value only, -1 at step 0, the placeholder that Lightning writes with the \

@@ -1,4 +1,4 @@
-//! Real programs on the other side: `moto_server` for S3, and the cloudml-hypertune package.
+//! Real programs on the other side: `moto_server` for S3, the cloudml-hypertune package, and tensorboardX.
 //!
 //! They come from PyPI: `.ci/run` installs them and names their virtual environment in `HPTUNE_PEERS`. Without it
 //! these tests are not run, and not called passed.
@@ -163,6 +163,37 @@ fn a_job_takes_its_results_from_the_cloudml_hypertune_package() {
     let trial = &place.describe("job")["trainingOutput"]["trials"][0];
     assert_eq!(trial["allMetrics"].as_array().map(Vec::len), Some(250));
     assert_eq!(trial["finalMetric"]["objectiveValue"].as_f64(), Some(249.0 / 7.0));
+}
+
+/// Runs one trial of the trainer with tensorboardX.
+fn run_tensorboardx(place: &Place, config: &str, mode: &str) -> Ran {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/tensorboardx_trainer.py");
+    place.write("c.yaml", config);
+    let (python, script) = (peer("python").display().to_string(), script.display().to_string());
+    let head = ["run", "c.yaml", "--job-id", "job", "--job-dir", "out", "--"];
+    // Its parameter is of no use to it.
+    place.run(&[&head[..], &[&python, &script, mode, "{job_dir}", "{x}"]].concat())
+}
+
+#[test]
+#[ignore = "needs tensorboardX in HPTUNE_PEERS"]
+fn a_placeholder_that_tensorboardx_wrote_is_no_result() {
+    let place = Place::new();
+    let text = config(1, "", "").replace("Tag: acc", "Tag: hp_metric");
+    let ran = run_tensorboardx(&place, &text, "placeholder");
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("`hp_metric` has one value only, -1 at step 0"), "{}", ran.err);
+    assert!(ran.err.contains("there are values under `val_loss`"), "{}", ran.err);
+}
+
+#[test]
+#[ignore = "needs tensorboardX in HPTUNE_PEERS"]
+fn values_that_tensorboardx_keeps_back_are_told_of() {
+    let place = Place::new();
+    let ran = run_tensorboardx(&place, &config(1, "", ""), "late");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("12 values of `acc` came at once, up to 1"), "{}", ran.err);
+    assert!(ran.err.contains("flush_secs=5"), "{}", ran.err);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Job;
 use crate::edge::follow::Late;
-use crate::study::{UsualEnds, all_alike};
+use crate::study::{Trial, UsualEnds, all_alike};
 use crate::units::TrialId;
 
 /// How many trials with the same values say that parameters are not used; at the end of a job two do.
@@ -25,18 +25,17 @@ impl Job<'_> {
     /// Looks at the trials after one of them has ended.
     pub(super) fn remark(&mut self) {
         let trials = self.controller.trials();
-        let n_alike = all_alike(trials).unwrap_or(0);
+        let n_alike = if self.remarked.is_unused_told { None } else { all_alike(trials) };
         let is_all = trials.len() >= self.controller.spec().max_trials as usize;
         let ends = UsualEnds::of(trials);
-        let missed = |trial: &crate::study::Trial| {
+        let missed = |trial: &Trial| {
             let usual = ends.missed_by(trial)?;
             Some((trial.id, trial.last_step()?, usual))
         };
         let missed: Vec<_> = trials.iter().filter_map(missed).collect();
-        if n_alike >= if is_all { 2 } else { MANY_ALIKE }
-            && !std::mem::replace(&mut self.remarked.is_unused_told, true)
-        {
-            let text = format!("warning: {}", unused(n_alike, self.plan.config.spec.metric_tag.as_str()));
+        if let Some(n) = n_alike.filter(|n| is_all || *n >= MANY_ALIKE) {
+            self.remarked.is_unused_told = true;
+            let text = format!("warning: {}", unused(n, self.plan.config.spec.metric_tag.as_str()));
             self.tell_job(text);
         }
         for (trial, step, usual) in missed {
