@@ -64,7 +64,8 @@
 //!   ended. A record that can be made only once is what keeps a trial from being run twice; it, the event files and
 //!   the process table ([`edge::kept`]) tell a new controller what happened while there was none. What the trainer
 //!   reports in a file that holds its last hundred reports alone the keeper copies ([`edge::reports`]): nobody could
-//!   read it again.
+//!   read it again. What the trainer writes outside of its directory the keeper finds ([`edge::outside`]), by what its
+//!   processes have open and by the names that they give: nobody could tell whose it is later.
 //! - **Catching up** ([`study::CatchUp`]): files are read again from their beginning, and only what differs from what the
 //!   store has is news.
 //! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials: it keeps nothing between

@@ -437,3 +437,30 @@ pub const REMOTE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a bucket is listed: each listing is a request, and is paid for.
 pub const REMOTE_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The pause between two looks for files that a trial writes outside of its directory, at first: a trainer may end
+/// within a second ...
+pub const OUTSIDE_PAUSE: Duration = Duration::from_millis(20);
+
+/// ... and later on: what is made in a directory near the trainer's own is heard of at once.
+pub const OUTSIDE_LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Looking takes one in so many parts of one core at most; so many times a pause a trial is old when that pause is
+/// reached.
+pub const OUTSIDE_SHARE: u32 = 20;
+
+/// The most files outside of one trial's directory that are taken for its own.
+pub const MAX_OUTSIDE_FILES: usize = 10_000;
+
+/// How deep below the directory that a trainer runs in such files are looked for that it does not keep open.
+pub const MAX_OUTSIDE_DEPTH: usize = 6;
+
+/// The most directories that are watched for that: each takes a kilobyte of the kernel, of what a user has.
+pub const MAX_OUTSIDE_WATCHES: usize = 1_000;
+
+/// The most directories that processes of one trial run in, and that are looked below.
+pub const MAX_OUTSIDE_PLACES: usize = 16;
+
+/// How long a file with a name of the second is looked at before it is taken for a trial's: two trainers may have
+/// chosen the same.
+pub const SHARED_NAME_AFTER: Duration = Duration::from_millis(1_500);

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::sync::mpsc::Sender;
 use super::clock::Clock;
 use super::files::Root;
 use super::notice::Notices;
+use super::outside::{Claim, OutsideFile, TrialPlace};
 use super::process_table::variable_of_writer;
 use super::reader::Reader;
 use super::reports::replica_of_reports;
@@ -28,6 +30,8 @@ use crate::units::{Tag, TrialId, WallTime};
 pub enum Followed {
     /// The objective of a trial changed.
     Changed(TrialId, Vec<Change>),
+    /// A trial writes outside of its directory.
+    Outside(TrialId, OutsideFile),
     /// No value has come for as long as was to be waited; told once.
     NoMetric(TrialId, Box<Seen>),
     /// Values came late, in a burst; told once.
@@ -79,25 +83,30 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows everything below `directory` and reports to `reports`, waiting where that is full.
+    /// Follows everything below `directory`, and what the record `outside` names; reports to `reports`, waiting where
+    /// that is full.
     ///
     /// # Errors
     /// Those of starting a thread.
     pub fn start(
         trial: TrialId,
         directory: &Path,
+        outside: &Path,
         objective: Objective,
         clock: Clock,
         reports: Sender<Followed>,
     ) -> std::io::Result<Self> {
         let is_draining = Arc::new(AtomicBool::new(false));
-        let reader = Reader::new(Box::new(Root::directory(directory)), clock);
+        let (noticing, noticed) = channel();
+        let place = TrialPlace::new(Box::new(Root::directory(directory)), outside, noticing);
+        let reader = Reader::new(Box::new(place), clock);
+        let others = Others::new(objective.cluster.clone(), noticed);
         let flag = Arc::clone(&is_draining);
         let root = directory.to_owned();
         let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
             let notices = Notices::new(&root, thread::current());
-            let following =
-                AssertUnwindSafe(|| follow(trial, reader, notices, &objective, clock, &flag, &reports));
+            let source = TrialSource { reader, notices, others };
+            let following = AssertUnwindSafe(|| follow(trial, source, &objective, clock, &flag, &reports));
             if catch_unwind(following).is_err() {
                 give_up(trial, &flag, &reports);
             }
@@ -129,25 +138,46 @@ fn give_up(trial: TrialId, is_draining: &AtomicBool, reports: &Sender<Followed>)
     let _ = reports.blocking_send(Followed::Drained(trial, Box::new(seen)));
 }
 
-/// Tells the files of replicas apart.
+/// Where a follower gets what it reports.
+struct TrialSource {
+    reader: Reader,
+    notices: Notices,
+    others: Others,
+}
+
+/// Tells the files of replicas apart, and those outside of the trial's directory.
 struct Others {
     members: Option<Members>,
     /// By the path of their file, the names of those that do not speak for the trial.
     known: BTreeMap<String, Option<String>>,
+    noticed: Receiver<OutsideFile>,
+    /// Where files outside are, by the names that they are listed under.
+    outside: BTreeMap<String, PathBuf>,
+    /// Files outside that nobody was told of.
+    untold: Vec<OutsideFile>,
+    /// A file of which it is not clear whether it is the trial's.
+    unclear: Option<PathBuf>,
 }
 
 impl Others {
+    fn new(members: Option<Members>, noticed: Receiver<OutsideFile>) -> Self {
+        let (known, outside) = (BTreeMap::new(), BTreeMap::new());
+        Self { members, known, noticed, outside, untold: Vec::new(), unclear: None }
+    }
+
     fn hand_on(&mut self, found: Found<'_>, gather: &mut Gather) {
+        self.take_noticed();
         let (Some(Members { directory, mark }), Found::Event { path, .. } | Found::Hypertune { path, .. }) =
             (&self.members, &found)
         else {
             return gather.handle(found);
         };
         if !self.known.contains_key(*path) {
+            let file = self.outside.get(*path).cloned().unwrap_or_else(|| directory.join(path));
             let writer = match found {
                 Found::Hypertune { path, .. } => replica_of_reports(path).map(str::to_owned),
                 // Whoever has closed it by now is taken for one that counts.
-                _ => variable_of_writer(&directory.join(path), mark, launch::REPLICA_VARIABLE),
+                _ => variable_of_writer(&file, mark, launch::REPLICA_VARIABLE),
             };
             let is_other = |name: &String| !launch::speaks_for_trial(name);
             self.known.insert((*path).to_owned(), writer.filter(is_other));
@@ -155,6 +185,18 @@ impl Others {
         match self.known.get(*path).cloned().flatten() {
             Some(name) => gather.handle_aside(found, &name),
             None => gather.handle(found),
+        }
+    }
+
+    /// Takes what was found outside.
+    fn take_noticed(&mut self) {
+        for file in self.noticed.try_iter() {
+            match file.claim {
+                Claim::Own => drop(self.outside.insert(file.name.clone(), file.path.clone())),
+                Claim::Shared => {}
+                Claim::Unclear => self.unclear = Some(file.path.clone()),
+            }
+            self.untold.push(file);
         }
     }
 }
@@ -187,8 +229,7 @@ impl Punctuality {
 
 fn follow(
     trial: TrialId,
-    mut reader: Reader,
-    mut notices: Notices,
+    TrialSource { mut reader, mut notices, mut others }: TrialSource,
     objective: &Objective,
     clock: Clock,
     is_draining: &AtomicBool,
@@ -197,7 +238,6 @@ fn follow(
     let tell_missing_at = clock.now().checked_add(objective.no_metric_after).ok();
     let mut gather = Gather::new(objective.tag.clone(), objective.run.clone(), tell_missing_at);
     let mut catch_up = objective.known.run().map(|_| CatchUp::new(objective.known.clone()));
-    let mut others = Others { members: objective.cluster.clone(), known: BTreeMap::new() };
     let mut changes = Vec::new();
     let mut punctuality = Punctuality::default();
     loop {
@@ -209,6 +249,12 @@ fn follow(
             reader.step(&mut |found| others.hand_on(found, &mut gather))
         };
         let is_known = catch_up.is_some();
+        others.take_noticed();
+        for file in others.untold.drain(..) {
+            if reports.blocking_send(Followed::Outside(trial, file)).is_err() {
+                return;
+            }
+        }
         match &mut catch_up {
             None => changes.extend(gather.take_changes()),
             Some(known) => {
@@ -236,7 +282,9 @@ fn follow(
         }
         if must_drain {
             // Nobody is left to tell if this fails.
-            let _ = reports.blocking_send(Followed::Drained(trial, Box::new(gather.seen())));
+            let seen =
+                Seen { unclear: others.unclear.map(|path| path.display().to_string()), ..gather.seen() };
+            let _ = reports.blocking_send(Followed::Drained(trial, Box::new(seen)));
             return;
         }
         let Some(until) = wait_until else { continue };

@@ -4,8 +4,8 @@
 //! in a record beside the trial's log. A controller that was killed and started again reads there what happened
 //! meanwhile. All that is orphaned below a keeper is handed to it, so that what is left of a trial are its
 //! descendants, and where it has no children any more nothing is left. It decides nothing: signals come from the
-//! controller. While it waits it keeps what the trainer reports, which is gone before a controller that was killed
-//! is there again.
+//! controller. While it waits it keeps what the trainer reports, and looks for what it writes outside of the trial's
+//! directory: neither can be found out any more when a controller that was killed is there again.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -22,6 +22,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{Cgroup, OutOfMemoryCount};
+use super::outside::{Finding, Search};
 use super::process::{adopt_orphans, exit_of};
 use super::process_tree::ProcessIdentity;
 use super::reports::{Copying, ReportFiles, append_lines};
@@ -38,6 +39,8 @@ pub struct Order {
     pub directory: PathBuf,
     /// Where the replicas' reports are, and are to be kept.
     pub reports: Vec<ReportFiles>,
+    /// Where what the trainer writes outside of the trial's directory is looked for.
+    pub outside: Search,
     /// The control group that its processes go to.
     pub cgroup: Option<PathBuf>,
     /// The processors that they run on; empty: any.
@@ -122,6 +125,9 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
         order.cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| cpus.set(*cpu));
         sched_setaffinity(None, &cpus)?;
     }
+    // By the clock of the file system, as the files that are compared with it.
+    let since = fs::metadata(&order.record).and_then(|record| record.modified());
+    let finding = since.and_then(|since| Finding::start(order.outside.clone(), since)).ok();
     let started = match &cgroup {
         Some(cgroup) => cgroup.within(|| start_all(order)),
         None => start_all(order),
@@ -135,6 +141,9 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
         }
     };
     let has_begun = !running.is_empty();
+    for (id, _) in &running {
+        finding.iter().for_each(|finding| finding.started(id.as_raw_nonzero().get()));
+    }
     let mut written = Ok(());
     let copying = has_begun.then(|| Copying::start(order.reports.clone()).ok()).flatten();
     loop {
@@ -157,6 +166,9 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     }
     if let Some(copying) = copying {
         copying.finish();
+    }
+    if let Some(finding) = finding {
+        finding.finish();
     }
     if let Some(cgroup) = &cgroup {
         cgroup.remove();

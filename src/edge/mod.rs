@@ -12,6 +12,7 @@ pub mod kept;
 pub mod notice;
 pub mod order;
 pub mod output;
+pub mod outside;
 pub mod process;
 mod process_table;
 pub mod process_tree;

@@ -1,7 +1,13 @@
 //! What the system tells of its processes (Linux, `/proc`; see proc(5)).
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, stat};
+
+use super::files::identify;
+use crate::tail::FileId;
 
 /// A process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +68,37 @@ pub(super) fn pid_namespace() -> String {
 pub(super) fn has_variable(process: i32, variable: &str) -> bool {
     let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
     environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+}
+
+/// Whether a process has a variable in its environment that is set to something else than `value`.
+pub(super) fn has_other_value(process: i32, variable: &str, value: &str) -> bool {
+    let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|entry| {
+        let set = entry.strip_prefix(variable.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        set.is_some_and(|set| set != value.as_bytes())
+    })
+}
+
+/// The directory that a process runs in, without links.
+pub(super) fn working_directory(process: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/cwd")).ok()
+}
+
+/// The files of wanted paths that a process has open to write to. One that does not stand at its path any more is
+/// none.
+pub(super) fn open_for_writing(process: i32, is_wanted: impl Fn(&Path) -> bool) -> Vec<(PathBuf, FileId)> {
+    let handles = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    handles
+        .filter_map(|handle| {
+            let path = fs::read_link(handle.path()).ok().filter(|path| is_wanted(path))?;
+            // The mode of the link is how the file was opened.
+            let is_writing = handle.metadata().ok()?.permissions().mode() & 0o200 != 0;
+            let (open, there) = (stat(handle.path()).ok()?, stat(&path).ok()?);
+            let id = identify(&open);
+            let is_file = FileType::from_raw_mode(open.st_mode).is_file() && id == identify(&there);
+            (is_file && is_writing).then_some((path, id))
+        })
+        .collect()
 }
 
 /// What a variable was set to that a process has in its environment which has a file open and was started with

@@ -86,6 +86,11 @@ pub(super) struct Tree {
 impl Tree {
     /// Those that live. One that has ended, but was not collected by its parent, does not.
     pub(super) fn living(&self) -> Vec<Process> {
+        self.partition().0
+    }
+
+    /// Those that live, and all others that do, at one moment.
+    pub(super) fn partition(&self) -> (Vec<Process>, Vec<Process>) {
         let processes = process_table::processes();
         let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
         for process in &processes {
@@ -103,7 +108,7 @@ impl Tree {
             let is_elsewhere = Some(process.id) != self.root && process.id != us;
             below.contains(&process.id) || (is_elsewhere && self.mark.as_ref().is_some_and(is_marked))
         };
-        processes.into_iter().filter(|process| !process.is_zombie && is_ours(process)).collect()
+        processes.into_iter().filter(|process| !process.is_zombie).partition(is_ours)
     }
 
     /// Sends a signal to all of them; to none is fine.

@@ -42,6 +42,8 @@ pub struct Seen {
     pub n_damages: usize,
     /// What went wrong outside the files: each told once.
     pub troubles: Vec<String>,
+    /// An event file outside of the trial's directory that came while it ran, and of which it is not clear whose it is.
+    pub unclear: Option<String>,
     /// How many values of the objective there are, in all runs.
     pub n_values: u64,
     /// How many more are placeholders, which are no results.
@@ -224,6 +226,13 @@ impl Seen {
     pub fn explain_missing(&self, wanted: &Tag, mend: &str) -> String {
         let tag = wanted.as_str();
         if self.tags.is_empty() {
+            if let (0, Some(path)) = (self.n_files, &self.unclear) {
+                return format!(
+                    "no event file was found below the trial's directory; {path} was written meanwhile, but \
+                     whose it is cannot be told: `hptune: {{trial: {{directory: own}}}}` in the configuration \
+                     runs each trial in its own directory"
+                );
+            }
             return if self.n_files == 0 {
                 "no event file was found below the trial's directory; \
                  have the trainer write its summaries below --job-dir"

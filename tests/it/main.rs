@@ -10,6 +10,7 @@ mod golden;
 mod inputs;
 mod inspect;
 mod layering;
+mod outside;
 mod peers;
 mod reading;
 mod remarks;

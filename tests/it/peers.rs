@@ -498,3 +498,67 @@ fn a_trainer_that_never_stops_forking_is_killed_with_and_without_control_groups(
         assert_eq!(has_group, hide == "true", "both ways were taken");
     }
 }
+
+/// Tunes a trainer of `examples/trainers`, as it stands there, with `--seed 1`. The answer is of each trial the step
+/// and the value of its result.
+#[track_caller]
+fn tune_example(place: &Place, name: &str, python: PathBuf, arguments: &[&str]) -> Vec<(i64, f64)> {
+    let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/trainers");
+    let (config, trainer) =
+        (examples.join(format!("{name}.yaml")), examples.join(format!("{name}_digits.py")));
+    let (config, trainer) = (config.to_string_lossy(), trainer.to_string_lossy());
+    let python = python.to_string_lossy();
+    let head =
+        ["run", &config, "--seed", "1", "--job-id", "job", "--job-dir", "out", "--", &python, &trainer];
+    let ran = place.run(&[&head[..], arguments].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let job = place.describe("job");
+    let trials = job["trainingOutput"]["trials"].as_array().expect("a list");
+    let result = |trial: &Json| {
+        let metric = &trial["finalMetric"];
+        let step = metric["trainingStep"].as_str().and_then(|step| step.parse().ok());
+        step.zip(metric["objectiveValue"].as_f64()).unwrap_or_else(|| panic!("{trial}: {}", ran.err))
+    };
+    trials.iter().map(result).collect()
+}
+
+#[test]
+#[ignore = "needs tensorboardX and scikit-learn in HPTUNE_PEERS"]
+fn tutorials_of_tensorboardx_and_scikit_learn_are_tuned_as_they_are() {
+    // Two at once, each in its own directory.
+    let place = Place::new();
+    let results = tune_example(&place, "tensorboardx", peer("python"), &[]);
+    assert_eq!(results.len(), 8);
+    assert!(results.iter().all(|(step, _)| *step == 19), "{results:?}");
+    assert!(results.iter().any(|(_, value)| *value > 0.9), "{results:?}");
+    assert!(!place.path().join("runs").exists());
+    // One after the other, below ./runs.
+    let place = Place::new();
+    let places = ["--alpha", "{alpha}", "--penalty", "{penalty}"];
+    let results = tune_example(&place, "sklearn", peer("python"), &places);
+    assert_eq!(results.len(), 8);
+    assert!(results.iter().all(|(step, _)| *step == 29), "{results:?}");
+    let read = place.run(&["export", "runs", "--tag", "score/test", "--latest"]).out;
+    for (_, value) in results {
+        let is_there = read.lines().any(|line| line.contains(",29,") && line.contains(&value.to_string()));
+        assert!(is_there, "{value}: {read}");
+    }
+}
+
+#[test]
+#[ignore = "needs Keras and TensorFlow in HPTUNE_KERAS"]
+fn keras_s_tutorial_is_tuned_as_it_is() {
+    let venv =
+        std::env::var_os("HPTUNE_KERAS").expect("HPTUNE_KERAS names a virtual environment; see .ci/run");
+    let place = Place::new();
+    let python = PathBuf::from(venv).join("bin/python");
+    let results = tune_example(&place, "keras", python, &["--lr", "{lr}", "--units", "{units}"]);
+    assert_eq!(results.len(), 4);
+    assert!(results.iter().all(|(step, _)| *step == 4), "{results:?}");
+    // What Keras calls val_accuracy, of the last epoch.
+    let read = place.run(&["export", "logs/fit", "--tag", "epoch_accuracy", "--run", "*/validation"]).out;
+    for (_, value) in results {
+        let is_there = read.lines().any(|line| line.contains(",4,") && line.contains(&value.to_string()));
+        assert!(is_there, "{value}: {read}");
+    }
+}

@@ -145,7 +145,9 @@ pub(super) fn notes(words: &[String], config: &Config) -> Vec<String> {
     if has_no_dir {
         let why =
             if line.has_places() { "the command has no {job_dir}" } else { "the command gets no --job-dir" };
-        notes.push(format!("note: {why}: the trainer must write below ${TRIAL_DIR_VARIABLE}"));
+        notes.push(format!(
+            "note: {why}: event files are looked for below ${TRIAL_DIR_VARIABLE} and where the trainer runs"
+        ));
     }
     match line.appended() {
         Appended::Reach => {}

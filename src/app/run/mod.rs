@@ -3,11 +3,12 @@
 mod carry;
 mod dry;
 mod failure;
+mod own;
 pub(crate) mod remarks;
 mod tell;
 mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::take;
 use std::thread;
@@ -21,6 +22,7 @@ use crate::controller::{Controller, Input, JobEnd, JobState, Signal};
 use crate::edge::follow::{Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
+use crate::edge::outside::Claim;
 use crate::edge::process::{adopt_orphans, collect_orphans};
 use crate::edge::reports::Copier;
 use crate::edge::signals::{HANGUP, Heard, Signals};
@@ -108,6 +110,8 @@ struct Job<'t> {
     /// So is the note that no steps are counted.
     is_step_0_told: bool,
     remarked: Remarked,
+    /// So are the notes that trials write outside of their directories.
+    outside_told: BTreeSet<Claim>,
     signal: Option<i32>,
     end: Option<JobEnd>,
 }
@@ -137,6 +141,7 @@ impl<'t> Job<'t> {
             is_aside_told: false,
             is_step_0_told: false,
             remarked: Remarked::default(),
+            outside_told: BTreeSet::new(),
             signal: None,
             end: None,
         }
@@ -304,8 +309,14 @@ impl<'t> Job<'t> {
                 .then(|| Members { directory: files.directory.clone(), mark: files.mark() }),
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };
-        let follower =
-            Follower::start(trial, &files.directory, objective, self.plan.clock, self.reports.clone());
+        let follower = Follower::start(
+            trial,
+            &files.directory,
+            &files.outside(),
+            objective,
+            self.plan.clock,
+            self.reports.clone(),
+        );
         let follower = follower.inspect_err(|_| kill_and_wait(&mut kept))?;
         self.running.insert(trial, Running::new(kept, follower, slot));
         Ok(())
@@ -408,6 +419,10 @@ impl<'t> Job<'t> {
                 // A trainer that has ended by itself is not stopped early for its last values.
                 self.reap()?;
                 self.feed(Input::Changed(trial, changes))
+            }
+            Followed::Outside(trial, file) => {
+                self.tell_outside(trial, &file);
+                Ok(())
             }
             Followed::NoMetric(trial, seen) => {
                 let text = seen

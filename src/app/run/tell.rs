@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Job, TrialFiles};
 use crate::controller::Record;
+use crate::edge::outside::{Claim, OutsideFile};
 use crate::limits::MAX_FAILURES_TOLD;
 use crate::report::Report;
 use crate::series::Change;
@@ -89,6 +90,30 @@ impl Job<'_> {
 
     pub(super) fn note(&mut self, trial: TrialId, text: String) {
         (self.tell)(&Report::Note { trial: Some(trial), text });
+    }
+
+    /// Tells where a trial writes, if that is not its directory: of each kind once a job.
+    pub(super) fn tell_outside(&mut self, trial: TrialId, file: &OutsideFile) {
+        let directory = Path::new(&file.name).parent().unwrap_or(Path::new(""));
+        let place = match file.path.strip_prefix(&self.plan.job.directory) {
+            Ok(_) => Path::new(".").join(directory).display().to_string(),
+            Err(_) => file.path.parent().unwrap_or(&file.path).display().to_string(),
+        };
+        let text = match file.claim {
+            Claim::Own => {
+                format!("writes to {place}, outside of its directory: its event files are followed there")
+            }
+            Claim::Shared => format!(
+                "writes to a file in {place} to which another process writes at the same time: it is not read, for \
+                 what it holds is of neither\n  hint: `hptune: {{trial: {{directory: own}}}}` in the configuration \
+                 runs each trial in its own directory"
+            ),
+            // Of interest only where there is nothing else.
+            Claim::Unclear => return,
+        };
+        if self.outside_told.insert(file.claim) {
+            self.note(trial, text);
+        }
     }
 
     /// Tells what a trial's files held that the user should know.

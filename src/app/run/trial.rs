@@ -11,11 +11,13 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
+use super::own;
 use crate::edge::cgroup::Cgroup;
 use crate::edge::follow::Follower;
 use crate::edge::gpu::Gpu;
 use crate::edge::keeper::{Order, ReplicaOrder};
 use crate::edge::kept::Kept;
+use crate::edge::outside::Search;
 use crate::edge::reports::{ReportFiles, reports_of};
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
@@ -78,6 +80,11 @@ impl TrialFiles {
 
     pub(super) fn record(&self, attempt: u32) -> PathBuf {
         self.records.join(format!("attempt-{attempt}.jsonl"))
+    }
+
+    /// Which event files it writes outside of its directory.
+    pub(super) fn outside(&self) -> PathBuf {
+        self.records.join("outside.jsonl")
     }
 
     /// What the processes of this trial, and no others, have in their environment.
@@ -196,15 +203,27 @@ pub(super) fn order(
         training_input: &all.config.training_input,
         replicas: &members,
     };
-    let line = CommandLine::new(all.words, params.iter().map(|(name, _)| name));
+    let is_own = all.config.runs_in_own;
+    let words = if is_own { own::absolute(all.words, all.directory) } else { all.words.to_vec() };
+    let line = CommandLine::new(&words, params.iter().map(|(name, _)| name));
     let words = line.fill(params, trial, context.trial_dir, all.config.appends_job_dir);
     let mut words = words.into_iter();
     let program = words.next().unwrap_or_default();
     let arguments: Vec<String> = words.collect();
     let reports = files.reports(&replicas);
+    let directory = if is_own { files.directory.clone() } else { all.directory.to_owned() };
+    let outside = Search {
+        record: files.outside(),
+        place: directory.clone(),
+        directory: files.directory.clone(),
+        has_neighbours: all.config.spec.max_parallel_trials > 1,
+    };
     let replicas = replicas.into_iter().map(|replica| {
         let metrics_file = files.metrics_file(replica);
         let mut environment = launch::environment(&context, replica, &metrics_file.to_string_lossy());
+        if is_own {
+            environment.push(("PYTHONPATH".into(), own::python_path(all.directory)));
+        }
         if !slot.gpus.is_empty() {
             environment.push(("CUDA_VISIBLE_DEVICES".into(), slot.gpus.join(",")));
         }
@@ -221,8 +240,9 @@ pub(super) fn order(
     });
     Ok(Order {
         record: files.record(attempt),
-        directory: all.directory.to_owned(),
+        directory,
         reports,
+        outside,
         cgroup: None,
         cpus: slot.cpus.clone(),
         replicas: replicas.collect(),

@@ -119,6 +119,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, previous: Option<&StudySpec
         policy: options.policy,
         needs: options.needs,
         appends_job_dir: options.appends_job_dir,
+        runs_in_own: options.runs_in_own,
         warm_start: options.warm_start,
         no_metric_after: options.no_metric_after,
         training_input,

@@ -67,6 +67,8 @@ pub struct Config {
     pub needs: Needs,
     /// `hptune.trial.appendJobDir`: whether `--job-dir` is appended to a command without placeholders.
     pub appends_job_dir: bool,
+    /// `hptune.trial.directory`: whether each trial runs in its own directory, and not in the job's.
+    pub runs_in_own: bool,
     /// `hptune.warmStart`: which earlier jobs the search learns from.
     pub warm_start: WarmStart,
     /// `hptune.trial.noMetricAfter`: when to tell that no value of the objective has come.

@@ -27,6 +27,7 @@ pub(super) struct Options {
     pub(super) policy: Policy,
     pub(super) needs: Needs,
     pub(super) appends_job_dir: bool,
+    pub(super) runs_in_own: bool,
     pub(super) warm_start: WarmStart,
     pub(super) no_metric_after: Duration,
 }
@@ -39,6 +40,7 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         policy: Policy { grace: DEFAULT_GRACE, ..Policy::default() },
         needs: Needs::default(),
         appends_job_dir: true,
+        runs_in_own: false,
         warm_start: WarmStart::default(),
         no_metric_after: DEFAULT_NO_METRIC_AFTER,
     };
@@ -174,6 +176,10 @@ fn read_trial_options(reader: &mut Reader, node: &Node, options: &mut Options) {
     if let Some(node) = fields.take("cpus") {
         let cpus = reader.integer(node, "hptune.trial.cpus", 0..=i64::from(MAX_CPUS));
         options.needs.cpus = cpus.map_or(0, |cpus| cpus as u32);
+    }
+    if let Some(node) = fields.take("directory") {
+        let choices = [("current", false), ("own", true)];
+        options.runs_in_own = reader.choice(node, "hptune.trial.directory", &choices).unwrap_or_default();
     }
     if let Some(node) = fields.take("retries") {
         let retries = reader.integer(node, "hptune.trial.retries", 0..=1000);

@@ -1,0 +1,17 @@
+//! Event files that a trial writes outside of its directory: `SummaryWriter()` writes to `./runs/DATE_HOST`, Lightning
+//! to `./lightning_logs/version_N`, Keras's examples to `./logs/fit/DATE`.
+//!
+//! The keeper of a trial looks for them while the trial runs ([`Finding`]), and writes down what it found
+//! ([`OutsideFile`]): the process table and the file's name say whose a file is, the file itself does not. Whoever
+//! follows the trial, a later controller too, reads there what belongs to it ([`TrialPlace`]).
+
+mod claims;
+mod place;
+mod record;
+mod search;
+mod watches;
+
+pub use place::TrialPlace;
+pub use record::{Claim, OutsideFile};
+pub(super) use search::Finding;
+pub use search::Search;
