@@ -87,8 +87,8 @@ fn hint(unknown: &[&str], parameters: &[&str], command: &[String]) -> Option<Str
     );
     if unknown == [JOB_DIR] {
         hint += &format!(
-            "\n  hint: or leave --job-dir out: `hptune: {{trial: {{appendJobDir: false}}}}`; the trainer must write below \
-             ${TRIAL_DIR_VARIABLE} then"
+            "\n  hint: or leave --job-dir out: `hptune: {{trial: {{appendJobDir: false}}}}`; event files are looked for \
+             below ${TRIAL_DIR_VARIABLE} and where the trainer runs"
         );
     }
     Some(hint)
