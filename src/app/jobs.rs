@@ -237,7 +237,7 @@ pub fn logs(
 ) -> Result<(), Failure> {
     let known = describe(store, id)?;
     let found = find(&known, trial)?.id;
-    let files = TrialFiles::new(&known.stored.job.job_dir, found);
+    let files = TrialFiles::of(&known.stored.job, found);
     let named = replica.map(|name| {
         let replicas = known.config.cluster.replicas();
         replicas.iter().copied().find(|replica| replica.to_string() == name).ok_or_else(|| {

@@ -213,7 +213,7 @@ fn result(
             lines.push(format!(
                 "The log of trial {}: {}",
                 trial.id,
-                TrialFiles::new(&job.job_dir, trial.id).main_log().display()
+                TrialFiles::of(job, trial.id).main_log().display()
             ));
         }
         return lines.join("\n");

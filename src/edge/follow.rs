@@ -16,13 +16,14 @@ use super::files::Root;
 use super::notice::Notices;
 use super::outside::{Claim, OutsideFile, TrialPlace};
 use super::process_table::variable_of_writer;
-use super::reader::Reader;
+use super::reader::{Place, Reader};
+use super::remote::{Bucket, environment};
 use super::reports::replica_of_reports;
-use crate::limits::FOLLOW_BATCH;
+use crate::limits::{FOLLOW_BATCH, REMOTE_POLL_INTERVAL};
 use crate::scalar::RunSelector;
 use crate::series::Change;
 use crate::study::{CatchUp, Curve, launch};
-use crate::tail::{Burst, Found, Gather, Seen, burst};
+use crate::tail::{Burst, Config, Found, Gather, Progress, Seen, Tail, burst};
 use crate::units::{Tag, TrialId, WallTime};
 
 /// What a follower reports.
@@ -75,6 +76,17 @@ pub struct Members {
     pub mark: String,
 }
 
+/// Where a trial writes.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// Its directory on this machine.
+    pub directory: &'a Path,
+    /// Its directory in an object store, if it has one.
+    pub address: Option<&'a str>,
+    /// The record of what it writes elsewhere.
+    pub outside: &'a Path,
+}
+
 /// A thread that follows one trial.
 #[derive(Debug)]
 pub struct Follower {
@@ -83,26 +95,32 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows everything below `directory`, and what the record `outside` names; reports to `reports`, waiting where
-    /// that is full.
+    /// Follows everything that a trial writes and reports to `reports`, waiting where that is full.
     ///
     /// # Errors
-    /// Those of starting a thread.
+    /// Those of starting a thread, and of an address that is none.
     pub fn start(
         trial: TrialId,
-        directory: &Path,
-        outside: &Path,
+        at: At<'_>,
         objective: Objective,
         clock: Clock,
         reports: Sender<Followed>,
     ) -> std::io::Result<Self> {
         let is_draining = Arc::new(AtomicBool::new(false));
         let (noticing, noticed) = channel();
-        let place = TrialPlace::new(Box::new(Root::directory(directory)), outside, noticing);
-        let reader = Reader::new(Box::new(place), clock);
+        let mut inside: Vec<Box<dyn Place>> = vec![Box::new(Root::directory(at.directory))];
+        let mut config = Config::default();
+        if let Some(address) = at.address {
+            inside.push(Box::new(Bucket::open(address, environment())?));
+            // Each listing is a request, and takes time but no work.
+            config = Config { poll_interval: REMOTE_POLL_INTERVAL, list_share: 1, ..config };
+        }
+        let place = TrialPlace::new(inside, at.outside, noticing);
+        let tail = Tail::with(config, Progress::default(), clock.now());
+        let reader = Reader::with(Box::new(place), clock, tail);
         let others = Others::new(objective.cluster.clone(), noticed);
         let flag = Arc::clone(&is_draining);
-        let root = directory.to_owned();
+        let root = at.directory.to_owned();
         let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
             let notices = Notices::new(&root, thread::current());
             let source = TrialSource { reader, notices, others };

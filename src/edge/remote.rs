@@ -50,6 +50,25 @@ pub fn is_address(job_dir: &str) -> bool {
         .any(|scheme| job_dir.starts_with(scheme))
 }
 
+/// The directory below that of a trainer in which its jobs are where none is given.
+pub const JOBS_DIRECTORY: &str = "hptune-jobs";
+
+/// Where on this machine the files of a job are: its directory, or of one in an object store, what is kept of it, as a
+/// rule beside the jobs that have no directory given.
+#[must_use]
+pub fn local_dir(job_dir: &std::path::Path, directory: &std::path::Path, job_id: &str) -> std::path::PathBuf {
+    match job_dir.to_str().is_some_and(is_address) {
+        true => directory.join(JOBS_DIRECTORY).join(job_id),
+        false => job_dir.to_owned(),
+    }
+}
+
+/// The variables of this process that are text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 impl Bucket {
     /// The objects below `address`. Credentials and the endpoint come from the variables that the stores' own
     /// tools take (`AWS_*`, `GOOGLE_*`, `AZURE_*`), out of `environment`.

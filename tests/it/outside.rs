@@ -144,7 +144,7 @@ fn what_is_written_elsewhere_while_no_controller_runs_is_found_again() {
 }
 
 #[track_caller]
-fn wait_for(path: &Path) {
+pub(crate) fn wait_for(path: &Path) {
     let start = Instant::now();
     while !path.exists() {
         assert!(start.elapsed() < PATIENCE, "waited too long for {}", path.display());

@@ -133,6 +133,27 @@ fn objects_on_s3_are_followed_each_value_once() {
 }
 
 #[test]
+#[ignore = "needs moto_server and tensorboardX in HPTUNE_PEERS"]
+fn a_job_whose_trainer_writes_to_s3_is_tuned() {
+    let (moto, place) = (Moto::start(), Place::new());
+    place.write("c.yaml", config(3, "maxParallelTrials: 2", ""));
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/s3_writer.py");
+    let (python, script) = (peer("python"), script.to_string_lossy().into_owned());
+    let python = python.to_string_lossy();
+    let head = ["run", "c.yaml", "--job-id", "job", "--job-dir", "s3://bucket/jobs", "--"];
+    let mut command = place.command(&[&head[..], &[&python, &script]].concat());
+    let command = moto.environment(&mut command).env("S3_ENDPOINT", format!("http://{}", moto.address));
+    let ran = Ran::of(&command.output().expect("it runs"));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    for trial in place.describe("job")["trainingOutput"]["trials"].as_array().expect("a list") {
+        let x: f64 = trial["hyperparameters"]["x"].as_str().and_then(|x| x.parse().ok()).expect("a number");
+        assert_eq!(trial["finalMetric"]["trainingStep"], "4", "{trial}");
+        let value = trial["finalMetric"]["objectiveValue"].as_f64().map(|value| value as f32);
+        assert_eq!(value, Some((x / 1024.0 + 4.0) as f32), "{trial}");
+    }
+}
+
+#[test]
 #[ignore = "needs the cloudml-hypertune package in HPTUNE_PEERS"]
 fn each_report_of_the_cloudml_hypertune_package_arrives_once() {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/report.py");

@@ -1,4 +1,4 @@
-//! `watch` on an object store: a server of Google Cloud Storage's XML API, as far as a reader needs it.
+//! `watch` and `run` on an object store: a server of Google Cloud Storage's XML API, as far as a reader needs it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -70,12 +70,17 @@ impl Server {
 
     /// Follows the bucket with the real program.
     fn watch(&self, place: &Place, more: &[&str]) -> std::process::Command {
+        self.command(place, &[&["watch", "gs://bucket/jobs/1"], more].concat())
+    }
+
+    /// The program, which finds this server.
+    fn command(&self, place: &Place, arguments: &[&str]) -> std::process::Command {
         let address = self.address.expect("it is started");
         let key = format!(
             r#"{{"gcs_base_url":"http://{address}","disable_oauth":true,"client_email":"","private_key":"","private_key_id":""}}"#
         );
         let key = place.write("key.json", key);
-        let mut command = place.command(&[&["watch", "gs://bucket/jobs/1"], more].concat());
+        let mut command = place.command(arguments);
         command.env("GOOGLE_SERVICE_ACCOUNT", key).env("GOOGLE_ALLOW_HTTP", "true");
         command
     }
@@ -224,4 +229,57 @@ fn a_bucket_is_read_whole_and_gone_on_with_by_state() {
     server.bucket.lock().expect("a lock").is_forbidden = true;
     let ran = run(&[]);
     assert!(ran.code == Some(1) && ran.err.contains("cannot be read"), "{:?}", ran);
+}
+
+#[test]
+fn a_job_whose_directory_is_in_an_object_store_takes_its_results_from_there() {
+    let (server, place) = (Server::start(), Place::new());
+    place.write("c.yaml", crate::support::config(1, "", ""));
+    let script = "echo \"$@\" $HPTUNE_JOB_DIR; : > begun; until [ -e go ]; do sleep 0.01; done";
+    let run = |place: &Place, job: &str| {
+        let words = [
+            "run",
+            "c.yaml",
+            "--job-id",
+            job,
+            "--job-dir",
+            "gs://bucket/jobs/",
+            "--",
+            "sh",
+            "-c",
+            script,
+            "x",
+        ];
+        server.command(place, &words)
+    };
+    let mut command = run(&place, "job");
+    let command = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut job = command.spawn().expect("it runs");
+    crate::outside::wait_for(&place.path().join("begun"));
+    // Its controller is killed; another one goes on.
+    job.kill().expect("it is ours");
+    job.wait().expect("it ends");
+    server.put("jobs/1/eval/events.out.tfevents.1.h", &event_file(&[0.5, 0.75]));
+    server.put("jobs/10/events.out.tfevents.1.h", &event_file(&[0.9]));
+    place.write("go", "");
+    let output = server.command(&place, &["jobs", "resume", "job"]).output().expect("it runs");
+    let ran = crate::support::Ran::of(&output);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let told = place.describe("job");
+    let metric = &told["trainingOutput"]["trials"][0]["finalMetric"];
+    assert_eq!(metric, &serde_json::json!({"trainingStep": "2", "objectiveValue": 0.75}));
+    // The trainer was given the address; what is kept is here.
+    let log = std::fs::read_to_string(place.path().join("hptune-jobs/job/.hptune/1/trainer.log"));
+    let log = log.expect("it is there");
+    assert!(log.ends_with("--job-dir=gs://bucket/jobs/1 gs://bucket/jobs/1\n"), "{log}");
+    assert_eq!(place.run(&["jobs", "logs", "job", "1"]).out, log);
+    // Another job's files are in the way of the next, and so is a store that cannot be read.
+    let refused = |code: i32, said: &str| {
+        let ran = crate::support::Ran::of(&run(&place, "next").output().expect("it runs"));
+        assert!(ran.code == Some(code) && ran.err.contains(said), "{ran:?}");
+    };
+    refused(2, "holds files of another job's trials: 1/eval/events");
+    server.bucket.lock().expect("a lock").is_forbidden = true;
+    refused(3, "cannot be read");
+    assert_eq!(place.n_jobs(), 1);
 }

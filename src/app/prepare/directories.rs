@@ -1,10 +1,14 @@
 //! The directory of a job.
 
 use std::fs;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::app::Failure;
+use crate::edge::files::ListError;
+use crate::edge::reader::Place;
+use crate::edge::remote::{Bucket, JOBS_DIRECTORY, environment, is_address};
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::Config;
 
@@ -13,23 +17,59 @@ pub(super) fn job_dir(config: &Config, asked: Option<&Path>, job_id: &str) -> Re
     let (name, path) = match (asked, &config.job_dir) {
         (Some(path), _) => ("--job-dir", path.to_owned()),
         (None, Some(path)) => ("trainingInput.jobDir", PathBuf::from(path)),
-        (None, None) => ("--job-dir", Path::new("hptune-jobs").join(job_id)),
+        (None, None) => ("--job-dir", Path::new(JOBS_DIRECTORY).join(job_id)),
     };
-    if path.to_str().is_some_and(|path| path.contains("://")) {
-        let message =
-            format!("{name} {}: remote directories are not supported by this version", path.display());
-        return Err(Failure::usage(message).with_hint("give a local one with --job-dir"));
+    if path.to_str().is_some_and(|path| path.contains("://") && !is_address(path)) {
+        let message = format!("{name} {}: directories there are not supported", path.display());
+        return Err(Failure::usage(message).with_hint("give gs://, s3:// or az://, or a local directory"));
     }
-    let absolute = std::path::absolute(&path)
-        .map_err(|e| Failure::usage(format!("--job-dir {}: {e}", path.display())))?;
+    let absolute =
+        absolute(&path).map_err(|e| Failure::usage(format!("--job-dir {}: {e}", path.display())))?;
     if absolute.to_str().is_none() {
         return Err(Failure::usage(format!("--job-dir {}: is no UTF-8 text", absolute.display())));
     }
     Ok(absolute)
 }
 
+/// A path from the root; an address as it is, without a `/` at its end.
+pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
+    match path.to_str().filter(|path| is_address(path)) {
+        Some(address) => Ok(address.trim_end_matches('/').into()),
+        None => std::path::absolute(path),
+    }
+}
+
+/// Refuses a place in an object store that cannot be read, or that holds event files of another job's trials.
+fn refuse_used_address(address: &str, numbers: &RangeInclusive<u32>) -> Result<(), Failure> {
+    let bucket = Bucket::open(address, environment());
+    let mut bucket = bucket.map_err(|e| Failure::usage(format!("--job-dir {address}: {e}")))?;
+    let (files, errors) = bucket.list();
+    if let Some(ListError { error, .. }) =
+        errors.first().filter(|e| e.error.kind() != io::ErrorKind::NotFound)
+    {
+        let message = format!("--job-dir {address}: cannot be read: {error}");
+        return Err(Failure::outside(message).with_hint(
+            "credentials come from the variables GOOGLE_*, AWS_* or AZURE_*, as the stores' tools take them",
+        ));
+    }
+    let is_of_trial = |path: &str| {
+        path.split('/').next().and_then(|name| name.parse().ok()).is_some_and(|n: u32| numbers.contains(&n))
+    };
+    match files.iter().find(|file| is_of_trial(&file.path)) {
+        None => Ok(()),
+        Some(file) => {
+            let message = format!("--job-dir {address}: holds files of another job's trials: {}", file.path);
+            Err(Failure::usage(message).with_hint("choose another directory, or remove what is there"))
+        }
+    }
+}
+
 /// Refuses a directory that holds files of another job's trials, or what was kept of them.
-pub(super) fn refuse_used(job_dir: &Path, numbers: RangeInclusive<u32>) -> Result<(), Failure> {
+pub(super) fn refuse_used(job_dir: &Path, local: &Path, numbers: RangeInclusive<u32>) -> Result<(), Failure> {
+    if let Some(address) = job_dir.to_str().filter(|address| is_address(address)) {
+        refuse_used_address(address, &numbers)?;
+    }
+    let job_dir = local;
     for below in ["", OWN_DIRECTORY] {
         let Ok(entries) = fs::read_dir(job_dir.join(below)) else { continue };
         for entry in entries.flatten() {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::directories::absolute;
 use super::{Request, store_failure};
 use crate::app::Failure;
 use crate::controller::{JobEnd, JobState, Record};
@@ -182,7 +183,7 @@ pub(super) fn find_interrupted(
     directory: &Path,
 ) -> Result<Option<StoredJob>, Failure> {
     let named = request.job_id.clone().or_else(|| Config::job_id_of(&request.config_text));
-    let job_dir = request.job_dir.as_ref().and_then(|path| std::path::absolute(path).ok());
+    let job_dir = request.job_dir.as_ref().and_then(|path| absolute(path).ok());
     let difference = |stored: &StoredJob| -> Option<&str> {
         let job = &stored.job;
         if job.job_dir.as_os_str().is_empty() {

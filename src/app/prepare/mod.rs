@@ -19,6 +19,7 @@ use crate::edge::clock::Clock;
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::process::own_cpus;
 use crate::edge::process_tree::Presence;
+use crate::edge::remote::local_dir;
 use crate::edge::store::{JobNumber, NewJob, Store, StoreError, StoredJob};
 use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
 use crate::study::config::check_job_id;
@@ -154,9 +155,13 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
     let seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(created_at));
     config.spec.seed = seed;
     let first = earlier.first.get();
-    refuse_used(&job_dir, first..=first.saturating_add(config.spec.max_trials - 1))?;
-    let made = make_writable(&job_dir)?;
-    let words = with_packages(words, &config, &request.command, &job_dir).inspect_err(|_| unmake(&made))?;
+    let local = local_dir(&job_dir, &directory, &job_id);
+    refuse_used(&job_dir, &local, first..=first.saturating_add(config.spec.max_trials - 1))?;
+    let made = make_writable(&local)?;
+    let words = with_packages(words, &config, &request.command, &local).inspect_err(|_| unmake(&made))?;
+    if local != job_dir {
+        notes.push(format!("note: logs, and what else is kept of the trials, are in {}", local.display()));
+    }
     let job = NewJob {
         id: job_id,
         config: request.config_text,
@@ -287,7 +292,7 @@ fn go_on(
             if let Err(fault) = command::check(&words, &config) {
                 notes.push(format!("warning: {}", fault.message));
             }
-            let words = with_packages(words, &config, &job.command, &job.job_dir)?;
+            let words = with_packages(words, &config, &job.command, &job.local_dir())?;
             let (slots, gpus) = slots(&mut config.spec, config.needs, gpus, &mut notes)?;
             (words, slots, gpus)
         }
@@ -357,7 +362,8 @@ pub fn dry_run(request: &Request) -> Result<DryRun, Failure> {
         check(request, &store, now)?;
     config.spec.seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(now));
     let first = earlier.first.get();
-    refuse_used(&job_dir, first..=first.saturating_add(config.spec.max_trials - 1))?;
+    let local = local_dir(&job_dir, &working_directory()?, &job_id);
+    refuse_used(&job_dir, &local, first..=first.saturating_add(config.spec.max_trials - 1))?;
     notes.extend(earlier.note());
     Ok(DryRun { config, job_id, words, notes, job_dir, slots, earlier })
 }

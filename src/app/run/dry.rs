@@ -8,6 +8,7 @@ use super::{ForAll, TrialFiles, order};
 use crate::app::Failure;
 use crate::app::prepare::DryRun;
 use crate::edge::keeper::Order;
+use crate::edge::remote::local_dir;
 use crate::study::CommandLine;
 use crate::suggest;
 
@@ -42,7 +43,7 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
     let params = params.ok_or_else(|| failed(&"every combination of the parameters was tried"))?;
     let slot = slots.take().unwrap_or_default();
     let trial = earlier.first;
-    let files = TrialFiles::new(&job_dir, trial);
+    let files = TrialFiles::new(&job_dir, &local_dir(&job_dir, &directory, &job_id), trial);
     let all = ForAll { job_id: &job_id, config: &config, words: &words, directory: &directory };
     let order = order(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;
     let line = CommandLine::new(&words, params.iter().map(|(name, _)| name));
@@ -51,7 +52,7 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
         number: trial.to_string(),
         hyperparameters: params.iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect(),
         places,
-        directory: files.directory,
+        directory: files.trial_dir().into(),
         order,
     })
 }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use super::Failure;
 use super::prepare::Plan;
 use crate::controller::{Controller, Input, JobEnd, JobState, Signal};
-use crate::edge::follow::{Followed, Follower, Members, Objective};
+use crate::edge::follow::{At, Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::kept::{Kept, StartError};
 use crate::edge::outside::Claim;
@@ -242,7 +242,7 @@ impl<'t> Job<'t> {
     /// Makes a trial's directory and starts its processes, then the follower of its files. Where an earlier
     /// controller started them, they are taken back.
     fn start(&mut self, trial: TrialId, params: &Assignment, attempt: u32) -> io::Result<()> {
-        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
+        let files = TrialFiles::of(&self.plan.job, trial);
         files.make(&self.plan.job.id, trial)?;
         if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
             let slot = self.claim(&files);
@@ -300,7 +300,7 @@ impl<'t> Job<'t> {
 
     /// Follows the files of a trial whose processes run, or ran.
     fn follow(&mut self, trial: TrialId, mut kept: Kept, slot: Slot) -> io::Result<()> {
-        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
+        let files = TrialFiles::of(&self.plan.job, trial);
         let objective = Objective {
             tag: self.plan.config.spec.metric_tag.clone(),
             run: self.plan.config.run.clone(),
@@ -309,14 +309,9 @@ impl<'t> Job<'t> {
                 .then(|| Members { directory: files.directory.clone(), mark: files.mark() }),
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };
-        let follower = Follower::start(
-            trial,
-            &files.directory,
-            &files.outside(),
-            objective,
-            self.plan.clock,
-            self.reports.clone(),
-        );
+        let outside = files.outside();
+        let at = At { directory: &files.directory, address: files.address.as_deref(), outside: &outside };
+        let follower = Follower::start(trial, at, objective, self.plan.clock, self.reports.clone());
         let follower = follower.inspect_err(|_| kill_and_wait(&mut kept))?;
         self.running.insert(trial, Running::new(kept, follower, slot));
         Ok(())
@@ -324,7 +319,7 @@ impl<'t> Job<'t> {
 
     /// Takes back a trial that ran when an earlier controller ended.
     fn take_back(&mut self, trial: TrialId, attempt: u32) {
-        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
+        let files = TrialFiles::of(&self.plan.job, trial);
         let taken = Kept::take_back(&files.record(attempt), files.mark()).and_then(|kept| {
             let Some(kept) = kept else { return Ok(false) };
             if let Some(host) = kept.host_out_of_sight() {
@@ -392,7 +387,7 @@ impl<'t> Job<'t> {
             if status.is_gone {
                 if !running.is_draining {
                     // What a keeper that was killed did not see.
-                    for files in TrialFiles::new(&self.plan.job.job_dir, *trial).reports(&replicas) {
+                    for files in TrialFiles::of(&self.plan.job, *trial).reports(&replicas) {
                         let _ = Copier::new(&files).look();
                     }
                 }
@@ -486,7 +481,7 @@ impl<'t> Job<'t> {
 
     /// What there is to say of a trial that fails, to whoever asks why the whole job did.
     fn last_words(&self, trial: TrialId, seen: &Seen) -> Option<String> {
-        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
+        let files = TrialFiles::of(&self.plan.job, trial);
         let status = self.running.get(&trial).map(|running| running.kept.status())?;
         match (status.exit, status.failed) {
             (_, Some((replica, _))) => Some(self.why_failed(&files.log(replica))),

@@ -161,7 +161,7 @@ impl Job<'_> {
 
     /// Tells why a trial failed, as far as its files and its log say.
     pub(super) fn tell_failure(&mut self, trial: TrialId, seen: &Seen) {
-        let files = TrialFiles::new(&self.plan.job.job_dir, trial);
+        let files = TrialFiles::of(&self.plan.job, trial);
         let outcome = self.trial(trial).and_then(Trial::outcome).cloned();
         match outcome {
             Some(Outcome::NoMetric) => {

@@ -18,7 +18,9 @@ use crate::edge::gpu::Gpu;
 use crate::edge::keeper::{Order, ReplicaOrder};
 use crate::edge::kept::Kept;
 use crate::edge::outside::Search;
+use crate::edge::remote::is_address;
 use crate::edge::reports::{ReportFiles, reports_of};
+use crate::edge::store::NewJob;
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
 use crate::study::{Assignment, CommandLine, Config, Replica, Slot};
@@ -34,22 +36,38 @@ const NEW_DESCRIPTION: &str = "trial.json.new";
 /// trainers empty, rename and replace theirs.
 #[derive(Debug, Clone)]
 pub struct TrialFiles {
-    /// The directory that the trainer is given.
+    /// The directory that the trainer is given; where that is in an object store, one on this machine that stands for
+    /// it.
     pub directory: PathBuf,
+    /// The address that the trainer is given, where its directory is in an object store.
+    pub address: Option<String>,
     /// The directory of what hptune keeps: records, logs, reports.
     pub records: PathBuf,
 }
 
 impl TrialFiles {
-    /// Those of a trial of a job with this directory.
+    /// Those of a trial of a job.
     #[must_use]
-    pub fn new(job_dir: &Path, trial: TrialId) -> Self {
+    pub fn of(job: &NewJob, trial: TrialId) -> Self {
+        Self::new(&job.job_dir, &job.local_dir(), trial)
+    }
+
+    /// Those of a trial of a job with this directory or address, which has `local` on this machine.
+    pub(super) fn new(job_dir: &Path, local: &Path, trial: TrialId) -> Self {
+        let address = job_dir.to_str().filter(|address| is_address(address));
+        let address = address.map(|address| format!("{}/{trial}", address.trim_end_matches('/')));
+        let job_dir = local;
         let directory = job_dir.join(trial.to_string());
         let records = job_dir.join(OWN_DIRECTORY).join(trial.to_string());
         // Earlier versions kept them in the trainer's directory.
         let earlier = directory.join(OWN_DIRECTORY);
         let is_earlier = !records.exists() && earlier.join(DESCRIPTION).exists();
-        Self { directory, records: if is_earlier { earlier } else { records } }
+        Self { directory, address, records: if is_earlier { earlier } else { records } }
+    }
+
+    /// The directory or the address that the trainer is given.
+    pub(super) fn trial_dir(&self) -> String {
+        self.address.clone().unwrap_or_else(|| self.directory.to_string_lossy().into_owned())
     }
 
     /// What a replica prints.
@@ -89,7 +107,7 @@ impl TrialFiles {
 
     /// What the processes of this trial, and no others, have in their environment.
     pub(super) fn mark(&self) -> String {
-        format!("{TRIAL_DIR_VARIABLE}={}", self.directory.display())
+        format!("{TRIAL_DIR_VARIABLE}={}", self.trial_dir())
     }
 
     /// What the description says under `key`, or nothing.
@@ -198,7 +216,7 @@ pub(super) fn order(
     let context = TrialContext {
         job_id: all.job_id,
         trial,
-        trial_dir: &files.directory.to_string_lossy(),
+        trial_dir: &files.trial_dir(),
         metric_tag: &all.config.spec.metric_tag,
         training_input: &all.config.training_input,
         replicas: &members,

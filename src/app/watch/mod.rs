@@ -297,9 +297,7 @@ impl Watch<'_> {
     /// Where event files are read from, and the directory whose changes the system tells of.
     fn place(&self, job_dir: &str) -> Result<(Box<dyn Place>, Option<&Path>), Failure> {
         if remote::is_address(job_dir) {
-            let environment = std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-            let bucket = Bucket::open(job_dir, environment)
+            let bucket = Bucket::open(job_dir, remote::environment())
                 .map_err(|e| Failure::usage(format!("{job_dir}: cannot be opened: {e}")))?;
             return Ok((Box::new(bucket), None));
         }

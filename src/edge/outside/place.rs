@@ -12,7 +12,10 @@ use crate::tail::{FileId, Listed};
 
 /// The directory of a trial, wherever that is, and the files that the record of its keeper names.
 pub struct TrialPlace {
-    inside: Box<dyn Place>,
+    /// The trial's directory on this machine, and the one in an object store.
+    inside: Vec<Box<dyn Place>>,
+    /// Which of those has the files of each path; the first, where nothing is known.
+    part_of: BTreeMap<String, usize>,
     record: RecordReader,
     /// The files outside by their names, each with its path below `/`.
     outside: BTreeMap<String, String>,
@@ -24,11 +27,30 @@ pub struct TrialPlace {
 }
 
 impl TrialPlace {
-    /// A trial's directory, and what `record` names. What is found outside is told to `noticed` once.
+    /// A trial's directories, and what `record` names. What is found outside is told to `noticed` once.
     #[must_use]
-    pub fn new(inside: Box<dyn Place>, record: &Path, noticed: Sender<OutsideFile>) -> Self {
+    pub fn new(inside: Vec<Box<dyn Place>>, record: &Path, noticed: Sender<OutsideFile>) -> Self {
         let (record, root) = (RecordReader::new(record), Root::directory(Path::new("/")));
-        Self { inside, record, outside: BTreeMap::new(), new: Vec::new(), root, noticed }
+        let (part_of, outside) = (BTreeMap::new(), BTreeMap::new());
+        Self { inside, part_of, record, outside, new: Vec::new(), root, noticed }
+    }
+
+    fn list_inside(&mut self) -> (Vec<Listed>, Vec<ListError>) {
+        let (mut all, mut all_errors) = (Vec::new(), Vec::new());
+        for (n, part) in self.inside.iter_mut().enumerate() {
+            let (mut listed, mut errors) = part.list();
+            // As between a directory and its stand-in: what is in both is one.
+            listed.retain(|file| *self.part_of.entry(file.path.clone()).or_insert(n) == n);
+            all.append(&mut listed);
+            all_errors.append(&mut errors);
+        }
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        (all, all_errors)
+    }
+
+    fn part(&mut self, path: &str) -> io::Result<&mut Box<dyn Place>> {
+        let n = self.part_of.get(path).copied().unwrap_or(0);
+        self.inside.get_mut(n).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn take_record(&mut self) {
@@ -44,7 +66,7 @@ impl TrialPlace {
 
 impl Place for TrialPlace {
     fn list(&mut self) -> (Vec<Listed>, Vec<ListError>) {
-        let (mut listed, errors) = self.inside.list();
+        let (mut listed, errors) = self.list_inside();
         self.take_record();
         if self.outside.is_empty() && self.new.is_empty() {
             return (listed, errors);
@@ -75,14 +97,14 @@ impl Place for TrialPlace {
                 let there = self.root.look(below)?;
                 Ok(there.map(|file| Listed { path: path.to_owned(), ..file }))
             }
-            None => self.inside.look(path),
+            None => self.part(path)?.look(path),
         }
     }
 
     fn read(&mut self, path: &str, id: FileId, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match self.outside.get(path) {
             Some(below) => self.root.read(below, id, offset_bytes, buffer),
-            None => self.inside.read(path, id, offset_bytes, buffer),
+            None => self.part(path)?.read(path, id, offset_bytes, buffer),
         }
     }
 }

@@ -19,6 +19,7 @@ use serde_json::Value as Json;
 
 use super::process_tree::ProcessIdentity;
 use crate::controller::Record;
+use crate::edge::remote::local_dir;
 use crate::limits::{STORE_BUSY_TIMEOUT, STORE_RETRY};
 use crate::study::Trial;
 use lease::{Lease, holds};
@@ -81,7 +82,7 @@ pub struct NewJob {
     pub seed: u64,
     /// The trainer's command; empty where the configuration names a Python module.
     pub command: Vec<String>,
-    /// The directory of its trials, absolute.
+    /// The directory of its trials, absolute, or an address in an object store.
     pub job_dir: PathBuf,
     /// When it was created.
     pub created_at: Timestamp,
@@ -91,6 +92,14 @@ pub struct NewJob {
     pub deadline: Option<Timestamp>,
     /// The job that it continues.
     pub previous: Option<String>,
+}
+
+impl NewJob {
+    /// Where on this machine its files are; see [`local_dir`].
+    #[must_use]
+    pub fn local_dir(&self) -> PathBuf {
+        local_dir(&self.job_dir, &self.directory, &self.id)
+    }
 }
 
 /// A job as the store has it.
