@@ -11,15 +11,17 @@ use std::fs::File;
 use std::path::Path;
 
 use hptune::scalar::Content;
-use hptune::series::{History, Point, Writer, WriterId, Written};
+use hptune::series::{Attempts, History, Point, Writer, WriterId, Written};
+
 use hptune::tail::{self, Ingested};
+use hptune::units::Tag;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(directory), Some(wanted)) = (arguments.next(), arguments.next()) else {
         return Err("usage: losses LOGDIR TAG".into());
     };
-    let mut history = History::default();
+    let mut files = Vec::new();
     let mut paths: Vec<_> =
         std::fs::read_dir(Path::new(&directory))?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
     paths.sort();
@@ -27,7 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (id, path) in (0..).zip(&paths) {
         let (mut writer, mut sessions, mut written) = (None, Vec::new(), Written::default());
         tail::read(File::open(path)?, &mut |started, said| match said {
-            Ingested::SessionStart(step) => sessions.push(step),
+            Ingested::SessionStart(step) => {
+                writer.get_or_insert(Writer::new(WriterId(id), started));
+                sessions.push(step);
+            }
             Ingested::Value { step, wall_time, tag, content, .. } => {
                 writer.get_or_insert(Writer::new(WriterId(id), started)).at_work(wall_time);
                 if let Content::Scalar(value) = content
@@ -40,10 +45,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ingested::Opened { .. } | Ingested::Graph => {}
         })?;
         if let Some(writer) = writer {
-            history.offer(writer, written);
+            files.push((writer, sessions, written));
         }
     }
-    for (point, attempt) in history.all(&history.attempts()) {
+    let tag = Tag::from(&*wanted);
+    let outlines =
+        files.iter().map(|(writer, sessions, written)| (*writer, &**sessions, [(&tag, written.stretches())]));
+    let attempts = Attempts::of_run(outlines);
+    let mut history = History::default();
+    files.into_iter().for_each(|(writer, _, written)| history.offer(writer, written));
+    for (point, attempt) in history.all(&attempts) {
         println!("attempt {attempt}, step {}: {}", point.step, point.value);
     }
     Ok(())

@@ -49,11 +49,19 @@
 //! - **The tail** ([`tail::Tail`]) treats every event file on its own for as long as the trial lives.
 //!   Listings are the truth; notifications only make the next listing come sooner.
 //! - **Attempts** ([`series::Attempts`]) follow one rule for files that are whole and for files that
-//!   grow: from the step at which a writer resumed, its values replace those of writers that had ended
-//!   before it started, and of nobody else. What stands does not depend on the order of reading.
+//!   grow. From the step of a session's start on, what its writer and those that had ended before it wrote is void, under
+//!   every tag of the run and whether or not anything follows; and of nobody else. What stands does not depend on the
+//!   order of reading. Without a session a writer resumes at its first value of a tag, or where its steps fall in one
+//!   file: by more than one step of its own, those before having risen evenly, not to the least of all (in each epoch
+//!   steps may begin anew), and with values that go on from there over more than a gap in the file could hide. 100, 200,
+//!   300, 101, 201 is a restart; 100, 200, 300, 250, 350 is not: a value may be late. That speaks for its own tag alone.
+//!   The line lies in `series/stretch.rs`.
 //! - **A watcher** ([`app::watch`]) has a worker for each sink, which reads the files at the pace of its sink: what a
 //!   sink has not taken waits in the files, not in memory. How far it is ([`tail::Progress`], and
 //!   [`series::Live`], which follows a run without its points) is stored behind what was delivered.
+//! - **Memory is bounded.** What follows files keeps no points ([`series::Live`]), or those of a [`series::Sample`] of the
+//!   steps where there are very many ([`series::Series`], [`study::Curve`]): a result and the best are exact, the store and
+//!   the files have all. Any order of steps costs n log n at most.
 //! - **The objective** ([`series::Objective`]) is read from one run directory. What a restart changes is
 //!   told as one [`series::Change::Rewind`], and what stands behind it.
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action

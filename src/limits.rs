@@ -124,11 +124,15 @@ pub const MAX_HPARAMS: usize = 10_000;
 /// How long they may be together, names and texts, in bytes.
 pub const MAX_HPARAMS_BYTES: usize = 8 << 20;
 
-/// The most sessions of one file whose attempts are told apart for a tag.
-pub const MAX_STRETCHES: usize = 1_000;
+/// The most sessions and restarts of one file that are told apart for a tag: more than any trainer survives.
+pub const MAX_STRETCHES: usize = 20_000;
 
 /// The most sessions of one file that are remembered.
-pub const MAX_SESSIONS: usize = 1_000;
+pub const MAX_SESSIONS: usize = 20_000;
+
+/// From twice as many points on a sample of those of one series is kept while its files grow, at least this many: what is
+/// told anew after a restart beside other writers, and when another run turns out to be the one to read.
+pub const MAX_SERIES_POINTS: usize = 32 << 10;
 
 /// The most programs that are named as writers of a run.
 pub const MAX_WRITERS_LISTED: usize = 100;
@@ -187,11 +191,18 @@ pub const MAX_PREVIOUS_JOBS: usize = 1_000;
 /// How many trials of other jobs a search begins with at most.
 pub const MAX_WARM_TRIALS: usize = 300;
 
+/// From how many measurements on a sample of a trial's curve is kept: half a megabyte a trial, and a gap between two of
+/// them is some thousandth of the curve.
+pub const MAX_CURVE_POINTS: usize = 8_192;
+
+/// How many values of files that are read a second time are compared with what is known before they are handed on.
+pub const MAX_CATCH_UP_POINTS: usize = 64 << 10;
+
 /// How many updates may wait between a trial's reader and the controller; a full queue makes the
 /// reader wait, never the trainer.
-pub const FOLLOW_QUEUE: usize = 64;
+pub const FOLLOW_QUEUE: usize = 16;
 
-/// How many values a reader hands over at once.
+/// How many values a reader hands over at once: they are stored within some 20 ms, and signals wait no longer.
 pub const FOLLOW_BATCH: usize = 4_096;
 
 /// From when on values that come in a burst are late: an early-stopping rule has missed that much of a trial ...
@@ -412,6 +423,10 @@ pub const WATCH_READ_BYTES: usize = 64 << 10;
 
 /// How many lines `watch` delivers at once, where so many wait; what one reading gives comes on top.
 pub const WATCH_BATCH_LINES: usize = 4_096;
+
+/// `watch` reads files again, for values that stand behind a rewind, no more than once in so many times the time that it
+/// takes.
+pub const AGAIN_SHARE: u32 = 10;
 
 /// How often `watch` stores how far its sinks have come, at most ...
 pub const STATE_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! `export`: every point of the chosen tags and runs, as a table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::path::Path;
 use std::rc::Rc;
@@ -58,11 +58,21 @@ struct FirstLook {
     /// Other tags that hold numbers.
     others: BTreeSet<Tag>,
     hparams: BTreeMap<RunName, RunHparams>,
-    /// Who wrote each file, and the attempts of its run.
-    writers: Vec<Option<(Writer, Rc<Attempts>)>>,
+    /// Who wrote each file.
+    writers: Vec<Option<Author>>,
     /// How many values are under tags beyond those that are told apart.
     n_left_out: u64,
     faults: Faults,
+}
+
+/// Who wrote a file.
+#[derive(Debug)]
+struct Author {
+    writer: Writer,
+    /// The attempts of its run.
+    attempts: Rc<Attempts>,
+    /// The tags in which the writer resumed without saying so: how many values follow each other in which attempt.
+    resumed: HashMap<Tag, Vec<(usize, u32)>>,
 }
 
 /// The first look at one file.
@@ -92,10 +102,18 @@ impl FileLook {
 impl FirstLook {
     /// Takes the files of one run.
     fn add_run(&mut self, choice: &Choice, run: &RunName, files: Vec<FileLook>) {
-        let outlines = files.iter().filter_map(|file| Some((file.origin.writer?, file.tags.iter())));
+        let outlines = files
+            .iter()
+            .filter_map(|file| Some((file.origin.writer?, &*file.origin.sessions, file.tags.iter())));
         let attempts = Rc::new(Attempts::of_run(outlines));
         for FileLook { origin, tags, hparams, faults } in files {
-            self.writers.push(origin.writer.map(|writer| (writer, attempts.clone())));
+            self.writers.push(origin.writer.map(|writer| {
+                let resumed = tags.iter().filter(|(_, stretches)| stretches.has_restarts());
+                let of_values = |(tag, stretches): (&Tag, &Stretches)| {
+                    (tag.clone(), attempts.of_values(&writer, stretches).collect())
+                };
+                Author { writer, attempts: attempts.clone(), resumed: resumed.map(of_values).collect() }
+            }));
             self.faults.add(faults);
             self.n_left_out += tags.n_left_out();
             for (tag, _) in tags.into_entries() {
@@ -189,7 +207,7 @@ struct Writing<'a, W: Write + Send> {
 
 impl<W: Write + Send> Writing<'_, W> {
     /// Every point in the order in which it was written, as it is read.
-    fn all(&mut self, files: &Files, choice: &Choice, writers: &[Option<(Writer, Rc<Attempts>)>]) {
+    fn all(&mut self, files: &Files, choice: &Choice, authors: &[Option<Author>]) {
         let mut buffer = vec![0; READ_CHUNK_BYTES];
         let mut run = None;
         for (i, file) in files.listed.iter().enumerate() {
@@ -198,10 +216,17 @@ impl<W: Write + Send> Writing<'_, W> {
                 self.begin_run(&of_file);
                 run = Some(of_file);
             }
-            let told = writers.get(i).and_then(Option::as_ref);
+            let author = authors.get(i).and_then(Option::as_ref);
             let attempt_of = |origin: &Origin| {
-                told.map_or(1, |(writer, attempts)| attempts.of(writer, origin.sessions.len()))
+                author.map_or(1, |a| a.attempts.of_session(&a.writer, origin.sessions.len()))
             };
+            let resumed = author.into_iter().flat_map(|author| &author.resumed);
+            let mut resumed: HashMap<&str, _> = resumed
+                .map(|(tag, of_values)| {
+                    let each = of_values.iter().flat_map(|(n, attempt)| std::iter::repeat_n(*attempt, *n));
+                    (tag.as_str(), each)
+                })
+                .collect();
             let mut origin = Origin::default();
             let mut attempt = attempt_of(&origin);
             let mut chosen: ByTag<bool> = ByTag::default();
@@ -213,6 +238,9 @@ impl<W: Write + Send> Writing<'_, W> {
                     attempt = attempt_of(&origin);
                     return;
                 };
+                let own =
+                    if resumed.is_empty() { None } else { resumed.get_mut(tag).and_then(Iterator::next) };
+                let attempt = own.unwrap_or(attempt);
                 let is_chosen = chosen.entry(tag, || choice.has_tag(tag)).copied();
                 if is_chosen.unwrap_or_else(|| choice.has_tag(tag)) {
                     self.point(tag, point, attempt);

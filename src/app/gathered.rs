@@ -203,7 +203,7 @@ impl Gathered {
     fn add_run(&mut self, run: &RunName, files: Vec<FilePoints>) {
         let outlines = files.iter().filter_map(|file| {
             let tags = file.tags.iter().map(|(tag, points)| (tag, points.stretches()));
-            Some((file.origin.writer?, tags))
+            Some((file.origin.writer?, &*file.origin.sessions, tags))
         });
         let attempts = Rc::new(Attempts::of_run(outlines));
         for FilePoints { origin, tags, faults } in files {

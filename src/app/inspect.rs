@@ -9,10 +9,12 @@ use super::Failure;
 use super::origin::Origin;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
-use crate::limits::{MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED};
+use crate::limits::{
+    MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED, READ_CHUNK_BYTES,
+};
 use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata, RunHparams};
-use crate::series::{ByTag, Rewind, TagSummary, WriterId};
-use crate::tail::{Found, Ingested};
+use crate::series::{Attempts, ByTag, GoOver, Rewind, Standing, TagSummary, Writer, WriterId};
+use crate::tail::{Found, Ingested, run_of};
 use crate::tfrecord::{Damage, DamageKind};
 use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
 
@@ -54,6 +56,8 @@ pub struct Run {
     pub n_damages: BTreeMap<DamageKind, u64>,
     /// Files that end inside a record, with the stretch: they may still be written.
     pub unfinished: Vec<(String, Damage)>,
+    /// Who wrote its files, and the sessions that they began.
+    origins: Vec<(Writer, Vec<Step>)>,
 }
 
 /// One event file.
@@ -125,6 +129,7 @@ impl Run {
             *self.n_damages.entry(kind).or_default() += n;
         }
         let Some(writer) = file.origin.writer else { return };
+        self.origins.push((writer, file.origin.sessions));
         for (tag, mut summary) in file.tags.into_entries() {
             summary.settle(writer);
             if let Some((first, last)) = summary.wall_times {
@@ -139,6 +144,46 @@ impl Run {
                 None => self.n_left_out += summary.n_values,
             }
         }
+    }
+}
+
+impl Run {
+    /// Ends the adding. The answer says which values of some tags stand: which is the last of them is still to be found.
+    fn finish(&mut self) -> BTreeMap<Tag, Standing> {
+        let origins = std::mem::take(&mut self.origins);
+        let attempts = Attempts::of_sessions(origins.iter().map(|(writer, steps)| (*writer, &**steps)));
+        let tags = self.tags.iter_mut();
+        tags.filter_map(|(tag, summary)| Some((tag.clone(), summary.finish(&attempts)?))).collect()
+    }
+
+    /// Goes over the values that a writer wrote of tags whose last is to be found.
+    fn find_last(
+        &mut self,
+        writer: WriterId,
+        hidden: &BTreeMap<Tag, Standing>,
+        read: impl FnOnce(&mut dyn FnMut(&Found<'_>)),
+    ) {
+        let tags = hidden.iter();
+        let mut tags: BTreeMap<&str, GoOver<'_>> =
+            tags.map(|(tag, standing)| (tag.as_str(), standing.go_over(writer))).collect();
+        read(&mut |found| {
+            let (tag, step, clock, value) = match found {
+                Found::Event { ingested: Ingested::Value { step, wall_time, tag, content, .. }, .. } => {
+                    let value = if let Content::Scalar(value) = content { Some(*value) } else { None };
+                    (*tag, *step, *wall_time, value)
+                }
+                Found::Hypertune { entry, .. } => {
+                    (&*entry.tag, entry.step, entry.wall_time, Some(entry.value))
+                }
+                _ => return,
+            };
+            let (Some(go_over), Some(summary)) = (tags.get_mut(tag), self.tags.get_mut(tag)) else { return };
+            // Among numbers, what is none is not counted.
+            let counts = value.is_some() || summary.n_scalars == 0;
+            if counts && go_over.next(step).is_some() {
+                summary.take_standing(writer, step, clock, value);
+            }
+        });
     }
 }
 
@@ -173,7 +218,7 @@ impl FileSummary {
             Ingested::Graph => self.n_graphs += 1,
             Ingested::SessionStart(step) => {
                 self.n_sessions += 1;
-                self.origin.begin_session(step);
+                self.origin.begin_session(writer, started, step);
             }
             Ingested::Damage(damage) => {
                 if damage.kind != DamageKind::Torn {
@@ -215,10 +260,20 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
     read::read_files(&root, &files, n_threads, FileSummary::default, FileSummary::handle, |file| {
         inspection.add(file);
     });
-    for file in &files {
-        if let Some(run) = inspection.runs.get_mut(&crate::tail::run_of(&file.path)) {
-            run.n_bytes += file.bytes;
-            run.n_empty_files += u64::from(file.bytes == 0);
+    let runs = inspection.runs.iter_mut();
+    let hidden: BTreeMap<RunName, BTreeMap<Tag, Standing>> =
+        runs.map(|(name, run)| (name.clone(), run.finish())).filter(|(_, tags)| !tags.is_empty()).collect();
+    let mut buffer = vec![0; if hidden.is_empty() { 0 } else { READ_CHUNK_BYTES }];
+    for (i, file) in files.iter().enumerate() {
+        let name = run_of(&file.path);
+        let Some(run) = inspection.runs.get_mut(&name) else { continue };
+        run.n_bytes += file.bytes;
+        run.n_empty_files += u64::from(file.bytes == 0);
+        if let Some(tags) = hidden.get(&name) {
+            let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
+            run.find_last(writer, tags, |found| {
+                read::read_file(&root, file, i, &mut buffer, &mut |said| found(&said));
+            });
         }
     }
     Ok(inspection)

@@ -31,7 +31,7 @@ impl Origin {
                     }
                 }
                 Ingested::SessionStart(step) => {
-                    self.begin_session(*step);
+                    self.begin_session(*writer, *started, *step);
                     None
                 }
                 Ingested::Opened { .. } | Ingested::Graph | Ingested::Damage(_) => None,
@@ -56,7 +56,8 @@ impl Origin {
     }
 
     /// Takes the start of a session.
-    pub(super) fn begin_session(&mut self, step: Step) {
+    pub(super) fn begin_session(&mut self, writer: WriterId, started: WallTime, step: Step) {
+        self.at_work(writer, started, started);
         if self.sessions.len() < MAX_SESSIONS {
             self.sessions.push(step);
         }

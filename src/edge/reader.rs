@@ -1,15 +1,15 @@
 //! Lists and reads as a [`Tail`] asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use super::clock::Clock;
 use super::files::{ListError, is_passing};
-use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, MAX_SESSIONS, READ_CHUNK_BYTES};
+use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, READ_CHUNK_BYTES};
 use crate::scalar::Content;
-use crate::series::{Point, WriterId, Written};
+use crate::series::{Point, WriterId};
 use crate::tail::{Action, AtEnd, FileId, FileKind, Found, Ingest, Ingested, Listed, Tail};
 
 /// A place that holds event files: a directory, a bucket.
@@ -139,54 +139,13 @@ impl Reader {
         self.tail.hint(path);
     }
 
-    /// Reads again what some writers wrote of a tag: of each its first values, so many.
-    ///
-    /// # Errors
-    /// Those of reading, of the first file that cannot be read; the others are read.
-    pub fn read_again(
-        &mut self,
-        tag: &str,
-        writers: impl Iterator<Item = (WriterId, usize)>,
-    ) -> (BTreeMap<WriterId, Written>, Option<io::Error>) {
-        let (mut read, mut trouble) = (BTreeMap::new(), None);
-        for (writer, n_values) in writers {
-            // A metrics file does not keep what it held.
-            let is_event_file = |path| FileKind::of(path) == FileKind::Events;
-            let file = self.tail.file_of(writer).filter(|(path, _)| is_event_file(path));
-            let Some((path, id)) = file.map(|(path, id)| (path.to_owned(), id)) else { continue };
-            let (mut ingest, mut sessions, mut written, mut n) =
-                (Ingest::default(), Vec::new(), Written::default(), 0);
-            while n < n_values {
-                match self.place.read(&path, id, ingest.next_offset(), &mut self.buffer) {
-                    Ok(0) => break,
-                    Ok(n_bytes) => {
-                        let bytes = self.buffer.get(..n_bytes).unwrap_or(&[]);
-                        ingest.feed(bytes, &mut |_, said| match said {
-                            Ingested::SessionStart(step) if sessions.len() < MAX_SESSIONS => {
-                                sessions.push(step)
-                            }
-                            Ingested::Value {
-                                step,
-                                wall_time,
-                                tag: of,
-                                content: Content::Scalar(value),
-                                ..
-                            } if of == tag && n < n_values => {
-                                written.add(&sessions, Point { step, wall_time, value });
-                                n += 1;
-                            }
-                            _ => {}
-                        });
-                    }
-                    Err(e) => {
-                        trouble.get_or_insert(e);
-                        break;
-                    }
-                }
-            }
-            read.insert(writer, written);
-        }
-        (read, trouble)
+    /// Reads again what a writer wrote, from the beginning; `None` where its file does not keep that.
+    #[must_use]
+    pub fn read_again(&self, writer: WriterId) -> Option<ReadAgain> {
+        // A metrics file does not keep what it held.
+        let is_event_file = |path| FileKind::of(path) == FileKind::Events;
+        let (path, id) = self.tail.file_of(writer).filter(|(path, _)| is_event_file(path))?;
+        Some(ReadAgain { path: path.to_owned(), id, ingest: Ingest::default() })
     }
 
     /// Reads all that there is now. The answer is whether something could not be looked at that may be looked
@@ -203,20 +162,79 @@ impl Reader {
         self.tail.wake(self.clock.now());
     }
 
-    /// Reads all that there is, nothing more being written: a file that gives a passing error is
-    /// tried again for a while. What never became a record is told as damage.
+    /// Reads all that there is, nothing more being written; see [`Self::step_to_end`].
     pub fn read_to_end(&mut self, found: &mut dyn FnMut(Found<'_>)) {
-        let give_up = self.clock.now().checked_add(DRAIN_TIMEOUT).unwrap_or(jiff::Timestamp::MAX);
+        let mut ending = self.begin_to_end();
+        while !self.step_to_end(&mut ending, found) {}
+    }
+
+    /// Begins to read all that there is, nothing more being written.
+    pub fn begin_to_end(&mut self) -> Ending {
+        let now = self.clock.now();
         // The last look is at the bytes themselves: a time of change may be coarse or late.
         self.tail.distrust();
-        loop {
-            if !self.read_all(found) || self.clock.now() >= give_up {
-                break;
-            }
+        self.is_failing = false;
+        self.tail.list_now(now);
+        Ending {
+            give_up: now.checked_add(DRAIN_TIMEOUT).unwrap_or(jiff::Timestamp::MAX),
+            is_finishing: false,
+        }
+    }
+
+    /// Carries out one action more of reading to the end; true when all is read. A file that gives a passing error is
+    /// tried again for a while. What never became a record is told as damage.
+    pub fn step_to_end(&mut self, ending: &mut Ending, found: &mut dyn FnMut(Found<'_>)) -> bool {
+        if self.step(found).is_none() {
+            return false;
+        }
+        if !ending.is_finishing && self.is_failing && self.clock.now() < ending.give_up {
             std::thread::sleep(DRAIN_RETRY);
+            self.is_failing = false;
+            self.tail.list_now(self.clock.now());
+            return false;
         }
-        while self.tail.finish(found) {
-            while self.step(found).is_none() {}
-        }
+        ending.is_finishing = true;
+        !self.tail.finish(found)
+    }
+
+    /// Asks for a listing at once.
+    pub fn list_now(&mut self) {
+        self.tail.list_now(self.clock.now());
+    }
+}
+
+/// How far reading to the end has come.
+#[derive(Debug)]
+pub struct Ending {
+    /// When files that give passing errors are given up.
+    give_up: jiff::Timestamp,
+    is_finishing: bool,
+}
+
+/// An event file that is read a second time.
+#[derive(Debug)]
+pub struct ReadAgain {
+    path: String,
+    id: FileId,
+    ingest: Ingest,
+}
+
+impl ReadAgain {
+    /// Reads the next piece and gives the numbers in it that stand under a tag. False at the end of the file.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn step(&mut self, reader: &mut Reader, tag: &str, take: &mut dyn FnMut(Point)) -> io::Result<bool> {
+        let Reader { place, buffer, .. } = reader;
+        let n_bytes = place.read(&self.path, self.id, self.ingest.next_offset(), buffer)?;
+        let bytes = buffer.get(..n_bytes).unwrap_or(&[]);
+        self.ingest.feed(bytes, &mut |_, said| {
+            if let Ingested::Value { step, wall_time, tag: of, content: Content::Scalar(value), .. } = said
+                && of == tag
+            {
+                take(Point { step, wall_time, value });
+            }
+        });
+        Ok(n_bytes > 0)
     }
 }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::output::Output;
 use crate::limits::{MAX_STATE_BYTES, STATE_INTERVAL, STATE_SHARE};
 
-/// The version of the format.
-const VERSION: u32 = 1;
+/// The version of the format. In version 1 restarts within a file were not told apart; it is read as it is.
+const VERSION: u32 = 2;
 
 /// A file with a `T` for each of several names, which threads share.
 #[derive(Debug)]
@@ -55,11 +55,12 @@ impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
                 file.take(MAX_STATE_BYTES).read_to_string(&mut text)?;
                 let version: Version = serde_json::from_str(&text)
                     .map_err(|e| bad(format!("this is no state of watch: {e}")))?;
-                if version.version != VERSION {
+                if !(1..=VERSION).contains(&version.version) {
                     return Err(bad(format!("got a state of version {}, want {VERSION}", version.version)));
                 }
-                let stored: Stored<T> = serde_json::from_str(&text)
+                let mut stored: Stored<T> = serde_json::from_str(&text)
                     .map_err(|e| bad(format!("this is no state of watch: {e}")))?;
+                stored.version = VERSION;
                 if stored.subject != subject {
                     return Err(bad(format!("this is the state of {}, not of {subject}", stored.subject)));
                 }
@@ -122,6 +123,8 @@ mod tests {
         assert!(!state.is_due());
         let again = StateFile::<u32>::open(&path, "a").expect("it opens");
         assert_eq!((again.get("x"), again.get("y")), (Some(7), Some(8)));
+        fs::write(&path, r#"{"version":1,"subject":"a","parts":{"x":3}}"#).expect("it is written");
+        assert_eq!(StateFile::<u32>::open(&path, "a").expect("it opens").get("x"), Some(3));
         let error = |text: Option<&str>, subject| {
             if let Some(text) = text {
                 fs::write(&path, text).expect("it is written");

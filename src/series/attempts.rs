@@ -1,21 +1,23 @@
 //! Which attempt of a restarted trainer a value belongs to, and which values stand.
 //!
-//! A writer resumes at its first value, or right behind the step of the session that it began with. What
-//! it writes replaces, from that step on, the values of writers that had ended before it started, and
-//! its own of earlier sessions. Of writers side by side none replaces values of another, but for the very
-//! same step, where the later clock decides. None of this depends on the order in which files are read.
+//! A writer resumes where it says so, at the start of a session: from behind the step of the session on, whatever it
+//! writes then and whether it writes at all, that replaces what writers that had ended before it started wrote under
+//! every tag of the run, and its own of before. Without a session it resumes at its first value of a tag, or where its
+//! steps fall back (`stretch.rs` has the line); that replaces values of this tag alone.
+//! Of writers side by side none replaces values of another, but for the very same step, where the later clock
+//! decides. None of this depends on the order in which files are read.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::stretch::Stretch;
+use super::stretch::{Section, Stretch, Walked, session_rewind};
 use super::writer::Moment;
-use super::{Rewind, Stretches, Writer};
+use super::{Rewind, Stretches, Writer, WriterId};
 use crate::units::{Step, Tag};
 
-/// From which step on the values of writers are replaced, for one tag.
+/// From which step on the values of writers are replaced.
 ///
 /// By when a writer starts: the least step from which it or a later one resumed. Both rise.
 #[derive(Debug, Clone, Default)]
@@ -44,66 +46,149 @@ impl Voids {
     }
 }
 
-/// A session of a writer, by which an attempt may begin.
+/// The least of some steps, where there is one.
+pub(super) fn least(steps: impl IntoIterator<Item = Option<Step>>) -> Option<Step> {
+    steps.into_iter().flatten().min()
+}
+
+/// What a writer resumed at, by which an attempt may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Beginning {
     start: Moment,
-    session: usize,
+    #[serde(flatten)]
+    section: Section,
+}
+
+/// The sessions that the writers of one run began.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sessions {
+    writers: BTreeMap<WriterId, (Writer, Vec<Step>)>,
+    voids: Voids,
+}
+
+impl Sessions {
+    fn add(&mut self, writer: Writer, steps: &[Step]) {
+        if steps.is_empty() {
+            return;
+        }
+        steps.iter().for_each(|step| self.voids.add(writer.start(), session_rewind(*step).from));
+        self.writers.insert(writer.id, (writer, steps.to_vec()));
+    }
+
+    pub(super) fn of(&self, writer: WriterId) -> &[Step] {
+        self.writers.get(&writer).map_or(&[], |(_, steps)| steps)
+    }
 }
 
 /// The attempts of one run: its tags are restarted together.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Attempts {
-    /// By which sessions the second and later ones began, in order.
+    begun: Begun,
+    sessions: Sessions,
+}
+
+/// By what the second and later attempts began, in order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Begun {
     begun: Vec<Beginning>,
 }
 
-impl Attempts {
-    /// The attempts of a run of which each writer wrote some tags.
-    pub fn of_run<'a, T>(files: impl IntoIterator<Item = (Writer, T)>) -> Self
-    where
-        T: IntoIterator<Item = (&'a Tag, &'a Stretches)>,
-    {
-        let mut by_tag: HashMap<&Tag, Vec<(Writer, &Stretches)>> = HashMap::new();
-        for (writer, tags) in files {
-            for (tag, stretches) in tags {
-                by_tag.entry(tag).or_default().push((writer, stretches));
-            }
-        }
-        Self::of_tags(by_tag.into_values())
-    }
-
-    /// The attempts that some tags tell of, each with what its writers wrote.
-    pub fn of_tags<'a, T>(tags: impl IntoIterator<Item = T>) -> Self
-    where
-        T: IntoIterator<Item = (Writer, &'a Stretches)>,
-    {
-        let mut begun: Vec<Beginning> =
-            tags.into_iter().flat_map(|parts| rewinds(parts).into_iter().map(|(by, _)| by)).collect();
-        begun.sort_unstable();
-        begun.dedup();
-        Self { begun }
-    }
-
-    /// Takes it that a session of a writer replaced values of an earlier attempt.
-    pub(super) fn begin(&mut self, writer: &Writer, session: usize) {
-        let beginning = Beginning { start: writer.start(), session };
+impl Begun {
+    /// Takes it that a writer, resuming, replaced values of an earlier attempt.
+    pub(super) fn add(&mut self, writer: &Writer, section: Section) {
+        let beginning = Beginning { start: writer.start(), section };
         if let Err(at) = self.begun.binary_search(&beginning) {
             self.begun.insert(at, beginning);
         }
     }
 
-    /// How many attempts there are, at least 1.
-    #[must_use]
-    pub fn n(&self) -> u32 {
+    pub(super) fn n(&self) -> u32 {
         number(self.begun.len())
     }
 
-    /// The attempt, from 1, that values belong to which a writer wrote when it had begun `n_sessions`.
-    #[must_use]
-    pub fn of(&self, writer: &Writer, n_sessions: usize) -> u32 {
-        let at = Beginning { start: writer.start(), session: n_sessions };
+    pub(super) fn of(&self, writer: &Writer, section: Section) -> u32 {
+        let at = Beginning { start: writer.start(), section };
         number(self.begun.partition_point(|begun| *begun <= at))
+    }
+}
+
+impl Attempts {
+    /// The sessions that the writers of a run began, without its attempts.
+    pub fn of_sessions<'a>(writers: impl IntoIterator<Item = (Writer, &'a [Step])>) -> Self {
+        let mut sessions = Sessions::default();
+        writers.into_iter().for_each(|(writer, steps)| sessions.add(writer, steps));
+        Self { sessions, ..Self::default() }
+    }
+
+    /// The attempts of a run of which each writer began some sessions and wrote some tags.
+    pub fn of_run<'a, T>(files: impl IntoIterator<Item = (Writer, &'a [Step], T)>) -> Self
+    where
+        T: IntoIterator<Item = (&'a Tag, &'a Stretches)>,
+    {
+        let mut sessions = Sessions::default();
+        let mut by_tag: HashMap<&Tag, Vec<(Writer, &Stretches)>> = HashMap::new();
+        for (writer, steps, tags) in files {
+            sessions.add(writer, steps);
+            for (tag, stretches) in tags {
+                by_tag.entry(tag).or_default().push((writer, stretches));
+            }
+        }
+        let rewinds = by_tag.into_values().flat_map(|parts| rewinds(parts, &sessions));
+        let mut begun: Vec<Beginning> = rewinds.map(|(by, _)| by).collect();
+        begun.sort_unstable();
+        begun.dedup();
+        Self { begun: Begun { begun }, sessions }
+    }
+
+    /// How many attempts there are, at least 1.
+    #[must_use]
+    pub fn n(&self) -> u32 {
+        self.begun.n()
+    }
+
+    /// The attempt, from 1, that values belong to which a writer wrote in a section.
+    pub(super) fn of(&self, writer: &Writer, section: Section) -> u32 {
+        self.begun.of(writer, section)
+    }
+
+    /// The attempt of values under a tag whose writer resumes where it says so alone, when it had begun `n_sessions`.
+    #[must_use]
+    pub fn of_session(&self, writer: &Writer, n_sessions: usize) -> u32 {
+        self.of(writer, Section { session: n_sessions, restart: 0 })
+    }
+
+    /// The attempts of the values that a writer wrote of a tag, in order: how many values follow each other in each.
+    pub fn of_values<'a>(
+        &'a self,
+        writer: &'a Writer,
+        stretches: &'a Stretches,
+    ) -> impl Iterator<Item = (usize, u32)> + use<'a> {
+        stretches.iter().map(|stretch| (stretch.n_values, self.of(writer, stretch.section)))
+    }
+
+    /// Where values of one tag were replaced, in the order in which the writers started.
+    pub(super) fn rewinds<'a>(
+        &self,
+        parts: impl IntoIterator<Item = (Writer, &'a Stretches)>,
+    ) -> Vec<Rewind> {
+        rewinds(parts, &self.sessions).into_iter().map(|(_, rewind)| rewind).collect()
+    }
+
+    /// What stands of one tag.
+    pub(super) fn standing<'a>(
+        &self,
+        parts: impl IntoIterator<Item = (Writer, &'a Stretches)> + Clone,
+    ) -> Standing {
+        let mut voids = Voids::default();
+        for (writer, stretches) in parts.clone() {
+            stretches.iter().for_each(|stretch| voids.add(writer.start(), stretch.resumed.from));
+        }
+        let of_writer = |(writer, stretches): (Writer, &Stretches)| {
+            let others = least([voids.of(&writer), self.sessions.voids.of(&writer)]);
+            let segments = segments(&writer, stretches, self.sessions.of(writer.id), others, &self.begun);
+            (writer.id, segments)
+        };
+        Standing { from: Step(i64::MIN), writers: parts.into_iter().map(of_writer).collect() }
     }
 }
 
@@ -111,19 +196,125 @@ fn number(n_begun: usize) -> u32 {
     u32::try_from(n_begun).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// Where values of one tag were replaced, in the order in which the writers started.
-pub(super) fn told_rewinds<'a>(parts: impl IntoIterator<Item = (Writer, &'a Stretches)>) -> Vec<Rewind> {
-    rewinds(parts).into_iter().map(|(_, rewind)| rewind).collect()
+/// Which values of a tag stand: for each writer, in the order in which it wrote them.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    pub(super) from: Step,
+    pub(super) writers: Vec<(WriterId, Vec<Segment>)>,
 }
 
-fn rewinds<'a>(parts: impl IntoIterator<Item = (Writer, &'a Stretches)>) -> Vec<(Beginning, Rewind)> {
-    let mut parts: Vec<(Writer, &Stretches)> = parts.into_iter().collect();
-    parts.sort_by_key(|(writer, _)| writer.start());
+/// Values of one writer that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) n_values: usize,
+    /// From this step on they are void.
+    pub(super) until: Option<Step>,
+    pub(super) attempt: u32,
+}
+
+impl Segment {
+    /// Whether values of it may be void.
+    pub(super) fn is_cut(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+/// The segments of a writer whose values are replaced by those of others from the step `others` on.
+pub(super) fn segments(
+    writer: &Writer,
+    stretches: &Stretches,
+    sessions: &[Step],
+    others: Option<Step>,
+    begun: &Begun,
+) -> Vec<Segment> {
+    let untils = stretches.untils(sessions);
+    let mut segments: Vec<Segment> = Vec::with_capacity(untils.len().min(16));
+    for (stretch, own) in stretches.iter().zip(untils) {
+        let (until, attempt) = (least([own, others]), begun.of(writer, stretch.section));
+        match segments.last_mut().filter(|last| (last.until, last.attempt) == (until, attempt)) {
+            Some(last) => last.n_values += stretch.n_values,
+            None => segments.push(Segment { n_values: stretch.n_values, until, attempt }),
+        }
+    }
+    segments
+}
+
+impl Standing {
+    /// Whether nothing stands.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writers.is_empty()
+    }
+
+    /// The writers of which some values may stand.
+    pub fn writers(&self) -> impl Iterator<Item = WriterId> {
+        self.writers.iter().map(|(id, _)| *id)
+    }
+
+    /// Goes over the values of one of them, in the order in which it wrote them.
+    #[must_use]
+    pub fn go_over(&self, writer: WriterId) -> GoOver<'_> {
+        let segments = self.writers.iter().find(|(id, _)| *id == writer).map(|(_, segments)| &**segments);
+        GoOver { from: self.from, segments: segments.unwrap_or_default(), n_gone: 0 }
+    }
+}
+
+/// Says of one value after the other whether it stands.
+#[derive(Debug)]
+pub struct GoOver<'a> {
+    from: Step,
+    segments: &'a [Segment],
+    /// How many values of the first segment are gone over.
+    n_gone: usize,
+}
+
+impl GoOver<'_> {
+    /// Whether all values are gone over that there were when this was made.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Goes over so many values.
+    pub(super) fn skip(&mut self, mut n_values: usize) {
+        while let Some((segment, rest)) = self.segments.split_first() {
+            let n_left = segment.n_values - self.n_gone;
+            if n_values < n_left {
+                self.n_gone += n_values;
+                return;
+            }
+            n_values -= n_left;
+            (self.segments, self.n_gone) = (rest, 0);
+        }
+    }
+
+    /// Takes the step of the next value. The answer is its attempt, where it stands.
+    pub fn next(&mut self, step: Step) -> Option<u32> {
+        let (segment, rest) = self.segments.split_first()?;
+        self.n_gone += 1;
+        if self.n_gone >= segment.n_values {
+            (self.segments, self.n_gone) = (rest, 0);
+        }
+        let stands = step >= self.from && segment.until.is_none_or(|until| step < until);
+        stands.then_some(segment.attempt)
+    }
+}
+
+fn rewinds<'a>(
+    parts: impl IntoIterator<Item = (Writer, &'a Stretches)>,
+    sessions: &Sessions,
+) -> Vec<(Beginning, Rewind)> {
+    static NONE: Stretches = Stretches::NONE;
+    let silent = sessions.writers.values().map(|(writer, _)| (writer.id, (*writer, &NONE)));
+    let mut writers: BTreeMap<WriterId, (Writer, &Stretches)> = silent.collect();
+    writers.extend(parts.into_iter().map(|(writer, stretches)| (writer.id, (writer, stretches))));
+    let mut writers: Vec<(Writer, &Stretches)> = writers.into_values().collect();
+    writers.sort_by_key(|(writer, _)| writer.start());
     let mut found = Vec::new();
     // The largest step that stands, of writers that have ended by now together and of each other one.
     let mut ended: Option<Step> = None;
     let mut at_work: BinaryHeap<Reverse<(Moment, Option<Step>)>> = BinaryHeap::new();
-    for (writer, stretches) in parts {
+    for (writer, stretches) in writers {
         while let Some(Reverse((_, largest))) =
             at_work.peek().copied().filter(|Reverse((end, _))| *end < writer.start())
         {
@@ -131,14 +322,16 @@ fn rewinds<'a>(parts: impl IntoIterator<Item = (Writer, &'a Stretches)>) -> Vec<
             ended = ended.max(largest);
         }
         let mut own: Option<Step> = None;
-        for Stretch { session, resumed, last_step, .. } in stretches.iter() {
-            let before = Some(resumed.from);
-            if ended.max(own) >= before {
-                found.push((Beginning { start: writer.start(), session: *session }, *resumed));
-                let still = resumed.from.0.checked_sub(1).map(Step);
-                (ended, own) = (ended.min(still), own.min(still));
+        for walked in stretches.walk(sessions.of(writer.id)) {
+            match walked {
+                Walked::Wrote(stretch) => own = own.max(Some(stretch.last_step)),
+                Walked::Resumed(section, rewind) if ended.max(own) >= Some(rewind.from) => {
+                    found.push((Beginning { start: writer.start(), section }, rewind));
+                    let still = rewind.from.0.checked_sub(1).map(Step);
+                    (ended, own) = (ended.min(still), own.min(still));
+                }
+                Walked::Resumed(..) => {}
             }
-            own = own.max(Some(*last_step));
         }
         at_work.push(Reverse((writer.end(), own)));
     }
@@ -146,28 +339,49 @@ fn rewinds<'a>(parts: impl IntoIterator<Item = (Writer, &'a Stretches)>) -> Vec<
 }
 
 /// The last value of one tag that stands: of the largest step, where several wrote it, the latest.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LastStanding<'a> {
+    /// None.
+    None,
+    /// The last of this stretch, which was written then.
+    Of(Moment, &'a Stretch),
+    /// One before a step at which values were made void with none written behind it: which one only the values
+    /// themselves say.
+    Hidden,
+}
+
+/// The last value of a tag that stands, of which `standing` says what does.
 pub(super) fn last_standing<'a>(
-    parts: impl IntoIterator<Item = (Writer, &'a Stretches)> + Clone,
-) -> Option<&'a Stretch> {
+    parts: impl IntoIterator<Item = (Writer, &'a Stretches)>,
+    attempts: &Attempts,
+) -> LastStanding<'a> {
+    let parts: Vec<(Writer, &Stretches)> = parts.into_iter().collect();
     let mut voids = Voids::default();
-    for (writer, stretches) in parts.clone() {
+    for (writer, stretches) in &parts {
         stretches.iter().for_each(|stretch| voids.add(writer.start(), stretch.resumed.from));
     }
-    // Whoever replaced values has one at or behind the step from which it did: the largest step that
-    // stands is the last of a stretch that nobody cut short.
     let mut last: Option<(Step, Moment, &Stretch)> = None;
+    let mut hidden: Option<Step> = None;
     for (writer, stretches) in parts {
-        let mut until = voids.of(&writer);
-        for stretch in stretches.iter().rev() {
-            if until.is_none_or(|until| stretch.last_step < until) {
-                let at = Moment::of_value(stretch.last_clock, writer.id);
-                if last.is_none_or(|(step, clock, _)| (stretch.last_step, at) > (step, clock)) {
-                    last = Some((stretch.last_step, at, stretch));
-                }
+        let others = least([voids.of(&writer), attempts.sessions.voids.of(&writer)]);
+        let untils = stretches.untils(attempts.sessions.of(writer.id));
+        for (stretch, own) in stretches.iter().zip(untils).rev() {
+            let until = least([own, others]);
+            if let Some(until) = until.filter(|until| stretch.last_step >= *until) {
+                hidden = hidden.max(until.0.checked_sub(1).map(Step));
+                continue;
             }
-            let from = stretch.resumed.from;
-            until = Some(until.map_or(from, |until| until.min(from)));
+            let at = Moment::of_value(stretch.last_clock, writer.id);
+            if last.is_none_or(|(step, clock, _)| (stretch.last_step, at) > (step, clock)) {
+                last = Some((stretch.last_step, at, stretch));
+            }
         }
     }
-    last.map(|(_, _, stretch)| stretch)
+    match (last, hidden) {
+        (Some((step, at, stretch)), hidden) if hidden.is_none_or(|hidden| hidden < step) => {
+            LastStanding::Of(at, stretch)
+        }
+        (None, None) => LastStanding::None,
+        (_, _) => LastStanding::Hidden,
+    }
 }

@@ -1,18 +1,17 @@
 //! Every point of one series, of every attempt.
 
-use std::collections::BTreeMap;
-
-use super::attempts::{Attempts, Voids};
+use super::attempts::{Attempts, Standing};
 use super::writer::Moment;
-use super::{Point, Points, Stretches, Writer};
+use super::{Point, Points, Stretches, Writer, WriterId};
 use crate::units::Step;
 
-/// Every point that one writer wrote of one tag, in order, and from where its sessions resumed.
+/// Every point that one writer wrote of one tag, in order, and from where it resumed.
 #[derive(Debug, Clone, Default)]
 pub struct Written {
     points: Points,
     stretches: Stretches,
-    /// Whether a point does not lie behind all before it, or a session replaced some.
+    last_step: Option<Step>,
+    /// Whether a point does not lie behind all before it.
     has_back_steps: bool,
 }
 
@@ -20,49 +19,21 @@ impl Written {
     /// Takes the next point; `sessions` are the steps of all sessions that the writer has begun so far.
     #[inline]
     pub fn add(&mut self, sessions: &[Step], point: Point) {
-        let (n_before, last) = (self.stretches.iter().len(), self.last_step());
         self.stretches.add(sessions, point.step, point.wall_time, Some(point.value));
-        let resumed = self.stretches.iter().nth(n_before).map(|stretch| stretch.resumed.from);
-        self.has_back_steps |= last.is_some_and(|last| resumed.unwrap_or(point.step) <= last);
+        self.has_back_steps |= Some(point.step) <= self.last_step;
+        self.last_step = Some(point.step);
         self.points.push(point);
     }
 
-    /// From where its sessions resumed.
+    /// From where it resumed.
     #[must_use]
     pub fn stretches(&self) -> &Stretches {
         &self.stretches
     }
 
-    fn last_step(&self) -> Option<Step> {
-        self.stretches.iter().next_back().map(|stretch| stretch.last_step)
-    }
-
-    /// Each point with the number of sessions begun by then.
-    fn all(&self) -> impl Iterator<Item = (Point, usize)> {
-        let sessions = self.stretches.iter().flat_map(|s| std::iter::repeat_n(s.session, s.n_values));
-        self.points.iter().zip(sessions)
-    }
-
     /// Whether all its points are at step 0: the writer counts no steps.
     fn lacks_steps(&self) -> bool {
         self.points.iter().all(|point| point.step == Step(0))
-    }
-
-    /// The points that its own later sessions leave standing, by rising step; of several at one step the
-    /// last. Where it counts no steps, all of them.
-    fn latest(&self) -> Vec<(Point, usize)> {
-        if !self.has_back_steps || self.lacks_steps() {
-            return self.all().collect();
-        }
-        let mut latest = BTreeMap::new();
-        let mut all = self.all();
-        for stretch in self.stretches.iter() {
-            latest.split_off(&stretch.resumed.from);
-            latest.extend(
-                all.by_ref().take(stretch.n_values).map(|(point, session)| (point.step, (point, session))),
-            );
-        }
-        latest.into_values().collect()
     }
 }
 
@@ -70,31 +41,26 @@ impl Written {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     parts: Vec<(Writer, Written)>,
-    voids: Voids,
-}
-
-/// A point that stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
-    pub(super) point: Point,
-    pub(super) writer: Writer,
-    pub(super) n_sessions: usize,
 }
 
 impl History {
-    /// Takes what one of the run's writers wrote of the tag.
-    pub fn offer(&mut self, writer: Writer, written: Written) {
-        for stretch in written.stretches.iter() {
-            self.voids.add(writer.start(), stretch.resumed.from);
-        }
-        let at = self.parts.partition_point(|(other, _)| other.start() < writer.start());
-        self.parts.insert(at, (writer, written));
+    /// What the writers of a run wrote of one tag, each with the sessions that it began, and the attempts that this
+    /// alone tells of.
+    #[cfg(test)]
+    pub(super) fn of_files(files: Vec<(Writer, Vec<Step>, Written)>) -> (Self, Attempts) {
+        let tag = crate::units::Tag::from("m");
+        let outlines =
+            files.iter().map(|(writer, sessions, w)| (*writer, &**sessions, [(&tag, w.stretches())]));
+        let attempts = Attempts::of_run(outlines);
+        let mut history = Self::default();
+        files.into_iter().for_each(|(writer, _, written)| history.offer(writer, written));
+        (history, attempts)
     }
 
-    /// The attempts that this tag alone tells of.
-    #[must_use]
-    pub fn attempts(&self) -> Attempts {
-        Attempts::of_tags([self.parts.iter().map(|(writer, written)| (*writer, &written.stretches))])
+    /// Takes what one of the run's writers wrote of the tag.
+    pub fn offer(&mut self, writer: Writer, written: Written) {
+        let at = self.parts.partition_point(|(other, _)| other.start() < writer.start());
+        self.parts.insert(at, (writer, written));
     }
 
     /// Every point with its attempt: by writer, in the order of their starts, as each wrote them.
@@ -105,14 +71,16 @@ impl History {
     /// The points that stand, by rising step, as the latest attempt leaves them, each with its attempt;
     /// in the order in which they were written where no step is counted.
     pub fn latest<'a>(&'a self, attempts: &'a Attempts) -> Box<dyn Iterator<Item = (Point, u32)> + 'a> {
+        let standing = attempts.standing(self.parts.iter().map(|(writer, w)| (*writer, &w.stretches)));
+        let is_cut = |(_, segments): &(_, Vec<_>)| segments.iter().any(super::attempts::Segment::is_cut);
         if let [part] = &*self.parts
             && !part.1.has_back_steps
+            && !standing.writers.iter().any(is_cut)
         {
             return Box::new(all_of(part, attempts));
         }
-        let parts = self.parts.iter().map(|(writer, written)| (writer, written));
-        let standing = standing(parts, &self.voids, Step(i64::MIN));
-        Box::new(standing.into_iter().map(|s| (s.point, attempts.of(&s.writer, s.n_sessions))))
+        let parts = self.parts.iter().map(|(writer, written)| (writer.id, written.points.iter()));
+        Box::new(latest_of(parts, &standing).into_iter().map(|s| (s.point, s.attempt)))
     }
 
     /// Whether all of several points are at step 0: the writers count no steps.
@@ -128,53 +96,67 @@ fn all_of<'a>(
     (writer, written): &'a (Writer, Written),
     attempts: &Attempts,
 ) -> impl Iterator<Item = (Point, u32)> + use<'a> {
-    let by_stretch: Vec<(u32, usize)> =
-        written.stretches.iter().map(|s| (attempts.of(writer, s.session), s.n_values)).collect();
-    let attempts = by_stretch.into_iter().flat_map(|(attempt, n)| std::iter::repeat_n(attempt, n));
+    let by_stretch: Vec<(usize, u32)> = attempts.of_values(writer, &written.stretches).collect();
+    let attempts = by_stretch.into_iter().flat_map(|(n, attempt)| std::iter::repeat_n(attempt, n));
     written.points.iter().zip(attempts)
 }
 
-/// The points of some writers from step `from` on that stand, by rising step; of several at one step that
-/// with the latest clock. Where no step is counted, all that stand.
-pub(super) fn standing<'a>(
-    parts: impl Iterator<Item = (&'a Writer, &'a Written)>,
-    voids: &Voids,
-    from: Step,
-) -> Vec<Standing> {
+/// A point that stands.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    point: Point,
+    writer: WriterId,
+    attempt: u32,
+}
+
+/// The points that stand of what some writers wrote, by rising step; of several at one step that with the latest
+/// clock, of one writer the last written. Where no step is counted, all that stand.
+fn latest_of(
+    parts: impl Iterator<Item = (WriterId, impl Iterator<Item = Point>)>,
+    standing: &Standing,
+) -> Vec<Latest> {
     let mut all = Vec::new();
-    for (writer, written) in parts {
-        let until = voids.of(writer);
-        let latest = written.latest().into_iter().map(|(point, n_sessions)| Standing {
-            point,
-            writer: *writer,
-            n_sessions,
-        });
-        all.extend(latest.filter(|s| s.point.step >= from && until.is_none_or(|until| s.point.step < until)));
+    for (writer, points) in parts {
+        let mut go_over = standing.go_over(writer);
+        let stands = |point: Point| {
+            let attempt = go_over.next(point.step)?;
+            Some(Latest { point, writer, attempt })
+        };
+        let mut of_writer: Vec<Latest> = points.filter_map(stands).collect();
+        if !of_writer.iter().all(|latest| latest.point.step == Step(0)) {
+            of_writer.sort_by_key(|latest| latest.point.step);
+            keep_last_of_each_step(&mut of_writer);
+        }
+        all.append(&mut of_writer);
     }
-    if all.iter().all(|s| s.point.step == Step(0)) {
-        return all;
+    if !all.iter().all(|latest| latest.point.step == Step(0)) {
+        all.sort_by_key(|s| (s.point.step, Moment::of_value(s.point.wall_time, s.writer)));
+        keep_last_of_each_step(&mut all);
     }
-    all.sort_by_key(|s| (s.point.step, Moment::of_value(s.point.wall_time, s.writer.id)));
-    // Of those at one step the last is kept.
-    all.dedup_by(|later, kept| {
+    all
+}
+
+fn keep_last_of_each_step(sorted: &mut Vec<Latest>) {
+    sorted.dedup_by(|later, kept| {
         let is_same = later.point.step == kept.point.step;
         if is_same {
             *kept = *later;
         }
         is_same
     });
-    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::WriterId;
     use super::*;
-    use crate::units::{MetricValue, WallTime};
+    use crate::units::{MetricValue, Tag, WallTime};
+
+    type File = (Writer, Vec<Step>, Written);
 
     /// What a writer wrote: the clock at which it started, and its points as step and clock, the sessions
     /// that it began between them as `Err`.
-    fn written(id: u32, started: f64, said: &[Result<(i64, f64), i64>]) -> (Writer, Written) {
+    fn written(id: u32, started: f64, said: &[Result<(i64, f64), i64>]) -> File {
         let mut writer = Writer::new(WriterId(id), WallTime(started));
         let (mut sessions, mut written) = (Vec::new(), Written::default());
         for said in said {
@@ -187,7 +169,7 @@ mod tests {
                 }
             }
         }
-        (writer, written)
+        (writer, sessions, written)
     }
 
     fn points(steps: std::ops::RangeInclusive<i64>, clock: f64) -> Vec<Result<(i64, f64), i64>> {
@@ -197,10 +179,8 @@ mod tests {
     type Steps = Vec<(i64, u32)>;
 
     /// Both views as steps with attempts: all, and the latest.
-    fn views(parts: &[(Writer, Written)]) -> (Steps, Steps) {
-        let mut history = History::default();
-        parts.iter().rev().for_each(|(writer, written)| history.offer(*writer, written.clone()));
-        let attempts = history.attempts();
+    fn views(files: &[File]) -> (Steps, Steps) {
+        let (history, attempts) = History::of_files(files.iter().rev().cloned().collect());
         let steps = |(point, attempt): (Point, u32)| (point.step.0, attempt);
         (history.all(&attempts).map(steps).collect(), history.latest(&attempts).map(steps).collect())
     }
@@ -242,11 +222,9 @@ mod tests {
 
     #[test]
     fn where_no_step_is_counted_all_points_stand_in_their_order() {
-        let parts = [written(0, 1.0, &[Ok((0, 1.0)), Ok((0, 3.0)), Ok((0, 2.0))])];
-        let mut history = History::default();
-        history.offer(parts[0].0, parts[0].1.clone());
+        let (history, attempts) =
+            History::of_files(vec![written(0, 1.0, &[Ok((0, 1.0)), Ok((0, 3.0)), Ok((0, 2.0))])]);
         assert!(history.lacks_steps());
-        let attempts = Attempts::default();
         let clocks: Vec<f64> = history.latest(&attempts).map(|(point, _)| point.wall_time.0).collect();
         assert_eq!(clocks, [1.0, 3.0, 2.0]);
     }
@@ -254,19 +232,43 @@ mod tests {
     #[test]
     fn an_attempt_has_one_number_in_all_tags_of_a_run() {
         // The second writer begins with a tag that the first never wrote.
-        let (first, loss) = written(0, 1.0, &points(1..=3, 1.0));
-        let (second, loss_again) = written(1, 100.0, &[Err(1), Ok((2, 101.0))]);
-        let (_, only_later) = written(1, 100.0, &[Err(1), Ok((2, 101.0))]);
-        let attempts = Attempts::of_tags([
-            vec![(first, loss.stretches()), (second, loss_again.stretches())],
-            vec![(second, only_later.stretches())],
+        let (first, none, loss) = written(0, 1.0, &points(1..=3, 1.0));
+        let (second, sessions, again) = written(1, 100.0, &[Err(1), Ok((2, 101.0))]);
+        let [a, b] = [Tag::from("loss"), Tag::from("only later")];
+        let attempts = Attempts::of_run([
+            (first, &*none, vec![(&a, loss.stretches())]),
+            (second, &*sessions, vec![(&a, again.stretches()), (&b, again.stretches())]),
         ]);
-        assert_eq!((attempts.n(), attempts.of(&first, 0), attempts.of(&second, 1)), (2, 1, 2));
+        assert_eq!(
+            (attempts.n(), attempts.of_session(&first, 0), attempts.of_session(&second, 1)),
+            (2, 1, 2)
+        );
+    }
+
+    #[test]
+    fn a_session_makes_void_what_it_never_writes_again() {
+        let eval = [Ok((100, 1.0)), Ok((500, 2.0)), Ok((1_000, 3.0))];
+        let silent = written(1, 100.0, &[Err(500)]);
+        let (all, latest) = views(&[written(0, 1.0, &eval), silent]);
+        assert_eq!(all, [(100, 1), (500, 1), (1_000, 1)]);
+        assert_eq!(latest, [(100, 1), (500, 1)]);
+        let own = [&eval[..], &[Err(200)]].concat();
+        assert_eq!(views(&[written(0, 1.0, &own)]).1, [(100, 1)]);
+    }
+
+    #[test]
+    fn steps_that_fall_far_and_go_on_from_there_begin_an_attempt() {
+        let steps = [100, 200, 300, 101, 201].map(|step| Ok((step, 1.0)));
+        let (all, latest) = views(&[written(0, 1.0, &steps)]);
+        assert_eq!(all, [(100, 1), (200, 1), (300, 1), (101, 2), (201, 2)]);
+        assert_eq!(latest, [(100, 1), (101, 2), (201, 2)]);
     }
 }
 
 #[cfg(test)]
 mod properties {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::super::{Offered, Series, TagSummary, WriterId};
@@ -309,7 +311,10 @@ mod properties {
                 let (is_session, step, clock) = queues[i].pop().expect("it is not empty");
                 let (writer, started) = (WriterId(i as u32), WallTime(f64::from(files[i].0)));
                 if is_session {
-                    series.session_start(writer, started, Step(step));
+                    if let Some(from) = series.session_start(writer, started, Step(step)) {
+                        told.split_off(&from.0);
+                        told.extend(series.points_from(from).map(|p| (p.step.0, p.wall_time.0)));
+                    }
                     continue;
                 }
                 let point = Point { step: Step(step), wall_time: WallTime(clock), value: MetricValue::F64(clock) };
@@ -323,8 +328,8 @@ mod properties {
                 }
             }
 
-            let mut history = History::default();
             let mut summary: Option<TagSummary> = None;
+            let mut files_read = Vec::new();
             for (i, said) in whole.iter().enumerate() {
                 let mut writer = Writer::new(WriterId(i as u32), WallTime(f64::from(files[i].0)));
                 let (mut sessions, mut written) = (Vec::new(), Written::default());
@@ -340,7 +345,7 @@ mod properties {
                     let of_file = of_file.get_or_insert_with(|| TagSummary::new(step));
                     of_file.add(&sessions, step, wall_time, &Content::Scalar(value));
                 }
-                history.offer(writer, written);
+                files_read.push((writer, sessions, written));
                 if let Some(mut of_file) = of_file {
                     of_file.settle(writer);
                     match &mut summary {
@@ -349,13 +354,29 @@ mod properties {
                     }
                 }
             }
-            let attempts = Attempts::default();
+            let points: Vec<(WriterId, Vec<Point>)> =
+                files_read.iter().map(|(writer, _, written)| (writer.id, written.points.iter().collect())).collect();
+            let (history, attempts) = History::of_files(files_read);
             let read: Vec<(i64, f64)> =
                 history.latest(&attempts).map(|(p, _)| (p.step.0, p.wall_time.0)).collect();
             prop_assert_eq!(&told.into_iter().collect::<Vec<_>>(), &read);
-            let last = summary.map(|summary| summary.last());
-            let expected = read.last().map(|(step, clock)| (Step(*step), Some(MetricValue::F64(*clock))));
-            prop_assert_eq!(last, expected);
+            let last = summary.map(|mut summary| {
+                if let Some(standing) = summary.finish(&attempts) {
+                    for (writer, points) in &points {
+                        let mut go_over = standing.go_over(*writer);
+                        for point in points {
+                            if go_over.next(point.step).is_some() {
+                                summary.take_standing(*writer, point.step, point.wall_time, Some(point.value));
+                            }
+                        }
+                    }
+                }
+                (summary.last(), summary.first_step)
+            });
+            if let Some((last, first_step)) = last {
+                let value = |(step, clock): &(i64, f64)| (Step(*step), Some(MetricValue::F64(*clock)));
+                prop_assert_eq!(last, read.last().map_or((first_step, None), value));
+            }
         }
     }
 }

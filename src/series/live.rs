@@ -1,18 +1,16 @@
 //! The tags of one run while its files grow, without their points: which values stand, which attempt they
 //! belong to, and where a later attempt replaces an earlier one.
 //!
-//! It follows the same rules as [`super::Series`], but a follower of it keeps the points, or lets them go.
-//! Where a rewind leaves points standing (those of writers side by side), they are to be told again from the
-//! files: [`Rewound::again`]. Of values of several writers at one step, that which is told last stands.
-
-use std::collections::BTreeMap;
+//! A follower of it keeps the points, or lets them go. Where a rewind leaves points standing (those of writers side by
+//! side), they are to be told again: [`Live::standing`] says which of a writer's values those are. Of values of
+//! several writers at one step, that which is told last stands.
 
 use serde::{Deserialize, Serialize};
 
-use super::attempts::{Attempts, Voids};
-use super::history::standing;
+use super::attempts::{Begun as AttemptsBegun, Standing, Voids, least, segments};
+use super::stretch::{Added, Begun, Section, session_rewind};
 use super::writer::Moment;
-use super::{Point, Rewind, RewindReason, SmallMap, Stretches, Writer, WriterId, Written};
+use super::{Point, Rewind, RewindReason, SmallMap, Stretches, Writer, WriterId};
 use crate::limits::{MAX_SESSIONS, MAX_TAGS};
 use crate::units::{Step, Tag, WallTime};
 
@@ -22,9 +20,11 @@ use crate::units::{Step, Tag, WallTime};
 pub struct Live {
     writers: SmallMap<WriterId, AtWork>,
     tags: SmallMap<Tag, LiveTag>,
-    attempts: Attempts,
-    /// When the last of the writers started.
-    latest_start: Option<Moment>,
+    attempts: AttemptsBegun,
+    /// When the writers started, in order.
+    starts: Vec<Moment>,
+    /// Of the sessions, for all tags.
+    voids: Voids,
 }
 
 /// One writer of a run.
@@ -39,6 +39,7 @@ struct AtWork {
 #[derive(Debug, Clone, Default)]
 struct LiveTag {
     parts: SmallMap<WriterId, Stretches>,
+    /// What its writers resumed at, once there are two.
     voids: Voids,
 }
 
@@ -49,8 +50,9 @@ pub enum Told {
     Stands(u32),
     /// A later attempt was there before it: it is void.
     Void,
-    /// It replaces what was told before, which is to be told first; whether it stands itself.
-    Rewinds(Rewound, bool),
+    /// What was told before from some step on is void, which is to be told first. These points of its writer stand
+    /// behind it: the last is the one that was offered, where it stands; those before it were told already.
+    Rewinds(Rewound, Vec<Point>),
     /// There are too many tags to follow this one.
     LeftOut,
 }
@@ -64,77 +66,70 @@ pub struct Rewound {
     pub rewind: Rewind,
     /// The attempt that begins, from 1; for a writer that goes on, that of its values.
     pub attempt: u32,
-    /// What is to be told again.
-    pub again: Again,
-}
-
-/// Points that stand behind a rewind and are to be told again: they are in the files.
-#[derive(Debug, Clone)]
-pub struct Again {
-    from: Step,
-    voids: Voids,
-    attempts: Attempts,
-    /// The writers, with their sessions so far and how many values each wrote.
-    parts: Vec<(Writer, Vec<Step>, usize)>,
-}
-
-impl Again {
-    /// Whether nothing stands.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
-    }
-
-    /// The writers whose first values are to be read again, with how many of the tag.
-    pub fn writers(&self) -> impl Iterator<Item = (WriterId, usize)> {
-        self.parts.iter().map(|(writer, _, n)| (writer.id, *n))
-    }
-
-    /// The points to tell, by rising step, each with its attempt, out of what the writers wrote.
-    #[must_use]
-    pub fn points(&self, written: &BTreeMap<WriterId, Written>) -> Vec<(Point, u32)> {
-        let parts = self.parts.iter().filter_map(|(writer, ..)| Some((writer, written.get(&writer.id)?)));
-        let standing = standing(parts, &self.voids, self.from);
-        standing.iter().map(|s| (s.point, self.attempts.of(&s.writer, s.n_sessions))).collect()
-    }
+    /// Whether points of writers other than [`Self::by`] stand all the same, which are to be told again.
+    pub leaves_some: bool,
+    /// The writer that replaced them.
+    pub by: Option<WriterId>,
 }
 
 impl Live {
-    /// Takes a session's start (`SessionLog.START`) at `step`: where a writer whose first event has the
-    /// clock `started` resumed. It takes effect with the writer's next point of each tag.
-    pub fn session_start(&mut self, writer: WriterId, started: WallTime, step: Step) {
-        let at_work = self.writer(writer, started);
-        if at_work.sessions.len() < MAX_SESSIONS {
-            at_work.sessions.push(step);
+    /// Takes a session's start (`SessionLog.START`) at `step`: where a writer whose first event has the clock
+    /// `started` resumed. What it makes void under each tag is to be told.
+    pub fn session_start(&mut self, id: WriterId, started: WallTime, step: Step) -> Vec<Rewound> {
+        let at_work = self.writer(id, started);
+        if at_work.sessions.len() >= MAX_SESSIONS {
+            return Vec::new();
         }
+        at_work.sessions.push(step);
+        let (writer, section) = (at_work.writer, Section { session: at_work.sessions.len(), restart: 0 });
+        let rewind = session_rewind(step);
+        let mut rewound = Vec::new();
+        for (tag, live) in self.tags.iter_mut() {
+            if live.is_replaced(&self.writers, &self.voids, &writer, rewind.from) {
+                rewound.push(tag.clone());
+            }
+            if let Some(own) = live.parts.get_mut(&id) {
+                own.cut(rewind.from);
+            }
+        }
+        self.voids.add(writer.start(), rewind.from);
+        if !rewound.is_empty() {
+            self.attempts.add(&writer, section);
+        }
+        let attempt = self.attempts.of(&writer, section);
+        let rewound = rewound.into_iter().map(|tag| {
+            let leaves_some = self.leaves_some(tag.as_str(), rewind.from, Some(id));
+            Rewound { tag, rewind, attempt, leaves_some, by: Some(id) }
+        });
+        rewound.collect()
     }
 
     /// Takes it that some event of a writer, whatever its tag, has this clock. Where it had not ended as it
     /// seemed, its values stand again: the rewinds are to be told.
-    pub fn at_work(&mut self, writer: WriterId, started: WallTime, clock: WallTime) -> Vec<Rewound> {
-        let latest_start = self.latest_start;
-        let known = &mut self.writer(writer, started).writer;
+    pub fn at_work(&mut self, id: WriterId, started: WallTime, clock: WallTime) -> Vec<Rewound> {
+        let known = &mut self.writer(id, started).writer;
         let before = *known;
         known.at_work(clock);
         let after = *known;
-        if latest_start.is_none_or(|latest| before.end() >= latest) || before.end() == after.end() {
+        let n_started_by = |end: Moment| self.starts.partition_point(|start| *start <= end);
+        if self.starts.last().is_none_or(|last| *last <= before.end())
+            || n_started_by(before.end()) == n_started_by(after.end())
+        {
             return Vec::new();
         }
         let mut rewound = Vec::new();
         for (tag, live) in self.tags.iter() {
-            let Some(stretches) = live.parts.get(&writer) else { continue };
-            let Some(from) =
-                live.voids.of(&before).filter(|_| live.voids.of(&after) != live.voids.of(&before))
-            else {
-                continue;
-            };
-            if stretches.iter().any(|stretch| stretch.last_step >= from) {
-                let sessions = self.writers.get(&writer).map_or(0, |at_work| at_work.sessions.len());
+            let Some(stretches) = live.parts.get(&id) else { continue };
+            let until = |writer| least([live.voids.of(writer), self.voids.of(writer)]);
+            let Some(from) = until(&before).filter(|from| until(&after) != Some(*from)) else { continue };
+            if stretches.reach() >= Some(from) {
+                let section = stretches.iter().next_back().map_or(Section::default(), |last| last.section);
                 rewound.push(Rewound {
                     tag: tag.clone(),
                     rewind: Rewind { from, reason: RewindReason::StillWriting },
-                    attempt: self.attempts.of(&after, sessions),
-                    again: self.again(live, from, None),
+                    attempt: self.attempts.of(&after, section),
+                    leaves_some: true,
+                    by: None,
                 });
             }
         }
@@ -151,40 +146,36 @@ impl Live {
             self.tags.get_or_insert_with(Tag::from(tag), LiveTag::default);
         }
         let Some(live) = self.tags.get_mut(tag) else { return Told::LeftOut };
-        let stretches = live.parts.get_or_insert_with(id, Stretches::default);
-        let n_before = stretches.iter().len();
-        stretches.add(sessions, point.step, point.wall_time, Some(point.value));
-        let begun = stretches.iter().nth(n_before).map(|stretch| stretch.resumed);
-        let (writer, n_sessions) = (*writer, sessions.len());
-        let replaced = begun.filter(|resumed| {
-            let replaces = live.parts.iter().any(|(other, stretches)| {
-                let told_until = match self.writers.get(other) {
-                    Some(other) if other.writer.id == id || other.writer.end() < writer.start() => {
-                        live.voids.of(&other.writer)
-                    }
-                    Some(_) | None => return false,
-                };
-                let earlier = if *other == id { n_before } else { usize::MAX };
-                let reaches = stretches.iter().take(earlier).any(|stretch| stretch.last_step >= resumed.from);
-                reaches && told_until.is_none_or(|until| until > resumed.from)
-            });
-            live.voids.add(writer.start(), resumed.from);
-            replaces
+        let writer = *writer;
+        let stretches = live.part(id, &self.writers);
+        let reach = stretches.reach();
+        let added = Added { step: point.step, clock: point.wall_time, value: Some(point.value) };
+        let begun = stretches.take(sessions, added);
+        let section = stretches.iter().next_back().map_or(Section::default(), |last| last.section);
+        let (rewind, points, is_told) = match begun {
+            Begun::Nothing => (None, Vec::new(), true),
+            Begun::Stretch { resumed, is_told } => (Some(resumed), vec![point], is_told),
+            Begun::Restart(rewind, values) => {
+                (Some(rewind), values.into_iter().filter_map(as_point).collect(), false)
+            }
+        };
+        let rewind = rewind.filter(|rewind| {
+            let own = reach >= Some(rewind.from) && stands(&live.voids, &self.voids, &writer, rewind.from);
+            let is_replaced =
+                own || live.is_replaced_of_others(&self.writers, &self.voids, &writer, rewind.from);
+            live.note(&writer, rewind.from);
+            is_replaced && !is_told
         });
-        let is_void = live.voids.of(&writer).is_some_and(|until| point.step >= until);
-        if let Some(rewind) = replaced {
-            self.attempts.begin(&writer, n_sessions);
-            let from = rewind.from.min(point.step);
-            let attempt = self.attempts.of(&writer, n_sessions);
-            let Some((tag, live)) = self.tags.get_key_value(tag) else { return Told::LeftOut };
-            let again = self.again(live, from, Some(id));
-            let rewound = Rewound { tag: tag.clone(), rewind: Rewind { from, ..rewind }, attempt, again };
-            return Told::Rewinds(rewound, !is_void);
+        let is_standing = |step: Step| stands(&live.voids, &self.voids, &writer, step);
+        if let Some(rewind) = rewind {
+            self.attempts.add(&writer, section);
+            let points = points.into_iter().filter(|point| is_standing(point.step)).collect();
+            let attempt = self.attempts.of(&writer, section);
+            let leaves_some = self.leaves_some(tag, rewind.from, Some(id));
+            let tag = self.tags.get_key_value(tag).map_or_else(|| Tag::from(tag), |(tag, _)| tag.clone());
+            return Told::Rewinds(Rewound { tag, rewind, attempt, leaves_some, by: Some(id) }, points);
         }
-        if is_void {
-            return Told::Void;
-        }
-        Told::Stands(self.attempts.of(&writer, n_sessions))
+        if is_standing(point.step) { Told::Stands(self.attempts.of(&writer, section)) } else { Told::Void }
     }
 
     /// How many attempts the run has had.
@@ -193,30 +184,99 @@ impl Live {
         self.attempts.n()
     }
 
-    /// The sessions that a writer began.
+    /// Whether anything is known of a writer.
     #[must_use]
-    pub fn sessions(&self, writer: WriterId) -> &[Step] {
-        self.writers.get(&writer).map_or(&[], |at_work| &at_work.sessions)
+    pub fn has_writer(&self, id: WriterId) -> bool {
+        self.writers.get(&id).is_some()
     }
 
-    /// What stands from `from` on, but for what `but` wrote.
-    fn again(&self, live: &LiveTag, from: Step, but: Option<WriterId>) -> Again {
-        let parts = live.parts.iter().filter(|(id, _)| Some(**id) != but).filter_map(|(id, stretches)| {
-            let AtWork { writer, sessions } = self.writers.get(id)?;
-            let stands = live.voids.of(writer).is_none_or(|until| until > from)
-                && stretches.iter().any(|stretch| stretch.last_step >= from);
-            let n_values = stretches.iter().map(|stretch| stretch.n_values).sum();
-            stands.then(|| (*writer, sessions.clone(), n_values))
-        });
-        Again { from, voids: live.voids.clone(), attempts: self.attempts.clone(), parts: parts.collect() }
+    /// Which values of a tag stand from a step on, of all its writers but one.
+    #[must_use]
+    pub fn standing(&self, tag: &str, from: Step, but: Option<WriterId>) -> Standing {
+        let mut standing = Standing { from, writers: Vec::new() };
+        let Some(live) = self.tags.get(tag) else { return standing };
+        for (id, stretches) in live.parts.iter().filter(|(id, _)| Some(**id) != but) {
+            let Some(AtWork { writer, sessions }) = self.writers.get(id) else { continue };
+            if stretches.reach() >= Some(from) && stands(&live.voids, &self.voids, writer, from) {
+                let others = least([live.voids.of(writer), self.voids.of(writer)]);
+                standing.writers.push((*id, segments(writer, stretches, sessions, others, &self.attempts)));
+            }
+        }
+        standing
+    }
+
+    fn leaves_some(&self, tag: &str, from: Step, but: Option<WriterId>) -> bool {
+        let Some(live) = self.tags.get(tag) else { return false };
+        live.parts.iter().filter(|(id, _)| Some(**id) != but).any(|(id, stretches)| {
+            let writer = self.writers.get(id).map(|at_work| &at_work.writer);
+            let is_standing = |writer| stands(&live.voids, &self.voids, writer, from);
+            stretches.reach() >= Some(from) && writer.is_some_and(is_standing)
+        })
     }
 
     fn writer(&mut self, id: WriterId, started: WallTime) -> &mut AtWork {
-        let latest = &mut self.latest_start;
+        let starts = &mut self.starts;
         self.writers.get_or_insert_with(id, || {
             let writer = Writer::new(id, started);
-            *latest = (*latest).max(Some(writer.start()));
+            starts.insert(starts.partition_point(|start| *start <= writer.start()), writer.start());
             AtWork { writer, sessions: Vec::new() }
+        })
+    }
+}
+
+fn as_point(Added { step, clock, value }: Added) -> Option<Point> {
+    Some(Point { step, wall_time: clock, value: value? })
+}
+
+/// Whether a value of a writer at a step is replaced by no other writer.
+fn stands(of_tag: &Voids, of_run: &Voids, writer: &Writer, step: Step) -> bool {
+    least([of_tag.of(writer), of_run.of(writer)]).is_none_or(|until| step < until)
+}
+
+impl LiveTag {
+    /// What a writer wrote of it.
+    fn part(&mut self, id: WriterId, writers: &SmallMap<WriterId, AtWork>) -> &mut Stretches {
+        if self.parts.len() == 1 && self.parts.get(&id).is_none() {
+            for (other, stretches) in self.parts.iter() {
+                let Some(other) = writers.get(other) else { continue };
+                stretches.iter().for_each(|s| self.voids.add(other.writer.start(), s.resumed.from));
+            }
+        }
+        self.parts.get_or_insert_with(id, Stretches::default)
+    }
+
+    /// Notes where a writer resumed.
+    fn note(&mut self, writer: &Writer, from: Step) {
+        if self.parts.len() > 1 {
+            self.voids.add(writer.start(), from);
+        }
+    }
+
+    /// Whether values from a step on stood that a writer replaces which resumes there.
+    fn is_replaced(
+        &self,
+        writers: &SmallMap<WriterId, AtWork>,
+        of_run: &Voids,
+        by: &Writer,
+        from: Step,
+    ) -> bool {
+        let own = self.parts.get(&by.id).and_then(Stretches::reach) >= Some(from);
+        (own && stands(&self.voids, of_run, by, from))
+            || self.is_replaced_of_others(writers, of_run, by, from)
+    }
+
+    fn is_replaced_of_others(
+        &self,
+        writers: &SmallMap<WriterId, AtWork>,
+        of_run: &Voids,
+        by: &Writer,
+        from: Step,
+    ) -> bool {
+        self.parts.iter().filter(|(id, _)| **id != by.id).any(|(id, stretches)| {
+            let has_ended = |at_work: &&AtWork| at_work.writer.end() < by.start();
+            let ended = writers.get(id).filter(has_ended);
+            stretches.reach() >= Some(from)
+                && ended.is_some_and(|other| stands(&self.voids, of_run, &other.writer, from))
         })
     }
 }
@@ -226,33 +286,41 @@ impl Live {
 struct Stored {
     writers: Vec<AtWork>,
     tags: Vec<(Tag, Vec<(WriterId, Stretches)>)>,
-    attempts: Attempts,
+    attempts: AttemptsBegun,
 }
 
 impl From<Live> for Stored {
     fn from(live: Live) -> Self {
-        let tags = live.tags.into_entries().into_iter();
-        let tags = tags.map(|(tag, of_tag)| (tag, of_tag.parts.into_entries()));
-        let writers = live.writers.into_entries().into_iter().map(|(_, at_work)| at_work);
+        let tags = live.tags.into_entries().map(|(tag, of_tag)| (tag, of_tag.parts.into_entries().collect()));
+        let writers = live.writers.into_entries().map(|(_, at_work)| at_work);
         Self { writers: writers.collect(), tags: tags.collect(), attempts: live.attempts }
     }
 }
 
 impl From<Stored> for Live {
     fn from(stored: Stored) -> Self {
-        let writers: SmallMap<WriterId, AtWork> =
-            stored.writers.into_iter().map(|at_work| (at_work.writer.id, at_work)).collect();
-        let of_tag = |parts: Vec<(WriterId, Stretches)>| {
+        let mut live = Self { attempts: stored.attempts, ..Self::default() };
+        for at_work in &stored.writers {
+            let start = at_work.writer.start();
+            live.starts.push(start);
+            at_work.sessions.iter().for_each(|step| live.voids.add(start, session_rewind(*step).from));
+        }
+        live.starts.sort_unstable();
+        live.writers = stored.writers.into_iter().map(|at_work| (at_work.writer.id, at_work)).collect();
+        let of_tag = |mut parts: Vec<(WriterId, Stretches)>| {
             let mut voids = Voids::default();
-            for (id, stretches) in &parts {
-                let Some(AtWork { writer, .. }) = writers.get(id) else { continue };
-                stretches.iter().for_each(|stretch| voids.add(writer.start(), stretch.resumed.from));
+            let is_one = parts.len() == 1;
+            for (id, stretches) in &mut parts {
+                let Some(AtWork { writer, sessions }) = live.writers.get(id) else { continue };
+                stretches.restore(sessions);
+                if !is_one {
+                    stretches.iter().for_each(|stretch| voids.add(writer.start(), stretch.resumed.from));
+                }
             }
             LiveTag { parts: parts.into_iter().collect(), voids }
         };
-        let tags = stored.tags.into_iter().map(|(tag, parts)| (tag, of_tag(parts))).collect();
-        let latest_start = writers.values().map(|at_work| at_work.writer.start()).max();
-        Self { writers, tags, attempts: stored.attempts, latest_start }
+        live.tags = stored.tags.into_iter().map(|(tag, parts)| (tag, of_tag(parts))).collect();
+        live
     }
 }
 
@@ -260,8 +328,10 @@ impl From<Stored> for Live {
 mod tests {
     use proptest::prelude::*;
 
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::series::{Attempts, History};
+    use crate::series::{History, Written};
     use crate::units::MetricValue;
 
     /// What one file says of a tag: from which clock on, and each a session or a point, with its clock.
@@ -271,7 +341,7 @@ mod tests {
     #[derive(Default)]
     struct Follower {
         live: Live,
-        files: BTreeMap<WriterId, Written>,
+        files: BTreeMap<WriterId, Vec<Point>>,
         told: BTreeMap<i64, f64>,
         n_rewinds: usize,
     }
@@ -280,32 +350,36 @@ mod tests {
         fn rewind(&mut self, rewound: &Rewound) {
             self.n_rewinds += 1;
             self.told.split_off(&rewound.rewind.from.0);
-            let told: BTreeMap<WriterId, usize> = rewound.again.writers().collect();
-            let read = self.files.iter().filter(|(id, _)| told.contains_key(id));
-            let read = read.map(|(id, written)| (*id, written.clone())).collect();
-            self.told.extend(rewound.again.points(&read).iter().map(|(p, _)| (p.step.0, p.wall_time.0)));
+            let standing = self.live.standing("m", rewound.rewind.from, rewound.by);
+            assert_eq!(standing.is_empty(), !rewound.leaves_some);
+            for writer in standing.writers() {
+                let mut go_over = standing.go_over(writer);
+                let read = self.files.get(&writer).into_iter().flatten();
+                let read = read.filter(|point| go_over.next(point.step).is_some());
+                self.told.extend(read.map(|point| (point.step.0, point.wall_time.0)));
+            }
         }
 
         fn take(&mut self, writer: WriterId, started: WallTime, is_session: bool, step: i64, clock: f64) {
             if is_session {
-                return self.live.session_start(writer, started, Step(step));
+                let rewound = self.live.session_start(writer, started, Step(step));
+                return rewound.iter().for_each(|rewound| self.rewind(rewound));
             }
             let point =
                 Point { step: Step(step), wall_time: WallTime(clock), value: MetricValue::F64(clock) };
             for rewound in self.live.at_work(writer, started, point.wall_time) {
                 self.rewind(&rewound);
             }
-            let told = self.live.offer(writer, "m", point);
-            match &told {
-                Told::Rewinds(rewound, _) => self.rewind(rewound),
-                Told::Stands(_) | Told::Void => {}
+            match self.live.offer(writer, "m", point) {
+                Told::Rewinds(rewound, points) => {
+                    self.rewind(&rewound);
+                    self.told.extend(points.iter().map(|point| (point.step.0, point.wall_time.0)));
+                }
+                Told::Stands(_) => drop(self.told.insert(step, clock)),
+                Told::Void => {}
                 Told::LeftOut => panic!("it is not left out"),
             }
-            if !matches!(told, Told::Void | Told::Rewinds(_, false)) {
-                self.told.insert(step, clock);
-            }
-            let sessions = self.live.sessions(writer).to_vec();
-            self.files.entry(writer).or_default().add(&sessions, point);
+            self.files.entry(writer).or_default().push(point);
         }
     }
 
@@ -344,7 +418,7 @@ mod tests {
                     follower.live = serde_json::from_str(&stored).expect("it is read");
                 }
             }
-            let mut history = History::default();
+            let mut files_read = Vec::new();
             for (i, said) in whole.iter().enumerate() {
                 let mut writer = Writer::new(WriterId(i as u32), WallTime(f64::from(files[i].0)));
                 let (mut sessions, mut written) = (Vec::new(), Written::default());
@@ -357,9 +431,9 @@ mod tests {
                     writer.at_work(wall_time);
                     written.add(&sessions, Point { step, wall_time, value: MetricValue::F64(*clock) });
                 }
-                history.offer(writer, written);
+                files_read.push((writer, sessions, written));
             }
-            let attempts = Attempts::default();
+            let (history, attempts) = History::of_files(files_read);
             let read: Vec<(i64, f64)> =
                 history.latest(&attempts).map(|(p, _)| (p.step.0, p.wall_time.0)).collect();
             let steps: Vec<i64> = follower.told.keys().copied().collect();

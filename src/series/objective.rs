@@ -38,8 +38,14 @@ impl Objective {
 
     /// Takes a session's start of a writer in `run`; see [`Series::session_start`].
     pub fn session_start(&mut self, run: &RunName, writer: WriterId, started: WallTime, step: Step) {
-        if self.selector.allows(run) {
-            self.runs.entry(run.clone()).or_default().session_start(writer, started, step);
+        if !self.selector.allows(run) {
+            return;
+        }
+        let series = self.runs.entry(run.clone()).or_default();
+        if let Some(from) = series.session_start(writer, started, step)
+            && self.chosen.as_ref() == Some(run)
+        {
+            retell(&mut self.changes, series, from);
         }
     }
 

@@ -1,7 +1,8 @@
 //! What is known of a tag without keeping its points.
 
-use super::attempts::{last_standing, told_rewinds};
-use super::{Rewind, Stretches, Writer};
+use super::attempts::{LastStanding, last_standing};
+use super::writer::Moment;
+use super::{Attempts, Rewind, Standing, Stretches, Writer, WriterId};
 use crate::scalar::{Content, Kind};
 use crate::units::{MetricValue, Step, WallTime};
 
@@ -30,8 +31,10 @@ pub struct TagSummary {
     pub wall_times: Option<(WallTime, WallTime)>,
     /// What the one writer wrote, before this is joined.
     written: Stretches,
-    /// What each of the run's writers wrote.
+    /// What each of the run's writers wrote, before this is finished.
     parts: Vec<(Writer, Stretches)>,
+    last: Option<(Step, Moment, Option<MetricValue>)>,
+    rewinds: Vec<Rewind>,
 }
 
 impl TagSummary {
@@ -50,6 +53,8 @@ impl TagSummary {
             wall_times: None,
             written: Stretches::default(),
             parts: Vec::new(),
+            last: None,
+            rewinds: Vec::new(),
         }
     }
 
@@ -123,22 +128,48 @@ impl TagSummary {
         self.parts.append(&mut other.parts);
     }
 
+    /// Ends the joining: all files of the run were read, and `attempts` has the sessions that they began. The answer
+    /// says which values stand, where the last of these can only be found by reading them again.
+    pub fn finish(&mut self, attempts: &Attempts) -> Option<Standing> {
+        let parts = std::mem::take(&mut self.parts);
+        let writers = parts.iter().map(|(writer, written)| (*writer, written));
+        self.rewinds = attempts.rewinds(writers.clone());
+        match last_standing(writers.clone(), attempts) {
+            LastStanding::None => None,
+            LastStanding::Of(at, last) => {
+                self.last = Some((last.last_step, at, last.last_value));
+                None
+            }
+            LastStanding::Hidden => Some(attempts.standing(writers)),
+        }
+    }
+
+    /// Takes a value that stands, as reading it again showed.
+    pub fn take_standing(
+        &mut self,
+        writer: WriterId,
+        step: Step,
+        clock: WallTime,
+        value: Option<MetricValue>,
+    ) {
+        let at = Moment::of_value(clock, writer);
+        if self.last.is_none_or(|(last, then, _)| (step, at) >= (last, then)) {
+            self.last = Some((step, at, value));
+        }
+    }
+
     /// The largest step of what the latest attempt left standing, and the number there: of several, the
-    /// last written. For a summary that is settled.
+    /// last written; the first step of all where nothing stands. For a summary that is finished.
     #[must_use]
     pub fn last(&self) -> (Step, Option<MetricValue>) {
-        last_standing(self.writers())
-            .map_or((self.first_step, None), |last| (last.last_step, last.last_value))
+        self.last.map_or((self.first_step, None), |(step, _, value)| (step, value))
     }
 
-    /// Where a later attempt replaced an earlier one; there is one attempt more than that.
+    /// Where a later attempt replaced an earlier one; there is one attempt more than that. For a summary that is
+    /// finished.
     #[must_use]
-    pub fn rewinds(&self) -> Vec<Rewind> {
-        told_rewinds(self.writers())
-    }
-
-    fn writers(&self) -> impl Iterator<Item = (Writer, &Stretches)> + Clone {
-        self.parts.iter().map(|(writer, written)| (*writer, written))
+    pub fn rewinds(&self) -> &[Rewind] {
+        &self.rewinds
     }
 }
 
@@ -162,8 +193,8 @@ mod tests {
         Content::Scalar(MetricValue::F64(value))
     }
 
-    /// What a writer wrote at these steps, a second apart from `wall` on.
-    fn summary(writer: u32, sessions: &[Step], wall: f64, values: &[(i64, f64)]) -> TagSummary {
+    /// What a writer that began these sessions first wrote at these steps, a second apart from `wall` on.
+    fn summary(writer: u32, sessions: &[Step], wall: f64, values: &[(i64, f64)]) -> Summed {
         let mut summary = TagSummary::new(Step(values[0].0));
         let mut writer = Writer::new(WriterId(writer), WallTime(wall));
         for (i, (step, value)) in values.iter().enumerate() {
@@ -172,17 +203,28 @@ mod tests {
             summary.add(sessions, Step(*step), clock, &scalar(*value));
         }
         summary.settle(writer);
-        summary
+        (summary, writer, sessions.to_vec())
+    }
+
+    /// The summary of one file, its writer, and the sessions that this began.
+    type Summed = (TagSummary, Writer, Vec<Step>);
+
+    fn finished(files: &[Summed], first: usize) -> (TagSummary, Option<Standing>) {
+        let mut joined = files[first].0.clone();
+        for other in files[first + 1..].iter().chain(&files[..first]) {
+            joined.join(other.0.clone());
+        }
+        let attempts = Attempts::of_sessions(files.iter().map(|(_, writer, steps)| (*writer, &**steps)));
+        let standing = joined.finish(&attempts);
+        (joined, standing)
     }
 
     #[track_caller]
-    fn check(summaries: &[TagSummary], last: (i64, f64), n_rewinds: usize) {
+    fn check(files: &[Summed], last: (i64, f64), n_rewinds: usize) {
         // In whichever order the files are joined.
-        for first in 0..summaries.len() {
-            let mut joined = summaries[first].clone();
-            for other in summaries[first + 1..].iter().chain(&summaries[..first]) {
-                joined.join(other.clone());
-            }
+        for first in 0..files.len() {
+            let (joined, standing) = finished(files, first);
+            assert!(standing.is_none());
             assert_eq!(joined.last(), (Step(last.0), Some(MetricValue::F64(last.1))));
             assert_eq!(joined.rewinds().len(), n_rewinds);
         }
@@ -190,7 +232,8 @@ mod tests {
 
     #[test]
     fn extremes_leave_out_what_is_not_finite() {
-        let summary = summary(0, &[], 1.0, &[(0, 0.5), (20, f64::NAN), (10, f64::INFINITY), (5, 0.25)]);
+        let file = summary(0, &[], 1.0, &[(0, 0.5), (20, f64::NAN), (10, f64::INFINITY), (5, 0.25)]);
+        let (summary, _) = finished(&[file], 0);
         assert_eq!((summary.n_values, summary.n_non_finite), (4, 2));
         assert_eq!(summary.first_step, Step(0));
         assert_eq!(summary.last(), (Step(20), Some(MetricValue::F64(f64::NAN))));
@@ -206,14 +249,17 @@ mod tests {
         check(&[first.clone(), later.clone()], (85, 0.6), 1);
         let falling = summary(2, &[], 900.0, &[(10, 0.7)]);
         check(&[first, later, falling.clone()], (10, 0.7), 2);
-        assert_eq!(falling.rewinds(), []);
+        assert_eq!(finished(&[falling], 0).0.rewinds(), []);
     }
 
     #[test]
     fn the_reason_of_a_rewind_is_told() {
-        let mut joined = summary(0, &[], 1.0, &[(0, 0.1), (100, 0.9)]);
-        joined.join(summary(1, &[Step(80)], 500.0, &[(90, 0.5)]));
-        joined.join(summary(2, &[], 900.0, &[(85, 0.7)]));
+        let files = [
+            summary(0, &[], 1.0, &[(0, 0.1), (100, 0.9)]),
+            summary(1, &[Step(80)], 500.0, &[(90, 0.5)]),
+            summary(2, &[], 900.0, &[(85, 0.7)]),
+        ];
+        let (joined, _) = finished(&files, 0);
         let told: Vec<(i64, RewindReason)> = joined.rewinds().iter().map(|r| (r.from.0, r.reason)).collect();
         assert_eq!(told, [(81, RewindReason::Session), (85, RewindReason::FallingSteps)]);
     }
@@ -226,8 +272,27 @@ mod tests {
         {
             both.add(sessions, Step(step), WallTime(clock), &scalar(value));
         }
-        both.settle(Writer::new(WriterId(0), WallTime(1.0)));
-        check(&[both], (20, 0.4), 1);
+        let writer = Writer::new(WriterId(0), WallTime(1.0));
+        both.settle(writer);
+        check(&[(both, writer, vec![Step(10)])], (20, 0.4), 1);
+    }
+
+    #[test]
+    fn a_session_makes_void_what_it_never_writes_again() {
+        let first = summary(0, &[], 1.0, &[(100, 0.1), (500, 0.5), (1_000, 0.9)]);
+        let writer = Writer::new(WriterId(1), WallTime(500.0));
+        let silent = (TagSummary::new(Step(0)), writer, vec![Step(500)]);
+        let mut joined = first.0.clone();
+        let attempts = Attempts::of_sessions([(first.1, &[][..]), (silent.1, &*silent.2)]);
+        let standing = joined.finish(&attempts).expect("which value is the last is not known");
+        let mut go_over = standing.go_over(WriterId(0));
+        for (step, value) in [(100, 0.1), (500, 0.5), (1_000, 0.9)] {
+            if go_over.next(Step(step)).is_some() {
+                joined.take_standing(WriterId(0), Step(step), WallTime(1.0), Some(MetricValue::F64(value)));
+            }
+        }
+        assert_eq!(joined.last(), (Step(500), Some(MetricValue::F64(0.5))));
+        assert_eq!(joined.rewinds(), [Rewind { from: Step(501), reason: RewindReason::Session }]);
     }
 
     #[test]
@@ -241,7 +306,7 @@ mod tests {
             writer.at_work(WallTime(clock));
         }
         restarted.settle(writer);
-        check(&[first, restarted], (100, 0.9), 1);
+        check(&[first, (restarted, writer, vec![Step(20)])], (100, 0.9), 1);
     }
 
     #[test]
@@ -249,7 +314,7 @@ mod tests {
         let mut first = summary(0, &[], 1.0, &[(100, 0.9)]);
         let later = summary(1, &[], 150.0, &[(50, 0.5)]);
         check(&[first.clone(), later.clone()], (50, 0.5), 1);
-        first.parts[0].0.at_work(WallTime(990.0));
+        first.0.parts[0].0.at_work(WallTime(990.0));
         check(&[first, later], (100, 0.9), 0);
     }
 
@@ -262,12 +327,15 @@ mod tests {
         mixed.add(&[], Step(2), WallTime(1.0), &Content::Other(Kind::Image));
         assert_eq!((mixed.kind, mixed.n_values, mixed.n_scalars), (Kind::Scalar, 3, 1));
         mixed.settle(Writer::new(WriterId(0), WallTime(1.0)));
-        assert_eq!((mixed.first_step, mixed.last().0), (Step(1), Step(1)));
+        let mut alone = mixed.clone();
+        alone.finish(&Attempts::default());
+        assert_eq!((alone.first_step, alone.last().0), (Step(1), Step(1)));
         let mut images = TagSummary::new(Step(7));
         images.add(&[], Step(7), WallTime(2.0), &Content::Other(Kind::Image));
         images.settle(Writer::new(WriterId(1), WallTime(2.0)));
         for (mut first, second) in [(mixed.clone(), images.clone()), (images, mixed)] {
             first.join(second);
+            first.finish(&Attempts::default());
             assert_eq!((first.kind, first.first_step, first.last().0), (Kind::Scalar, Step(1), Step(1)));
         }
     }

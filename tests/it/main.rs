@@ -15,6 +15,7 @@ mod peers;
 mod reading;
 mod remarks;
 mod remote;
+mod restarts;
 mod run;
 mod simulation;
 mod support;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS};
 use crate::report::watch::Line;
 use crate::scalar::{Content, Kind, RunSelector};
-use crate::series::{Live, Point, Rewound, SmallMap, Told, WriterId, Written};
+use crate::series::{Live, Point, Rewound, SmallMap, Standing, Told, WriterId};
 use crate::tail::{Found, Ingested, MISSED_REPORTS, Seen};
 use crate::units::{RunName, Step, Tag, WallTime};
 
@@ -186,26 +186,30 @@ impl Feed {
         *items = kept;
     }
 
-    /// The lines of an item; for a rewind, with what its writers wrote, as it was read again.
-    pub(super) fn lines(&self, item: Item, again: &BTreeMap<WriterId, Written>) -> Vec<Line> {
+    /// The line of an item.
+    pub(super) fn line(item: Item) -> Line {
         match item {
-            Item::Line(line) => vec![line],
-            Item::Point { run, tag, point, attempt } => vec![point_line(run, tag, point, attempt)],
+            Item::Line(line) => line,
+            Item::Point { run, tag, point, attempt } => {
+                let Point { step, wall_time, value } = point;
+                Line::Point { run, tag, step, wall_time: wall_time.0, value, attempt }
+            }
             Item::Rewind(run, rewound) => {
-                let Rewound { tag, rewind, attempt, again: stands } = *rewound;
-                let first = Line::Rewind {
-                    run: run.clone(),
-                    tag: tag.clone(),
-                    from_step: rewind.from,
-                    attempt,
-                    reason: rewind.reason.name(),
-                };
-                let points = stands.points(again).into_iter();
-                let points = points.filter(|(point, _)| self.selection.has_step(point.step));
-                let points = points.map(|(p, attempt)| point_line(run.clone(), tag.clone(), p, attempt));
-                std::iter::once(first).chain(points).collect()
+                let Rewound { tag, rewind, attempt, .. } = *rewound;
+                Line::Rewind { run, tag, from_step: rewind.from, attempt, reason: rewind.reason.name() }
             }
         }
+    }
+
+    /// Which values of a series stand from a step on, of all its writers but one.
+    pub(super) fn standing(&self, run: &RunName, tag: &Tag, from: Step, but: Option<WriterId>) -> Standing {
+        let run = self.memory.runs.get(run);
+        run.map_or_else(Standing::default, |run| run.live.standing(tag.as_str(), from, but))
+    }
+
+    /// Whether a value at this step is wanted.
+    pub(super) fn has_step(&self, step: Step) -> bool {
+        self.selection.has_step(step)
     }
 
     /// What is there, in case a wanted tag is not.
@@ -242,7 +246,9 @@ impl Feed {
                 }
                 Ingested::SessionStart(step) => {
                     if self.selection.has_run(run) {
-                        self.run(run).live.session_start(writer, started, step);
+                        let rewound = self.run(run).live.session_start(writer, started, step);
+                        self.items
+                            .extend(rewound.into_iter().map(|r| Item::Rewind(run.clone(), Box::new(r))));
                     }
                 }
                 Ingested::Damage(damage) => {
@@ -303,41 +309,35 @@ impl Feed {
             self.items.push(Item::Line(line));
         }
         let (Ok(point), true) = (value, self.selection.has_tag(tag)) else { return };
-        let attempt = match memory.live.offer(writer, tag, point) {
-            Told::Stands(attempt) => attempt,
-            Told::Rewinds(rewound, stands) => {
+        let (attempt, points) = match memory.live.offer(writer, tag, point) {
+            Told::Stands(attempt) => (attempt, vec![point]),
+            Told::Rewinds(rewound, points) => {
                 let attempt = rewound.attempt;
                 self.items.push(Item::Rewind(run.clone(), Box::new(rewound)));
-                if !stands {
-                    return;
-                }
-                attempt
+                (attempt, points)
             }
             Told::Void | Told::LeftOut => {
                 self.memory.n_left_out += 1;
                 return;
             }
         };
-        let Some((tag, known)) =
+        let Some((tag, n_before)) =
             memory.tags.get_key_value(tag).map(|(tag, known)| (tag.clone(), known.n_points))
         else {
             self.memory.n_left_out += 1;
             return;
         };
         if let Some(memory) = memory.tags.get_mut(&tag) {
-            memory.n_points += 1;
+            memory.n_points += points.len() as u64;
         }
-        if known % self.selection.every.get() == 0 && self.selection.has_step(point.step) {
-            self.items.push(Item::Point { run: run.clone(), tag, point, attempt });
-        } else {
-            self.memory.n_left_out += 1;
+        for (n, point) in (n_before..).zip(points) {
+            if n % self.selection.every.get() == 0 && self.selection.has_step(point.step) {
+                self.items.push(Item::Point { run: run.clone(), tag: tag.clone(), point, attempt });
+            } else {
+                self.memory.n_left_out += 1;
+            }
         }
     }
-}
-
-fn point_line(run: RunName, tag: Tag, point: Point, attempt: u32) -> Line {
-    let Point { step, wall_time, value } = point;
-    Line::Point { run, tag, step, wall_time: wall_time.0, value, attempt }
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use crate::edge::files::ListError;
 use crate::edge::reader::{Place, Reader};
 use crate::event;
 use crate::report::watch::Line;
+use crate::series::{Point, WriterId};
 use crate::tail::{Config, FileId, Listed, METRICS_PATH, Progress, Tail};
 use crate::tfrecord;
-use crate::units::{Step, WallTime};
+use crate::units::{RunName, Step, Tag, WallTime};
 
 const RUNS: [&str; 3] = [".", "eval", "a/b"];
 
@@ -598,16 +599,14 @@ impl Simulation {
     /// Takes the lines that there are, as a sink does, and reads them as its reader does.
     fn take(&mut self) {
         for item in self.feed.take_items() {
-            let mut again = BTreeMap::new();
-            if let Item::Rewind(_, rewound) = &item {
-                let was_faulty = self.disk.with(|disk| std::mem::replace(&mut disk.is_faulty, false));
-                (again, _) = self.reader.read_again(rewound.tag.as_str(), rewound.again.writers());
-                self.disk.with(|disk| disk.is_faulty = was_faulty);
-            }
-            let lines = self.feed.lines(item, &again);
-            if lines.len() > 1 {
+            let mut lines = Vec::new();
+            if let Item::Rewind(run, rewound) = &item
+                && rewound.leaves_some
+            {
                 self.n_rewinds_with_values += 1;
+                lines = self.again(run, &rewound.tag, rewound.rewind.from, rewound.by);
             }
+            lines.insert(0, Feed::line(item));
             for line in lines {
                 match line {
                     Line::Point { run, tag, step, value, .. } => {
@@ -626,6 +625,25 @@ impl Simulation {
                 }
             }
         }
+    }
+
+    /// The lines of what stands behind a rewind, read again.
+    fn again(&mut self, run: &RunName, tag: &Tag, from: Step, but: Option<WriterId>) -> Vec<Line> {
+        let was_faulty = self.disk.with(|disk| std::mem::replace(&mut disk.is_faulty, false));
+        let standing = self.feed.standing(run, tag, from, but);
+        let mut lines = Vec::new();
+        for writer in standing.writers() {
+            let mut go_over = standing.go_over(writer);
+            let Some(mut reading) = self.reader.read_again(writer) else { continue };
+            let mut take = |point: Point| {
+                let (run, tag) = (run.clone(), tag.clone());
+                let item = |attempt| Feed::line(Item::Point { run, tag, point, attempt });
+                lines.extend(go_over.next(point.step).map(item));
+            };
+            while reading.step(&mut self.reader, tag.as_str(), &mut take).unwrap_or(false) {}
+        }
+        self.disk.with(|disk| disk.is_faulty = was_faulty);
+        lines
     }
 
     /// Everything is written, the file system is well again, and the watcher reads to the end.

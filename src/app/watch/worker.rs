@@ -19,10 +19,13 @@ use crate::edge::reader::{Place, Reader};
 use crate::edge::sink::{Batch, Patience, Sink, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::Figures;
-use crate::limits::{DRAIN_RETRY, MAX_REPORTS_WAITING, METRICS_INTERVAL, QUIET_POLLS, WATCH_BATCH_LINES};
+use crate::limits::{
+    AGAIN_SHARE, DRAIN_RETRY, MAX_REPORTS_WAITING, METRICS_INTERVAL, QUIET_POLLS, WATCH_BATCH_LINES,
+};
 use crate::report::watch::{self, Line};
-use crate::tail::{Config, Progress, Seen, Tail};
-use crate::units::Tag;
+use crate::series::WriterId;
+use crate::tail::{Config, Found, Progress, Seen, Tail};
+use crate::units::{RunName, Step, Tag};
 
 /// How far one sink has come.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -131,7 +134,17 @@ impl Worker {
             let reader = Reader::with(place, self.clock, tail);
             let notices = root.map(|root| Notices::new(&root, thread::current()));
             let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
-            let job = Following { worker: self, reader, notices, feed, kept, next_seq: come.next_seq };
+            let job = Following {
+                worker: self,
+                reader,
+                notices,
+                feed,
+                kept,
+                next_seq: come.next_seq,
+                lines: Lines::default(),
+                owed: BTreeMap::new(),
+                pay_at: Instant::now(),
+            };
             let figures = Arc::clone(&job.worker.figures);
             let ended = catch_unwind(AssertUnwindSafe(|| job.follow())).unwrap_or_else(|_| {
                 let fault = "a fault of hptune ended it".to_owned();
@@ -179,6 +192,21 @@ struct Following {
     /// Lines that the sink has beyond the state, by their digests.
     kept: HashMap<u64, u32>,
     next_seq: u64,
+    lines: Lines,
+    /// The series of which values are to be told again, as they stand beside those that a rewind made void: from which
+    /// step on.
+    owed: BTreeMap<(RunName, Tag), Step>,
+    /// When files may be read again for that: it takes a small share of the time, however often trainers restart.
+    pay_at: Instant,
+}
+
+/// Lines that are about to be delivered.
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+    n: usize,
+    /// The clock of the last value.
+    last_clock: Option<f64>,
 }
 
 impl Following {
@@ -216,6 +244,9 @@ impl Following {
                     continue;
                 }
             }
+            if !self.owed.is_empty() && Instant::now() >= self.pay_at {
+                self.pay()?;
+            }
             self.tell_troubles();
             let Some(until) = wait_until else { continue };
             let now = self.worker.clock.now();
@@ -238,6 +269,9 @@ impl Following {
             let mut wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
             if self.feed.n_items() > 0 {
                 wait = wait.min(deliver_at.saturating_duration_since(Instant::now()));
+            }
+            if !self.owed.is_empty() {
+                wait = wait.min(self.pay_at.saturating_duration_since(Instant::now()));
             }
             if let Some(at) = tell_missing_at.filter(|at| *at > now) {
                 wait = wait.min(Duration::try_from(at.duration_since(now)).unwrap_or_default());
@@ -270,25 +304,43 @@ impl Following {
         self.deliver(items)?;
         let mut n_quiet = 0;
         while n_quiet < QUIET_POLLS {
-            let feed = &mut self.feed;
-            self.reader.read_all(&mut |found| feed.handle(found));
-            n_quiet = if self.feed.n_items() == 0 { n_quiet + 1 } else { 0 };
-            let items = self.feed.take_items();
-            self.deliver(items)?;
+            self.reader.list_now();
+            let has_found = self.deliver_until(|reader, found| reader.step(found).is_some())?;
+            n_quiet = if has_found { 0 } else { n_quiet + 1 };
             if n_quiet < QUIET_POLLS {
                 thread::sleep(DRAIN_RETRY);
             }
         }
-        let feed = &mut self.feed;
-        self.reader.read_to_end(&mut |found| feed.handle(found));
-        let items = self.feed.take_items();
-        self.deliver(items)?;
+        let mut ending = self.reader.begin_to_end();
+        self.deliver_until(|reader, found| reader.step_to_end(&mut ending, found))?;
+        self.pay()?;
         let Memory { n_points, n_left_out, n_damages, .. } = *self.feed.memory();
         let end = Line::End { reason, exit_code, points: n_points, left_out: n_left_out };
         self.deliver(vec![Item::Line(end)])?;
         self.store(true);
         self.tell_troubles();
         Ok(Summary { n_points, n_left_out, n_damages })
+    }
+
+    /// Reads until there is no more, and delivers what is found, some lines at a time. The answer is whether there was
+    /// anything.
+    fn deliver_until(
+        &mut self,
+        mut is_over: impl FnMut(&mut Reader, &mut dyn FnMut(Found<'_>)) -> bool,
+    ) -> Result<bool, Undelivered> {
+        let mut has_found = false;
+        loop {
+            let feed = &mut self.feed;
+            let is_over = is_over(&mut self.reader, &mut |found| feed.handle(found));
+            if is_over || self.feed.n_items() >= WATCH_BATCH_LINES {
+                has_found |= self.feed.n_items() > 0;
+                let items = self.feed.take_items();
+                self.deliver(items)?;
+            }
+            if is_over {
+                return Ok(has_found);
+            }
+        }
     }
 
     /// Delivers items, and stores how far the sink has come.
@@ -299,43 +351,105 @@ impl Following {
         if self.worker.latest_per.is_some() {
             self.feed.coalesce(&mut items);
         }
-        let (mut text, mut n_lines, first_seq) = (String::new(), 0, self.next_seq);
-        let mut last_clock = None;
         for item in items {
-            let mut again = BTreeMap::new();
-            if let Item::Rewind(_, rewound) = &item
-                && !rewound.again.is_empty()
-            {
-                let (read, trouble) = self.reader.read_again(rewound.tag.as_str(), rewound.again.writers());
-                again = read;
-                if let Some(e) = trouble {
-                    let tag = &rewound.tag;
+            let leaving = match &item {
+                Item::Rewind(run, rewound) if rewound.leaves_some => {
+                    Some((run.clone(), rewound.tag.clone(), rewound.rewind.from, rewound.by))
+                }
+                Item::Rewind(..) | Item::Point { .. } | Item::Line(_) => None,
+            };
+            self.put(&Feed::line(item))?;
+            match leaving {
+                Some((run, tag, from, by)) if self.owed.is_empty() && Instant::now() >= self.pay_at => {
+                    self.tell_again(&run, &tag, from, by)?;
+                }
+                Some((run, tag, from, _)) => {
+                    let owed = self.owed.entry((run, tag)).or_insert(from);
+                    *owed = from.min(*owed);
+                }
+                None => {}
+            }
+        }
+        self.flush()?;
+        if !self.owed.is_empty() && Instant::now() >= self.pay_at {
+            self.pay()?;
+        }
+        self.store(false);
+        Ok(())
+    }
+
+    /// Tells all again that is owed.
+    fn pay(&mut self) -> Result<(), Undelivered> {
+        for ((run, tag), from) in std::mem::take(&mut self.owed) {
+            // Meanwhile values of the writer that restarted were told too, and those that are told last count.
+            self.tell_again(&run, &tag, from, None)?;
+        }
+        self.flush()
+    }
+
+    /// Tells values that stand from a step on once more, of all writers but one: from the files, as nobody keeps them.
+    fn tell_again(
+        &mut self,
+        run: &RunName,
+        tag: &Tag,
+        from: Step,
+        but: Option<WriterId>,
+    ) -> Result<(), Undelivered> {
+        let started = Instant::now();
+        let standing = self.feed.standing(run, tag, from, but);
+        for writer in standing.writers() {
+            let mut go_over = standing.go_over(writer);
+            let Some(mut reading) = self.reader.read_again(writer) else { continue };
+            let mut has_more = true;
+            while has_more && !go_over.is_over() {
+                let (mut points, feed) = (Vec::new(), &self.feed);
+                let read = reading.step(&mut self.reader, tag.as_str(), &mut |point| {
+                    let attempt = go_over.next(point.step).filter(|_| feed.has_step(point.step));
+                    points.extend(attempt.map(|attempt| (point, attempt)));
+                });
+                has_more = read.unwrap_or_else(|e| {
                     self.tell(Said::Trouble(format!(
                         "values of `{tag}` that stand cannot be read again: {e}"
                     )));
+                    false
+                });
+                for (point, attempt) in points {
+                    let (run, tag) = (run.clone(), tag.clone());
+                    self.put(&Feed::line(Item::Point { run, tag, point, attempt }))?;
                 }
-            }
-            for line in self.feed.lines(item, &again) {
-                if let Line::Point { wall_time, .. } = &line {
-                    self.feed.count(1);
-                    last_clock = Some(*wall_time);
-                }
-                if let Some(reason) = self.worker.judge.as_mut().and_then(|judge| judge.handle(&line)) {
-                    self.tell(Said::Stop(reason));
-                }
-                if self.worker.sink.is_none() {
-                    continue;
-                }
-                let line = watch::encode(&line, self.worker.trial.as_deref());
-                if let Some(n) = self.kept.get_mut(&digest(&line)).filter(|n| **n > 0) {
-                    *n -= 1;
-                    continue;
-                }
-                text.push_str(&watch::finish(line, self.next_seq));
-                self.next_seq += 1;
-                n_lines += 1;
             }
         }
+        self.pay_at = Instant::now() + started.elapsed() * AGAIN_SHARE;
+        Ok(())
+    }
+
+    /// Adds a line to those that are about to be delivered.
+    fn put(&mut self, line: &Line) -> Result<(), Undelivered> {
+        if let Line::Point { wall_time, .. } = line {
+            self.feed.count(1);
+            self.lines.last_clock = Some(*wall_time);
+        }
+        if let Some(reason) = self.worker.judge.as_mut().and_then(|judge| judge.handle(line)) {
+            self.tell(Said::Stop(reason));
+        }
+        if self.worker.sink.is_none() {
+            return Ok(());
+        }
+        let line = watch::encode(line, self.worker.trial.as_deref());
+        if let Some(n) = self.kept.get_mut(&digest(&line)).filter(|n| **n > 0) {
+            *n -= 1;
+            return Ok(());
+        }
+        self.lines.text.push_str(&watch::finish(line, self.next_seq));
+        self.lines.n += 1;
+        self.next_seq += 1;
+        if self.lines.n < WATCH_BATCH_LINES { Ok(()) } else { self.flush() }
+    }
+
+    /// Delivers the lines that there are.
+    fn flush(&mut self) -> Result<(), Undelivered> {
+        let Lines { text, n: n_lines, last_clock } = std::mem::take(&mut self.lines);
+        let first_seq = self.next_seq - n_lines as u64;
         let told = self.worker.told.clone();
         let figures = Arc::clone(&self.worker.figures);
         if let Some((_, sink)) = &mut self.worker.sink
@@ -367,15 +481,14 @@ impl Following {
             // A clock that says nothing, or is ahead of ours, is no lag.
             figures.lag_ms.store(lag.max(0.0) as u64, Ordering::Relaxed);
         }
-        self.store(false);
         Ok(())
     }
 
     /// Stores how far the sink has come, where it is time to or `must` is set. Only to be called where all
-    /// that was found is delivered.
+    /// that was found is delivered; where some is owed nothing is stored.
     fn store(&mut self, must: bool) {
         let (Some(state), Some((name, sink))) = (&self.worker.state, &mut self.worker.sink) else { return };
-        if self.feed.n_items() > 0 || !(must || state.is_due()) {
+        if self.feed.n_items() > 0 || !self.owed.is_empty() || !(must || state.is_due()) {
             return;
         }
         let come = Come {
