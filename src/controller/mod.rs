@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::limits::KILL_PATIENCE;
 use crate::series::Change;
 use crate::stop::{self, StopRule};
-use crate::study::{Measurement, Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
+use crate::study::{Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
 use crate::suggest::{self, Suggest};
 use crate::units::TrialId;
 
@@ -278,17 +278,7 @@ impl Controller {
 
     fn changed(&mut self, now: Timestamp, id: TrialId, changes: Vec<Change>) {
         let Some(trial) = self.trial_mut(id) else { return };
-        for change in &changes {
-            match change {
-                Change::Source(run) => trial.curve.start_over(run.clone()),
-                Change::Rewind(from) => trial.curve.rewind(*from),
-                Change::Point(point) => trial.curve.insert(Measurement {
-                    step: point.step,
-                    value: point.value.as_f64(),
-                    wall_time: point.wall_time,
-                }),
-            }
-        }
+        trial.curve.apply(&changes);
         self.persist(Record::Changed(id, changes));
         self.judge(now, id);
     }

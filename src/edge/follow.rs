@@ -258,14 +258,16 @@ fn follow(
     let mut catch_up = objective.known.run().map(|_| CatchUp::new(objective.known.clone()));
     let mut changes = Vec::new();
     let mut punctuality = Punctuality::default();
+    let mut ending = None;
     loop {
-        let must_drain = is_draining.load(Ordering::Acquire);
-        let wait_until = if must_drain {
-            reader.read_to_end(&mut |found| others.hand_on(found, &mut gather));
-            None
+        let (mut wait_until, mut is_over) = (None, false);
+        let mut found = |found: Found<'_>| others.hand_on(found, &mut gather);
+        if is_draining.load(Ordering::Acquire) {
+            let ending = ending.get_or_insert_with(|| reader.begin_to_end());
+            is_over = reader.step_to_end(ending, &mut found);
         } else {
-            reader.step(&mut |found| others.hand_on(found, &mut gather))
-        };
+            wait_until = reader.step(&mut found);
+        }
         let is_known = catch_up.is_some();
         others.take_noticed();
         for file in others.untold.drain(..) {
@@ -273,17 +275,16 @@ fn follow(
                 return;
             }
         }
+        let new = gather.take_changes();
         match &mut catch_up {
-            None => changes.extend(gather.take_changes()),
-            Some(known) => {
-                known.take(gather.take_changes());
-                if wait_until.is_some() || must_drain {
-                    changes.extend(catch_up.take().map(CatchUp::finish).unwrap_or_default());
-                }
-            }
+            None => changes.extend(new),
+            Some(known) => changes.extend(known.take(new)),
         }
-        let is_batch = wait_until.is_some() || must_drain || changes.len() >= FOLLOW_BATCH;
-        if is_batch
+        let is_batch = wait_until.is_some() || is_over;
+        if is_batch {
+            changes.extend(catch_up.take().map(CatchUp::finish).unwrap_or_default());
+        }
+        if (is_batch || changes.len() >= FOLLOW_BATCH)
             && !is_known
             && let Some(burst) = punctuality.look(clock, &changes)
             && reports
@@ -292,13 +293,14 @@ fn follow(
         {
             return;
         }
-        if !changes.is_empty()
-            && is_batch
-            && reports.blocking_send(Followed::Changed(trial, std::mem::take(&mut changes))).is_err()
-        {
-            return;
+        while changes.len() >= FOLLOW_BATCH || (is_batch && !changes.is_empty()) {
+            let rest = changes.split_off(FOLLOW_BATCH.min(changes.len()));
+            let batch = std::mem::replace(&mut changes, rest);
+            if reports.blocking_send(Followed::Changed(trial, batch)).is_err() {
+                return;
+            }
         }
-        if must_drain {
+        if is_over {
             // Nobody is left to tell if this fails.
             let seen =
                 Seen { unclear: others.unclear.map(|path| path.display().to_string()), ..gather.seen() };

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::Curve;
+use crate::limits::MAX_CATCH_UP_POINTS;
 use crate::series::{Change, Point};
 use crate::units::{RunName, Step};
 
 /// Takes the changes of an objective whose files are read anew from their beginning, and gives those that lead from
 /// a known curve to where that ends: nothing that is known comes twice, and nothing is taken back only because its
 /// file is gone.
+///
+/// Of a curve of which only a sample is known, and of more than [`MAX_CATCH_UP_POINTS`] points, some come twice: they are
+/// handed on as they are read.
 #[derive(Debug)]
 pub struct CatchUp {
     known: Curve,
@@ -16,18 +20,24 @@ pub struct CatchUp {
     points: BTreeMap<Step, Point>,
     /// The earliest step that a restarted writer began anew from.
     rewound: Option<Step>,
+    /// Whether all is handed on.
+    is_over: bool,
 }
 
 impl CatchUp {
     /// From this curve on.
     #[must_use]
     pub fn new(known: Curve) -> Self {
-        Self { known, run: None, points: BTreeMap::new(), rewound: None }
+        Self { known, run: None, points: BTreeMap::new(), rewound: None, is_over: false }
     }
 
-    /// Takes changes, in order.
-    pub fn take(&mut self, changes: impl IntoIterator<Item = Change>) {
-        for change in changes {
+    /// Takes changes, in order. The answer are those that do not wait for [`Self::finish`].
+    pub fn take(&mut self, changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
+        let mut changes = changes.into_iter();
+        if self.is_over {
+            return changes.collect();
+        }
+        while let Some(change) = changes.next() {
             match change {
                 Change::Source(run) => {
                     self.run = Some(run);
@@ -42,24 +52,36 @@ impl CatchUp {
                     self.points.insert(point.step, point);
                 }
             }
+            if self.points.len() >= MAX_CATCH_UP_POINTS {
+                let mut on = self.news();
+                self.is_over = true;
+                on.extend(changes);
+                return on;
+            }
         }
+        Vec::new()
     }
 
     /// What is new, all that is there having been taken.
     #[must_use]
-    pub fn finish(self) -> Vec<Change> {
+    pub fn finish(mut self) -> Vec<Change> {
+        if self.is_over { Vec::new() } else { self.news() }
+    }
+
+    fn news(&mut self) -> Vec<Change> {
         // With no file read there is nothing new.
-        let Some(run) = self.run else { return Vec::new() };
+        let Some(run) = self.run.take() else { return Vec::new() };
+        let points = std::mem::take(&mut self.points);
         if self.known.run() != Some(&run) {
-            let points = self.points.into_values().map(Change::Point);
+            let points = points.into_values().map(Change::Point);
             return std::iter::once(Change::Source(run)).chain(points).collect();
         }
         let known: BTreeMap<Step, f64> = self.known.points().iter().map(|m| (m.step, m.value)).collect();
         let is_void =
-            |step: &&Step| self.rewound.is_some_and(|from| **step >= from) && !self.points.contains_key(step);
+            |step: &&Step| self.rewound.is_some_and(|from| **step >= from) && !points.contains_key(step);
         let void_from = known.keys().find(is_void).copied();
         let mut changes = Vec::new();
-        for (step, point) in &self.points {
+        for (step, point) in &points {
             let is_behind = void_from.is_some_and(|from| *step >= from);
             let is_known = known.get(step).is_some_and(|value| is_same(*value, point.value.as_f64()));
             if !is_behind && !is_known {
@@ -68,7 +90,7 @@ impl CatchUp {
         }
         if let Some(from) = void_from {
             changes.push(Change::Rewind(from));
-            changes.extend(self.points.range(from..).map(|(_, point)| Change::Point(*point)));
+            changes.extend(points.range(from..).map(|(_, point)| Change::Point(*point)));
         }
         changes
     }
@@ -101,7 +123,7 @@ mod tests {
             known.insert(Measurement { step: Step(*step), value: *value, wall_time: WallTime(0.0) });
         }
         let mut catch_up = CatchUp::new(known);
-        catch_up.take(read.to_vec());
+        assert_eq!(catch_up.take(read.to_vec()), []);
         assert_eq!(catch_up.finish(), expected);
     }
 
@@ -128,6 +150,17 @@ mod tests {
         check(&[(1, 0.1), (2, 0.5)], &read, &[]);
         let on = [read.as_slice(), &[point(3, 0.6), point(4, 0.7)]].concat();
         check(&[(1, 0.1), (2, 0.5)], &on, &[point(3, 0.6), point(4, 0.7)]);
+    }
+
+    #[test]
+    fn a_very_long_curve_is_handed_on_as_it_is_read() {
+        let n = MAX_CATCH_UP_POINTS as i64;
+        let mut catch_up = CatchUp::new(Curve::default());
+        let read = std::iter::once(source()).chain((0..n + 3).map(|step| point(step, 0.5)));
+        let on = catch_up.take(read.clone());
+        assert_eq!(on, read.collect::<Vec<_>>());
+        assert_eq!(catch_up.take([Change::Rewind(Step(5))]), [Change::Rewind(Step(5))]);
+        assert_eq!(catch_up.finish(), []);
     }
 
     #[test]

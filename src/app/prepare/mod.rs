@@ -230,7 +230,7 @@ pub(super) fn unfinished(store: &Path, id: &str) -> Result<StoredJob, Failure> {
         return Err(missing());
     }
     let store = Store::open_to_read(store).map_err(store_failure)?;
-    let stored = store.job(id).map_err(store_failure)?.ok_or_else(missing)?;
+    let stored = store.job_to_resume(id).map_err(store_failure)?.ok_or_else(missing)?;
     refuse_over(&stored)?;
     if stored.job.job_dir.as_os_str().is_empty() {
         let message = format!("`{id}` is a study of `hptune tuner`, which runs no trials");
@@ -268,7 +268,7 @@ fn go_on(
     let number = store.number(id).map_err(store_failure)?;
     hold(&mut store, number, tell)?;
     // Only now has whoever had it written all that it will.
-    let Some(stored) = store.job(id).map_err(store_failure)? else {
+    let Some(stored) = store.job_to_resume(id).map_err(store_failure)? else {
         return Err(Failure::usage(format!("job `{id}` is not in the store any more")));
     };
     refuse_over(&stored)?;
@@ -404,7 +404,7 @@ fn check(request: &Request, store: &Store, now: Timestamp) -> Result<Checked, Fa
         Some(id) => check_job_id(&id).map(|()| id).map_err(|e| Failure::usage(format!("--job-id: {e}")))?,
         None => new_job_id("hptune", now),
     };
-    if store.job(&job_id).map_err(store_failure)?.is_some() {
+    if store.state(&job_id).map_err(store_failure)?.is_some() {
         return Err(store_failure(StoreError::JobExists(job_id)));
     }
     let asked = request.deadline.map(|deadline| match deadline {

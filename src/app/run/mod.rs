@@ -179,11 +179,12 @@ impl<'t> Job<'t> {
         let _ = adopt_orphans();
         self.tell_start();
         self.feed(Input::Tick)?;
+        let mut tick_at = tokio::time::Instant::now();
         loop {
             if let Some(end) = self.end.take() {
                 return Ok(end);
             }
-            let wait = self.time_to_wait();
+            tick_at = tick_at.min(tokio::time::Instant::now() + self.time_to_wait());
             tokio::select! {
                 Some(report) = followed.recv() => self.take_followed(report)?,
                 Some((trial, in_use)) = freed.recv() => self.take_freed(trial, &in_use)?,
@@ -192,7 +193,9 @@ impl<'t> Job<'t> {
                     Heard::Other(_) => {}
                     Heard::End(signal) => self.interrupted(signal)?,
                 },
-                () = tokio::time::sleep(wait) => {
+                // However much else there is to do.
+                () = tokio::time::sleep_until(tick_at) => {
+                    tick_at = tokio::time::Instant::now() + REAP_INTERVAL;
                     // What keepers that were killed left to us.
                     collect_orphans();
                     self.feed(Input::Tick)?;

@@ -23,7 +23,7 @@ use crate::edge::remote::local_dir;
 use crate::limits::{STORE_BUSY_TIMEOUT, STORE_RETRY};
 use crate::study::Trial;
 use lease::{Lease, holds};
-use rows::{ENDS_OF_CURVES, WHOLE_CURVES};
+use rows::{ENDS_OF_CURVES, Keep, WHOLE_CURVES};
 use schema::{SCHEMA_VERSION, is_busy};
 
 /// What can go wrong with the store.
@@ -297,7 +297,9 @@ impl Store {
         };
         let ids = ids().map_err(|e| self.fail(e))?;
         let read = |id: &String| {
-            rows::read_job(&self.connection, id, ENDS_OF_CURVES).map_err(|e| self.fail(e)).transpose()
+            rows::read_job(&self.connection, id, ENDS_OF_CURVES, Keep::All)
+                .map_err(|e| self.fail(e))
+                .transpose()
         };
         ids.iter().filter_map(read).collect()
     }
@@ -307,7 +309,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn job(&self, id: &str) -> Result<Option<StoredJob>, StoreError> {
-        rows::read_job(&self.connection, id, WHOLE_CURVES).map_err(|e| self.fail(e))
+        rows::read_job(&self.connection, id, WHOLE_CURVES, Keep::All).map_err(|e| self.fail(e))
+    }
+
+    /// As [`Self::job`], with of long curves what a controller keeps; see [`crate::study::Curve`].
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn job_to_resume(&self, id: &str) -> Result<Option<StoredJob>, StoreError> {
+        rows::read_job(&self.connection, id, WHOLE_CURVES, Keep::Sample).map_err(|e| self.fail(e))
     }
 
     /// The state of a job, in the service's terms; `None` where there is none of that name.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::{NewJob, StoredJob};
 use crate::controller::{JobEnd, Record};
 use crate::edge::process_tree::ProcessIdentity;
+use crate::limits::FOLLOW_BATCH;
 use crate::series::Change;
 use crate::study::{Assignment, Measurement, Outcome, ParamValue, Stage, Trial};
 use crate::units::{Step, TrialId, WallTime};
@@ -90,11 +91,19 @@ pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) ->
     }
 }
 
+/// How much is kept of long curves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    All,
+    Sample,
+}
+
 /// A job, with the rows of measurements that a query gives.
 pub(super) fn read_job(
     connection: &Connection,
     id: &str,
     measurements: &str,
+    keep: Keep,
 ) -> rusqlite::Result<Option<StoredJob>> {
     let columns = "number, id, state, message, created_ms, ended_ms, config, seed, command, job_dir, \
                    directory, deadline_ms, previous, holder, heartbeat_ms";
@@ -127,18 +136,30 @@ pub(super) fn read_job(
     job.trials = query.query_map([number], read_trial)?.collect::<rusqlite::Result<_>>()?;
     let mut query = connection.prepare(measurements)?;
     let mut rows = query.query([number])?;
+    // Their numbers rise by one, from 1 or behind those of the job that is continued.
+    let first = job.trials.first().map_or(1, |first| first.id.get());
+    let mut put = |trial: u32, read: &mut Vec<Measurement>| {
+        if let Some(trial) = trial.checked_sub(first).and_then(|n| job.trials.get_mut(n as usize)) {
+            trial.curve.insert_all(std::mem::take(read));
+            if keep == Keep::Sample {
+                trial.curve.thin();
+            }
+        }
+    };
+    let (mut of_trial, mut read) = (0, Vec::new());
     while let Some(row) = rows.next()? {
         let trial: u32 = row.get("trial")?;
         let number = |column| row.get::<_, Option<f64>>(column).map(|v| v.unwrap_or(f64::NAN));
         let step = Step(row.get("step")?);
         let measurement =
             Measurement { step, value: number("value")?, wall_time: WallTime(number("wall_time")?) };
-        // Their numbers rise by one, from 1 or behind those of the job that is continued.
-        let first = job.trials.first().map_or(1, |first| first.id.get());
-        if let Some(trial) = trial.checked_sub(first).and_then(|n| job.trials.get_mut(n as usize)) {
-            trial.curve.insert(measurement);
+        if trial != of_trial || read.len() >= FOLLOW_BATCH {
+            put(of_trial, &mut read);
         }
+        of_trial = trial;
+        read.push(measurement);
     }
+    put(of_trial, &mut read);
     Ok(Some(job))
 }
 
