@@ -69,7 +69,8 @@
 //!   read. All that it knows is in what it put out: another one goes on from the store.
 //! - **The keeper** ([`edge::keeper`]) is a small process between the controller and a trial's processes. All that is
 //!   orphaned below it is handed to it, so that it knows when nothing is left, and it writes down how each replica
-//!   ended. A record that can be made only once is what keeps a trial from being run twice; it, the event files and
+//!   ended. One that somebody stopped is had go on by its controller. A record that can be made only once is what keeps a
+//!   trial from being run twice; it, the event files and
 //!   the process table ([`edge::kept`]) tell a new controller what happened while there was none. What the trainer
 //!   reports in a file that holds its last hundred reports alone the keeper copies ([`edge::reports`]): nobody could
 //!   read it again. What the trainer writes outside of its directory the keeper finds ([`edge::outside`]), by what its

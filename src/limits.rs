@@ -285,6 +285,13 @@ pub const STORE_RETRY: Duration = Duration::from_millis(20);
 /// The pause before a store that failed is written to again.
 pub const STORE_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long the keeper of a trial that was killed may take to write that down, before it is killed too.
+pub const KEEPER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many file handles are to be left before a trial is started beside others: what starting it, following it and
+/// the store take at once.
+pub const HANDLES_A_TRIAL: u64 = 16;
+
 /// How long a keeper tries to write down how its trial ended, where the disk is full.
 pub const RECORD_PATIENCE: Duration = Duration::from_secs(3_600);
 

@@ -191,6 +191,9 @@ impl Controller {
         }
         match input {
             Input::Started(id) => self.started(now, id),
+            Input::StartFailed(id, _) if self.phase == Phase::Cancelling => {
+                self.settle(now, id, Outcome::Cancelled);
+            }
             Input::StartFailed(id, why) => self.settle(now, id, Outcome::NotStarted(why)),
             Input::Changed(id, changes) => self.changed(now, id, changes),
             // What is left of it goes too.
@@ -222,6 +225,13 @@ impl Controller {
         self.start_waiting(now);
         self.fill_slots(now);
         self.finish(now);
+    }
+
+    /// Whether a trial that could not be started yet still is to be: the job goes on, and has time for it.
+    #[must_use]
+    pub fn wants_starts(&self, now: Timestamp) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Exhausted | Phase::Late)
+            && self.stop_all_at().is_none_or(|at| now < at)
     }
 
     /// Takes it that for so long nothing of what was put out was done: trials that are told to stop get their grace

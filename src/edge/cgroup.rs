@@ -15,14 +15,18 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes a group below ours, or takes the one of this name that is there; `None` where that is not possible.
+    /// The group of this name below ours, whether it is there or not; `None` where there can be none.
     #[must_use]
-    pub fn make(name: &str) -> Option<Self> {
-        let group = Self { path: own_group()?.join(name) };
-        match fs::create_dir(&group.path) {
-            Ok(()) => Some(group),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Some(group),
-            Err(_) => None,
+    pub fn named(name: &str) -> Option<Self> {
+        Some(Self { path: own_group()?.join(name) })
+    }
+
+    /// Makes it, unless it is there; false where that is not possible.
+    #[must_use]
+    pub fn make(&self) -> bool {
+        match fs::create_dir(&self.path) {
+            Ok(()) => true,
+            Err(e) => e.kind() == io::ErrorKind::AlreadyExists,
         }
     }
 
@@ -169,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_group_kills_all_that_is_in_it() {
-        let Some(group) = Cgroup::make(&format!("hptune-test-{}", std::process::id())) else { return };
+        let group = Cgroup::named(&format!("hptune-test-{}", std::process::id()));
+        let Some(group) = group.filter(Cgroup::make) else { return };
         // Not by `within`, which would take the other tests' processes along.
         let join = format!("echo $$ > {}/cgroup.procs; exec sleep 1000", group.path().display());
         let mut child = std::process::Command::new("sh").args(["-c", &join]).spawn().expect("it runs");

@@ -7,6 +7,7 @@
 //! controller. While it waits it keeps what the trainer reports, and looks for what it writes outside of the trial's
 //! directory: neither can be found out any more when a controller that was killed is there again.
 
+use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -22,6 +23,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{Cgroup, OutOfMemoryCount};
+use super::host::lower_handle_limit;
 use super::outside::{Finding, Search};
 use super::process::{adopt_orphans, exit_of};
 use super::process_tree::ProcessIdentity;
@@ -45,6 +47,8 @@ pub struct Order {
     pub cgroup: Option<PathBuf>,
     /// The processors that they run on; empty: any.
     pub cpus: Vec<usize>,
+    /// How many file handles each of them may have, where the controller raised its own limit.
+    pub max_handles: Option<u64>,
     /// The processes to start, the main one first.
     pub replicas: Vec<ReplicaOrder>,
 }
@@ -96,8 +100,19 @@ pub(super) enum Answer {
     Started,
     /// Another keeper has begun before.
     WasStarted,
-    /// A replica could not be started, and none is left.
-    Failed(String),
+    /// It could not be, and nothing is left.
+    Failed {
+        /// In words.
+        why: String,
+        /// The system's number of the error.
+        os_error: Option<i32>,
+    },
+}
+
+impl Answer {
+    fn failed(place: impl Display, error: &io::Error) -> Self {
+        Self::Failed { why: format!("{place}: {error}"), os_error: error.raw_os_error() }
+    }
 }
 
 /// Carries an order out; `answer` takes one line as soon as it is known whether that can be.
@@ -114,8 +129,13 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     signals.pass_on_others()?;
     adopt_orphans()?;
     let entry = Entry::Kept { keeper: ProcessIdentity::own(), cgroup: order.cgroup.clone() };
-    if !create(&order.record, &line(&entry)?)? {
-        return say(&mut answer, &Answer::WasStarted);
+    match create(&order.record, &line(&entry)?) {
+        Ok(true) => {}
+        Ok(false) => return say(&mut answer, &Answer::WasStarted),
+        Err(e) => return say(&mut answer, &Answer::failed(order.record.display(), &e)),
+    }
+    if let Some(n) = order.max_handles {
+        lower_handle_limit(n);
     }
     let cgroup = order.cgroup.clone().map(Cgroup::at);
     let memory = OutOfMemoryCount::nearest(cgroup.as_ref());
@@ -134,10 +154,10 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     };
     let (running, told) = match started {
         Ok(running) => (running, say(&mut answer, &Answer::Started)),
-        Err(why) => {
+        Err(failed) => {
             // Nothing has begun.
             fs::remove_file(&order.record)?;
-            (Vec::new(), say(&mut answer, &Answer::Failed(why)))
+            (Vec::new(), say(&mut answer, &failed))
         }
     };
     let has_begun = !running.is_empty();
@@ -180,7 +200,7 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
 }
 
 /// Starts all replicas, or none: those that were started are killed where one fails.
-fn start_all(order: &Order) -> Result<Vec<(Pid, Replica)>, String> {
+fn start_all(order: &Order) -> Result<Vec<(Pid, Replica)>, Answer> {
     let mut running = Vec::new();
     for replica in &order.replicas {
         match start(replica, &order.directory) {
@@ -189,7 +209,7 @@ fn start_all(order: &Order) -> Result<Vec<(Pid, Replica)>, String> {
                 for (id, _) in running {
                     let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
                 }
-                return Err(format!("{}: {e}", replica.program));
+                return Err(Answer::failed(&replica.program, &e));
             }
         }
     }
@@ -224,24 +244,32 @@ fn create(path: &Path, content: &str) -> io::Result<bool> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
     let temporary = PathBuf::from(name);
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()?;
-    let linked = match fs::hard_link(&temporary, path) {
+    // One of an earlier process with our number.
+    let _ = fs::remove_file(&temporary);
+    let made = write_new(&temporary, content).and_then(|()| match fs::hard_link(&temporary, path) {
         // A file system without links: the file is empty for a moment.
         Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
-            let created = OpenOptions::new().write(true).create_new(true).open(path);
-            created.and_then(|mut file| file.write_all(content.as_bytes()).and_then(|()| file.sync_all()))
+            write_new(path, content)
         }
         linked => linked,
-    };
+    });
     // A file more beside the record does no harm.
     let _ = fs::remove_file(&temporary);
-    match linked {
+    match made {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// Makes a file, or none where there is no room for all of it.
+fn write_new(path: &Path, content: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Adds to the record, durably. There is nothing else to do for a keeper: where there is no room it waits for some.

@@ -4,16 +4,19 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 
 use super::cgroup::Cgroup;
+use super::host::{HostError, shortage};
 use super::keeper::{Answer, Entry, Order};
-use super::process_tree::{Presence, ProcessIdentity, Tree};
+use super::process_tree::{Presence, ProcessIdentity, Tree, wake_child};
 use crate::controller::Signal;
+use crate::limits::{KEEPER_PATIENCE, REAP_INTERVAL};
 use crate::study::{Exit, Replica};
 
 /// The hidden verb that is a keeper.
@@ -32,8 +35,10 @@ pub struct Kept {
     /// How far the record was read.
     n_read: usize,
     has_gone_entry: bool,
-    /// KILL was sent: nothing of it is to live.
-    is_killed: bool,
+    /// When KILL was sent: nothing of it is to live.
+    killed_at: Option<Instant>,
+    /// The signal that could not be sent to all of it yet.
+    owed: Option<Signal>,
 }
 
 /// Where a trial's processes stand.
@@ -55,7 +60,13 @@ pub enum StartError {
     /// It was before, by an earlier controller.
     WasStarted,
     /// It cannot be; nothing is left of it.
-    Failed(io::Error),
+    Failed(HostError),
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl Kept {
@@ -65,16 +76,25 @@ impl Kept {
     /// # Errors
     /// [`StartError`].
     pub fn start(order: &Order, mark: String) -> Result<Self, StartError> {
-        match begin(order).map_err(StartError::Failed)? {
+        match begin(order)? {
             Answer::Started => {}
             Answer::WasStarted => return Err(StartError::WasStarted),
-            Answer::Failed(why) => return Err(StartError::Failed(io::Error::other(why))),
+            Answer::Failed { why, os_error } => {
+                let error = os_error.map(io::Error::from_raw_os_error);
+                let shortage = error.as_ref().and_then(shortage);
+                return Err(StartError::Failed(HostError { text: why, shortage }));
+            }
         }
-        let kept = Self::take_back(&order.record, mark).map_err(StartError::Failed)?;
-        kept.ok_or_else(|| {
-            let gone = io::Error::new(io::ErrorKind::NotFound, "the keeper's record vanished");
-            StartError::Failed(gone)
-        })
+        let kept = Self::take_back(&order.record, mark)?;
+        kept.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the keeper's record vanished").into())
+    }
+
+    /// Takes it that this attempt was never begun. Nothing of it may be left.
+    ///
+    /// # Errors
+    /// Those of removing its record.
+    pub fn forget(self) -> io::Result<()> {
+        fs::remove_file(&self.record)
     }
 
     /// What an earlier keeper started, whether it lives or not; `None` where none has begun.
@@ -91,7 +111,8 @@ impl Kept {
             status: Status::default(),
             n_read: 0,
             has_gone_entry: false,
-            is_killed: false,
+            killed_at: None,
+            owed: None,
         };
         match fs::metadata(record) {
             Ok(_) => {}
@@ -142,32 +163,59 @@ impl Kept {
                 self.status.exit.get_or_insert(Exit::Lost);
             }
             let is_empty = self.cgroup.as_ref().is_none_or(Cgroup::is_empty);
-            self.status.is_gone = self.has_gone_entry || (is_empty && self.members().is_empty());
+            self.status.is_gone = self.has_gone_entry || (is_empty && self.is_empty());
             if let (true, Some(cgroup)) = (self.status.is_gone, &self.cgroup) {
                 cgroup.remove();
             }
+        } else if let Some(keeper) = &self.keeper {
+            // Whoever stopped it would have its trial never end.
+            keeper.wake();
         }
-        if self.is_killed && !self.status.is_gone {
-            // It was born while its parent was killed.
-            self.signal(Signal::Kill);
+        if !self.status.is_gone {
+            self.go_on_killing(has_ended);
         }
         self.status
+    }
+
+    fn go_on_killing(&mut self, has_ended: bool) {
+        if let Some(signal) = self.owed.take() {
+            self.signal(signal);
+        }
+        let Some(killed_at) = self.killed_at else { return };
+        // It was born while its parent was killed.
+        self.signal(Signal::Kill);
+        if let Some(keeper) = &self.keeper
+            && !has_ended
+            && killed_at.elapsed() >= KEEPER_PATIENCE
+            && self.is_empty()
+        {
+            // It is held up with its record, by a debugger or by a disk, and keeps nothing any more.
+            keeper.kill();
+        }
+    }
+
+    /// Whether nothing lives, but for the keeper.
+    fn is_empty(&self) -> bool {
+        self.tree().living().is_ok_and(|living| living.is_empty())
     }
 
     /// The numbers of the processes that live, but for the keeper.
     #[must_use]
     pub fn members(&self) -> Vec<i32> {
-        self.tree().living().into_iter().map(|process| process.id).collect()
+        self.tree().living().unwrap_or_default().into_iter().map(|process| process.id).collect()
     }
 
     /// Sends a signal to all that is left; to none is fine.
     pub fn signal(&mut self, signal: Signal) {
-        self.is_killed |= signal == Signal::Kill;
+        if signal == Signal::Kill {
+            self.killed_at.get_or_insert_with(Instant::now);
+        }
         if let (Signal::Kill, Some(cgroup)) = (signal, &self.cgroup) {
             // Where it cannot, the walk does.
             let _ = cgroup.kill();
         }
-        self.tree().signal(signal);
+        // What cannot be looked for now is at the next poll.
+        self.owed = self.tree().signal(signal).is_err().then_some(signal);
     }
 
     fn tree(&self) -> Tree {
@@ -211,6 +259,12 @@ impl Kept {
     }
 }
 
+/// Waits a moment until there is something to read, or its end.
+fn has_news(pipe: &impl AsFd) -> bool {
+    let wait = Timespec::try_from(REAP_INTERVAL).unwrap_or_default();
+    poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&wait)).is_ok_and(|n| n > 0)
+}
+
 /// Starts a keeper and waits for its answer.
 fn begin(order: &Order) -> io::Result<Answer> {
     // By this name the program is found even where its file was replaced meanwhile.
@@ -225,6 +279,10 @@ fn begin(order: &Order) -> io::Result<Answer> {
     }
     let mut answer = String::new();
     if let Some(stdout) = keeper.stdout.take() {
+        // A trainer that stops its keeper at once would have us wait for ever.
+        while !has_news(&stdout) {
+            wake_child(keeper.id());
+        }
         BufReader::new(stdout).read_line(&mut answer)?;
     }
     match serde_json::from_str(&answer) {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod files;
 pub mod follow;
 pub mod gpu;
+pub mod host;
 pub mod keeper;
 pub mod kept;
 pub mod notice;

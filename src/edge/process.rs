@@ -43,6 +43,8 @@ pub struct Group {
     is_killed: bool,
     /// Nothing was left of it once: its id may be another's by now.
     is_gone: bool,
+    /// The signal that could not be sent to all of it yet.
+    owed: Option<Signal>,
 }
 
 /// Where a group stands.
@@ -103,7 +105,7 @@ impl Group {
             command.stdout(output.try_clone()?);
         }
         let child = command.process_group(0).spawn()?;
-        Ok(Self { leader: Pid::from_child(&child), exit: None, is_killed: false, is_gone: false })
+        Ok(Self { leader: Pid::from_child(&child), exit: None, is_killed: false, is_gone: false, owed: None })
     }
 
     /// Collects what has ended and tells where the group stands.
@@ -116,8 +118,11 @@ impl Group {
                 self.exit = Some(exit);
             }
         });
+        if let Some(signal) = self.owed.take() {
+            self.signal(signal);
+        }
         let Some(exit) = self.exit else { return Status::Running };
-        self.is_gone = self.tree().living().is_empty();
+        self.is_gone = self.tree().living().is_ok_and(|living| living.is_empty());
         if self.is_gone {
             return Status::Gone(exit);
         }
@@ -145,7 +150,8 @@ impl Group {
     pub fn signal(&mut self, signal: Signal) {
         self.is_killed |= signal == Signal::Kill;
         if !self.is_gone {
-            self.tree().signal(signal);
+            // What cannot be looked for now is at the next look.
+            self.owed = self.tree().signal(signal).is_err().then_some(signal);
         }
     }
 }
@@ -165,7 +171,7 @@ pub fn collect_ended(mut each: impl FnMut(Pid, Exit)) {
 pub fn collect_orphans() {
     let (us, our_group) = (getpid().as_raw_nonzero().get(), getpgrp().as_raw_nonzero().get());
     let is_orphan = |p: &Process| p.is_zombie && p.parent == us && p.group != our_group;
-    for process in process_table::processes().iter().filter(|process| is_orphan(process)) {
+    for process in process_table::processes().unwrap_or_default().iter().filter(|p| is_orphan(p)) {
         let _ = waitpid(Pid::from_raw(process.id), WaitOptions::NOHANG);
     }
 }

@@ -1,12 +1,15 @@
 //! What the system tells of its processes (Linux, `/proc`; see proc(5)).
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{FileType, stat};
 
 use super::files::identify;
+use super::host::shortage;
 use crate::tail::FileId;
 
 /// A process at one moment.
@@ -19,55 +22,86 @@ pub(super) struct Process {
     pub(super) start: u64,
     /// It has ended, and waits for its parent to ask how.
     pub(super) is_zombie: bool,
+    /// A signal stopped it, and it does nothing until another has it go on.
+    pub(super) is_stopped: bool,
 }
 
 /// All processes that can be seen.
-pub(super) fn processes() -> Vec<Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let id = entry.file_name().to_str()?.parse().ok()?;
-            parse(id, &fs::read_to_string(entry.path().join("stat")).ok()?)
-        })
-        .collect()
+///
+/// # Errors
+/// The host lacks what looking needs, such as file handles: nothing is known.
+pub(super) fn processes() -> io::Result<Vec<Process>> {
+    let mut processes = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(id) = name.to_str().and_then(|name| name.parse().ok()) {
+            processes.extend(process(id)?);
+        }
+    }
+    Ok(processes)
 }
 
 /// One process, where it is there.
-pub(super) fn process(id: i32) -> Option<Process> {
-    parse(id, &fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+///
+/// # Errors
+/// As of [`processes`].
+pub(super) fn process(id: i32) -> io::Result<Option<Process>> {
+    let stat = read(&format!("/proc/{id}/stat"))?;
+    Ok(stat.and_then(|stat| parse(id, &String::from_utf8_lossy(&stat))))
+}
+
+/// What a file of a process holds; nothing where the process is gone or is not ours to look at.
+fn read(path: &str) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if shortage(&e).is_some() => Err(e),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Reads a line of `/proc/PID/stat`: behind the name, which may hold anything, come the state, the
 /// parent and the group; the 20th of these fields is the start.
 fn parse(id: i32, stat: &str) -> Option<Process> {
     let mut fields = stat.rsplit(')').next()?.split_whitespace();
-    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    let state = fields.next()?;
+    let (is_zombie, is_stopped) = (matches!(state, "Z" | "X"), state == "T");
     let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let start = fields.nth(16)?.parse().ok()?;
-    Some(Process { id, parent, group, start, is_zombie })
+    Some(Process { id, parent, group, start, is_zombie, is_stopped })
 }
 
 /// What names this start of the machine; empty where it is not told.
-pub(super) fn boot_id() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
+pub(super) fn boot_id() -> &'static str {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    BOOT_ID.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    })
 }
 
 /// The machine's name.
-pub(super) fn host_name() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+pub(super) fn host_name() -> &'static str {
+    static HOST_NAME: OnceLock<String> = OnceLock::new();
+    HOST_NAME
+        .get_or_init(|| fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned())
 }
 
 /// What names the space of process numbers that we are in, as containers have their own; empty where it is not told.
-pub(super) fn pid_namespace() -> String {
-    fs::read_link("/proc/self/ns/pid").map(|path| path.display().to_string()).unwrap_or_default()
+pub(super) fn pid_namespace() -> &'static str {
+    static PID_NAMESPACE: OnceLock<String> = OnceLock::new();
+    PID_NAMESPACE.get_or_init(|| {
+        fs::read_link("/proc/self/ns/pid").map(|path| path.display().to_string()).unwrap_or_default()
+    })
 }
 
 /// Whether a process was started with this variable in its environment, as `NAME=VALUE`. One of
 /// another user is not known to.
-pub(super) fn has_variable(process: i32, variable: &str) -> bool {
-    let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+///
+/// # Errors
+/// As of [`processes`].
+pub(super) fn has_variable(process: i32, variable: &str) -> io::Result<bool> {
+    let environment = read(&format!("/proc/{process}/environ"))?.unwrap_or_default();
+    Ok(environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes()))
 }
 
 /// Whether a process has a variable in its environment that is set to something else than `value`.
@@ -109,7 +143,8 @@ pub(super) fn variable_of_writer(file: &Path, mark: &str, variable: &str) -> Opt
         let open = fs::read_dir(format!("/proc/{}/fd", process.id)).into_iter().flatten().flatten();
         open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path == file)
     };
-    let writer = processes().into_iter().find(|p| has_variable(p.id, mark) && has_open(p))?;
+    let is_writer = |p: &Process| has_variable(p.id, mark).is_ok_and(|has| has) && has_open(p);
+    let writer = processes().ok()?.into_iter().find(is_writer)?;
     let environment = fs::read(format!("/proc/{}/environ", writer.id)).ok()?;
     environment.split(|byte| *byte == 0).find_map(|entry| {
         let value = std::str::from_utf8(entry).ok()?.strip_prefix(variable)?.strip_prefix('=')?;
@@ -133,19 +168,22 @@ mod tests {
     #[test]
     fn a_name_may_hold_anything() {
         let rest = "6 0 -1 4194560 160 0 0 0 1 2 3 4 20 0 1 0 5517 9584640 1111";
-        let expected = Process { id: 7, parent: 3, group: 5, start: 5517, is_zombie: false };
+        let expected =
+            Process { id: 7, parent: 3, group: 5, start: 5517, is_zombie: false, is_stopped: false };
         assert_eq!(parse(7, &format!("7 (a) Z (b)) S 3 5 {rest}")), Some(expected));
         assert_eq!(parse(7, &format!("7 (a) Z 3 5 {rest}")).map(|p| p.is_zombie), Some(true));
+        assert_eq!(parse(7, &format!("7 (a) T 3 5 {rest}")).map(|p| p.is_stopped), Some(true));
         assert_eq!(parse(7, "7 (a"), None);
     }
 
     #[test]
     fn this_process_is_there() {
         let id = std::process::id().cast_signed();
-        assert!(processes().iter().any(|p| p.id == id && !p.is_zombie));
-        assert_eq!(process(id).map(|p| p.start), processes().iter().find(|p| p.id == id).map(|p| p.start));
+        let found = processes().expect("they can be read").into_iter().find(|p| p.id == id);
+        assert!(found.is_some_and(|p| !p.is_zombie));
+        assert_eq!(process(id).expect("it can be read").map(|p| p.start), found.map(|p| p.start));
         let path = std::env::var("PATH").expect("it is set");
-        assert!(has_variable(id, &format!("PATH={path}")));
-        assert!(!has_variable(id, "PATH="));
+        assert!(has_variable(id, &format!("PATH={path}")).expect("it can be read"));
+        assert!(!has_variable(id, "PATH=").expect("it can be read"));
     }
 }

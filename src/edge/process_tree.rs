@@ -5,6 +5,7 @@
 //! while no root was there is known by a variable of its environment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use rustix::process::{Pid, PidfdFlags, Signal as Os, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
@@ -44,8 +45,9 @@ impl ProcessIdentity {
     #[must_use]
     pub fn own() -> Self {
         let pid = std::process::id().cast_signed();
-        let start = process(pid).map_or(0, |process| process.start);
-        Self { pid, start, boot: boot_id(), namespace: pid_namespace(), host: host_name() }
+        let start = process(pid).ok().flatten().map_or(0, |process| process.start);
+        let (boot, namespace, host) = (boot_id(), pid_namespace(), host_name());
+        Self { pid, start, boot: boot.into(), namespace: namespace.into(), host: host.into() }
     }
 
     /// Whether it is there. One that has ended, but was not collected by its parent, is not.
@@ -59,8 +61,25 @@ impl ProcessIdentity {
             return Presence::OutOfSight;
         }
         match process(self.pid) {
-            Some(process) if process.start == self.start && !process.is_zombie => Presence::Alive,
-            _ => Presence::Ended,
+            Ok(Some(process)) if process.start == self.start && !process.is_zombie => Presence::Alive,
+            Ok(_) => Presence::Ended,
+            // That it has ended is not to be believed without a look.
+            Err(_) => Presence::Alive,
+        }
+    }
+
+    /// Has it go on, where somebody stopped it.
+    pub fn wake(&self) {
+        let is_stopped = process(self.pid).ok().flatten().is_some_and(|process| process.is_stopped);
+        if is_stopped && self.presence() == Presence::Alive {
+            send(self.pid, self.start, Os::CONT);
+        }
+    }
+
+    /// Kills it, where it is there.
+    pub fn kill(&self) {
+        if self.presence() == Presence::Alive {
+            send(self.pid, self.start, Os::KILL);
         }
     }
 
@@ -85,13 +104,19 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Those that live. One that has ended, but was not collected by its parent, does not.
-    pub(super) fn living(&self) -> Vec<Process> {
-        self.partition().0
+    ///
+    /// # Errors
+    /// They could not be looked for.
+    pub(super) fn living(&self) -> io::Result<Vec<Process>> {
+        self.partition().map(|(ours, _)| ours)
     }
 
     /// Those that live, and all others that do, at one moment.
-    pub(super) fn partition(&self) -> (Vec<Process>, Vec<Process>) {
-        let processes = process_table::processes();
+    ///
+    /// # Errors
+    /// As of [`Self::living`].
+    pub(super) fn partition(&self) -> io::Result<(Vec<Process>, Vec<Process>)> {
+        let processes = process_table::processes()?;
         let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
         for process in &processes {
             children.entry(process.parent).or_default().push(process.id);
@@ -103,19 +128,28 @@ impl Tree {
             found.extend(new);
         }
         let us = std::process::id().cast_signed();
-        let is_ours = |process: &Process| {
-            let is_marked = |mark: &String| process_table::has_variable(process.id, mark);
-            let is_elsewhere = Some(process.id) != self.root && process.id != us;
-            below.contains(&process.id) || (is_elsewhere && self.mark.as_ref().is_some_and(is_marked))
-        };
-        processes.into_iter().filter(|process| !process.is_zombie).partition(is_ours)
+        let (mut ours, mut others) = (Vec::new(), Vec::new());
+        for process in processes.into_iter().filter(|process| !process.is_zombie) {
+            let is_marked = || match &self.mark {
+                Some(mark) if Some(process.id) != self.root && process.id != us => {
+                    process_table::has_variable(process.id, mark)
+                }
+                _ => Ok(false),
+            };
+            let is_ours = below.contains(&process.id) || is_marked()?;
+            if is_ours { ours.push(process) } else { others.push(process) }
+        }
+        Ok((ours, others))
     }
 
     /// Sends a signal to all of them; to none is fine.
-    pub(super) fn signal(&self, signal: Signal) {
+    ///
+    /// # Errors
+    /// They could not all be looked for.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         match signal {
             Signal::Terminate => {
-                let living = self.living();
+                let living = self.living()?;
                 for process in &living {
                     send(process.id, process.start, Os::TERM);
                 }
@@ -128,15 +162,25 @@ impl Tree {
             Signal::Kill => {
                 let mut killed = BTreeSet::new();
                 for _ in 0..MAX_KILL_PASSES {
-                    let living = self.living().into_iter();
+                    let living = self.living()?.into_iter();
                     let new: Vec<Process> = living.filter(|p| killed.insert((p.id, p.start))).collect();
                     if new.is_empty() {
-                        return;
+                        break;
                     }
                     new.iter().for_each(|process| send(process.id, process.start, Os::KILL));
                 }
             }
         }
+        Ok(())
+    }
+}
+
+/// Has a child of ours go on that was not collected yet, where somebody stopped it.
+pub(super) fn wake_child(id: u32) {
+    if let Ok(Some(child)) = process(id.cast_signed())
+        && child.is_stopped
+    {
+        send(child.id, child.start, Os::CONT);
     }
 }
 
@@ -145,7 +189,7 @@ fn send(pid: i32, start: u64, signal: Os) {
     let Some(id) = Pid::from_raw(pid) else { return };
     // Failures: it went just now, or it runs as another user and is told of when it does not go.
     let Ok(handle) = pidfd_open(id, PidfdFlags::empty()) else { return };
-    if process(pid).is_some_and(|now| now.start == start) {
+    if process(pid).ok().flatten().is_some_and(|now| now.start == start) {
         let _ = pidfd_send_signal(&handle, signal);
     }
 }
@@ -172,11 +216,12 @@ mod tests {
             .spawn()
             .expect("it runs");
         let tree = Tree { root: Some(child.id().cast_signed()), mark: None };
-        while tree.living().len() < 2 {
+        let living = || tree.living().expect("they can be read");
+        while living().len() < 2 {
             std::thread::yield_now();
         }
-        tree.signal(Signal::Kill);
+        tree.signal(Signal::Kill).expect("they can be read");
         child.wait().expect("it ends");
-        assert_eq!(tree.living(), []);
+        assert_eq!(living(), []);
     }
 }

@@ -7,6 +7,7 @@ mod command;
 mod directories;
 mod edge_cases;
 mod golden;
+mod host;
 mod inputs;
 mod inspect;
 mod layering;

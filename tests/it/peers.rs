@@ -331,6 +331,51 @@ fn a_job_can_be_ended_while_its_disk_is_full() {
     assert_eq!(crate::support::processes_with(&out.to_string_lossy()), Vec::<i32>::new());
 }
 
+/// Runs a job of three trials whose directory is on a disk of its own, which the first trial fills. When the job has
+/// told of that, the shell goes on with `then`.
+fn run_in_a_full_directory(place: &Place, then: &str) -> std::process::Output {
+    place.write("c.yaml", crate::support::config(3, "", ""));
+    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
+    let fill = "[ $CLOUD_ML_TRIAL_ID != 1 ] || cat /dev/zero > out/full; exit 0";
+    place.write("trainer.sh", format!("cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; {fill}"));
+    let script = format!(
+        "mkdir out && mount -t tmpfs -o size=1m none out
+        id=full_$$; $HPTUNE run c.yaml --job-id $id --job-dir out -- sh trainer.sh > summary 2> told & job=$!
+        until grep -q 'trying again' told; do sleep 0.02; kill -0 $job || exit 9; done
+        {then}; code=$?; find /sys/fs/cgroup -name \"hptune-$id-*\" > groups
+        $HPTUNE jobs describe $id --format json; exit $code"
+    );
+    unshared(place, &["--mount"], &script)
+}
+
+#[test]
+#[ignore = "needs unshare and user namespaces"]
+fn a_job_directory_that_is_full_for_a_while_costs_no_trial() {
+    let place = Place::new();
+    let output = run_in_a_full_directory(&place, "sleep 2; rm out/full; wait $job");
+    let told = std::fs::read_to_string(place.path().join("told")).expect("it is written");
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert_eq!(told.matches("No space left on device (os error 28); trying again").count(), 1, "{told}");
+    assert_eq!(told.matches("trials can be started again").count(), 1, "{told}");
+    let job: Json = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let trials = job["trainingOutput"]["trials"].as_array().expect("a list");
+    let results: Vec<&Json> = trials.iter().map(|t| &t["finalMetric"]["objectiveValue"]).collect();
+    assert_eq!(results, [&Json::from(0.5), &Json::from(0.5), &Json::from(0.5)], "{job}");
+}
+
+#[test]
+#[ignore = "needs unshare and user namespaces"]
+fn a_trial_that_waits_for_room_is_cancelled_with_its_job() {
+    let place = Place::new();
+    let output = run_in_a_full_directory(&place, "kill -TERM $job; wait $job");
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    let job: Json = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let trials = job["hptuneOutput"]["trials"].as_array().expect("a list");
+    let outcomes: Vec<&Json> = trials.iter().map(|trial| &trial["outcome"]).collect();
+    assert_eq!(outcomes, ["succeeded", "cancelled"], "{job}");
+    assert_eq!(std::fs::read_to_string(place.path().join("groups")).expect("it is written"), "");
+}
+
 #[test]
 #[ignore = "needs unshare and user namespaces"]
 fn where_no_more_watches_are_to_be_had_polling_goes_on_and_it_is_told_once() {

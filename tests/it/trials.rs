@@ -337,6 +337,7 @@ fn reports_that_come_while_no_controller_runs_are_kept() {
         processes_with(&place.path().join("out").to_string_lossy()).is_empty()
     });
     assert!(place.path().join("reported").exists());
+    wait_for("its record", || read(&place, "out/.hptune/1/attempt-1.jsonl").contains("gone"));
     let over = jiff::Timestamp::now();
     let ran = run(&place, &[], script);
     assert_eq!(ran.code, Some(0), "{}", ran.err);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::pending::Start;
 use super::{Job, drain};
 use crate::app::Failure;
 use crate::app::prepare::store_failure;
@@ -63,24 +64,29 @@ impl Job<'_> {
                         self.stored.next = Some(action);
                         return Ok(());
                     }
-                    self.act(action);
+                    self.act(action)?;
                 }
                 None => return self.persist().map(drop),
             }
         }
     }
 
-    fn act(&mut self, action: Output) {
+    /// Starts what waited for the host, unless the store fails.
+    pub(super) fn go_on_starting(&mut self) -> Result<(), Failure> {
+        if self.pending.is_empty() || self.stored.failing.is_some() {
+            return Ok(());
+        }
+        self.start_pending()?;
+        self.carry_out()
+    }
+
+    fn act(&mut self, action: Output) -> Result<(), Failure> {
         match action {
             Output::Persist(_) | Output::Finished => {}
             Output::Start(trial, params, attempt) => {
-                let input = match self.start(trial, &params, attempt) {
-                    Ok(()) => Input::Started(trial),
-                    Err(e) => Input::StartFailed(trial, e.to_string()),
-                };
-                self.controller.handle(self.now(), input);
+                self.start_in_turn(Start::New(trial, params, attempt))?;
             }
-            Output::TakeBack(trial, attempt) => self.take_back(trial, attempt),
+            Output::TakeBack(trial, attempt) => self.start_in_turn(Start::TakeBack(trial, attempt))?,
             Output::Signal(trial, signal) => {
                 if let Some(running) = self.running.get_mut(&trial) {
                     running.kept.signal(signal);
@@ -106,6 +112,7 @@ impl Job<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// `process 12 is`, `processes 12, 13 are`

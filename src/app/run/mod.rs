@@ -4,6 +4,7 @@ mod carry;
 mod dry;
 mod failure;
 mod own;
+mod pending;
 pub(crate) mod remarks;
 mod tell;
 mod trial;
@@ -19,21 +20,26 @@ use tokio::sync::mpsc;
 use super::Failure;
 use super::prepare::Plan;
 use crate::controller::{Controller, Input, JobEnd, JobState, Signal};
+use crate::edge::cgroup::Cgroup;
 use crate::edge::follow::{At, Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
+use crate::edge::host::{HostError, check_handles, raise_handle_limit};
 use crate::edge::kept::{Kept, StartError};
 use crate::edge::outside::Claim;
 use crate::edge::process::{adopt_orphans, collect_orphans};
 use crate::edge::reports::Copier;
 use crate::edge::signals::{HANGUP, Heard, Signals};
 use crate::edge::store::NewJob;
-use crate::limits::{FOLLOW_QUEUE, KILL_PATIENCE, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL};
+use crate::limits::{
+    FOLLOW_QUEUE, HANDLES_A_TRIAL, KILL_PATIENCE, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
+};
 use crate::report::Report;
 use crate::study::{Assignment, Config, Exit, Slot, Trial};
 use crate::tail::Seen;
 use crate::units::TrialId;
 use carry::Stored;
 pub use dry::{FirstTrial, first_trial};
+use pending::Pending;
 use remarks::Remarked;
 pub use trial::TrialFiles;
 use trial::{ForAll, Running, cgroup, describe, order};
@@ -100,6 +106,9 @@ struct Job<'t> {
     /// Trials whose files are read, while their GPUs are waited for.
     waiting_for_gpus: BTreeMap<TrialId, Leaving>,
     stored: Stored,
+    pending: Pending,
+    /// How many file handles what is started may have, where we raised our own limit.
+    max_handles: Option<u64>,
     tell: &'t mut dyn FnMut(&Report),
     /// What was said of failures, and of which trial first.
     told: BTreeMap<String, TrialId>,
@@ -135,6 +144,8 @@ impl<'t> Job<'t> {
             freeing,
             waiting_for_gpus: BTreeMap::new(),
             stored: Stored::default(),
+            pending: Pending::default(),
+            max_handles: raise_handle_limit(),
             tell,
             told: BTreeMap::new(),
             is_choice_told: false,
@@ -181,6 +192,7 @@ impl<'t> Job<'t> {
         self.feed(Input::Tick)?;
         let mut tick_at = tokio::time::Instant::now();
         loop {
+            self.go_on_starting()?;
             if let Some(end) = self.end.take() {
                 return Ok(end);
             }
@@ -244,18 +256,35 @@ impl<'t> Job<'t> {
 
     /// Makes a trial's directory and starts its processes, then the follower of its files. Where an earlier
     /// controller started them, they are taken back.
-    fn start(&mut self, trial: TrialId, params: &Assignment, attempt: u32) -> io::Result<()> {
+    fn start(&mut self, trial: TrialId, params: &Assignment, attempt: u32) -> Result<(), HostError> {
+        if !self.running.is_empty() {
+            // Those that run need theirs.
+            check_handles(HANDLES_A_TRIAL)?;
+        }
         let files = TrialFiles::of(&self.plan.job, trial);
         files.make(&self.plan.job.id, trial)?;
         if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
+            let follower = self.follower(trial)?;
             let slot = self.claim(&files);
-            return self.follow(trial, kept, slot);
+            self.running.insert(trial, Running::new(kept, follower, slot));
+            return Ok(());
         }
         let no_slot = || io::Error::other("there is no GPU or processor left for it");
         let slot = self.plan.slots.take().ok_or_else(no_slot)?;
-        let started = self.start_with(&files, trial, params, &slot, attempt);
+        let started = self.start_with(&files, trial, params, &slot, attempt).and_then(|mut kept| match self
+            .follower(trial)
+        {
+            Ok(follower) => Ok((kept, follower)),
+            Err(e) => {
+                kill_and_wait(&mut kept);
+                Err(kept.forget().err().unwrap_or(e).into())
+            }
+        });
         match started {
-            Ok(kept) => self.follow(trial, kept, slot),
+            Ok((kept, follower)) => {
+                self.running.insert(trial, Running::new(kept, follower, slot));
+                Ok(())
+            }
             Err(e) => {
                 self.plan.slots.give_back(&slot);
                 Err(e)
@@ -282,7 +311,7 @@ impl<'t> Job<'t> {
         params: &Assignment,
         slot: &Slot,
         attempt: u32,
-    ) -> io::Result<Kept> {
+    ) -> Result<Kept, HostError> {
         let all = ForAll {
             job_id: &self.plan.job.id,
             config: &self.plan.config,
@@ -290,19 +319,28 @@ impl<'t> Job<'t> {
             directory: &self.plan.job.directory,
         };
         let mut order = order(all, files, trial, params, slot, attempt)?;
-        order.cgroup = cgroup(files, &self.plan.job.id, trial, attempt);
-        describe(files, &self.plan.job.id, trial, params, slot, &self.plan.gpus, &order)?;
-        match Kept::start(&order, files.mark()) {
+        order.max_handles = self.max_handles;
+        let group = cgroup(files, &self.plan.job.id, trial, attempt).filter(Cgroup::make);
+        order.cgroup = group.as_ref().map(|group| group.path().to_owned());
+        let started = describe(files, &self.plan.job.id, trial, params, slot, &self.plan.gpus, &order)
+            .map_err(StartError::from)
+            .and_then(|()| Kept::start(&order, files.mark()));
+        match started {
             Ok(kept) => Ok(kept),
             // The earlier controller's keeper had not yet begun when we looked.
-            Err(StartError::WasStarted) => Kept::take_back(&order.record, files.mark())?
-                .ok_or_else(|| io::Error::other("its keeper's record vanished")),
-            Err(StartError::Failed(e)) => Err(e),
+            Err(StartError::WasStarted) => Ok(Kept::take_back(&order.record, files.mark())?
+                .ok_or_else(|| io::Error::other("its keeper's record vanished"))?),
+            Err(StartError::Failed(e)) => {
+                if let Some(group) = group {
+                    group.remove();
+                }
+                Err(e)
+            }
         }
     }
 
     /// Follows the files of a trial whose processes run, or ran.
-    fn follow(&mut self, trial: TrialId, mut kept: Kept, slot: Slot) -> io::Result<()> {
+    fn follower(&self, trial: TrialId) -> io::Result<Follower> {
         let files = TrialFiles::of(&self.plan.job, trial);
         let objective = Objective {
             tag: self.plan.config.spec.metric_tag.clone(),
@@ -314,23 +352,22 @@ impl<'t> Job<'t> {
         };
         let outside = files.outside();
         let at = At { directory: &files.directory, address: files.address.as_deref(), outside: &outside };
-        let follower = Follower::start(trial, at, objective, self.plan.clock, self.reports.clone());
-        let follower = follower.inspect_err(|_| kill_and_wait(&mut kept))?;
-        self.running.insert(trial, Running::new(kept, follower, slot));
-        Ok(())
+        Follower::start(trial, at, objective, self.plan.clock, self.reports.clone())
     }
 
-    /// Takes back a trial that ran when an earlier controller ended.
-    fn take_back(&mut self, trial: TrialId, attempt: u32) {
+    /// Takes back a trial that ran when an earlier controller ended. The error is one that passes.
+    fn take_back(&mut self, trial: TrialId, attempt: u32) -> Result<(), HostError> {
         let files = TrialFiles::of(&self.plan.job, trial);
         let taken = Kept::take_back(&files.record(attempt), files.mark()).and_then(|kept| {
             let Some(kept) = kept else { return Ok(false) };
+            let follower = self.follower(trial)?;
             if let Some(host) = kept.host_out_of_sight() {
                 let text = format!("ran on {host}, which cannot be seen from here: it counts as lost");
                 self.note(trial, text);
             }
             let slot = self.claim(&files);
-            self.follow(trial, kept, slot).map(|()| true)
+            self.running.insert(trial, Running::new(kept, follower, slot));
+            Ok(true)
         });
         let now = self.plan.clock.now();
         let is_started = self.trial(trial).is_some_and(|t| t.attempt_at.is_some());
@@ -347,8 +384,18 @@ impl<'t> Job<'t> {
                 inputs.extend((!is_started).then_some(Input::Started(trial)));
                 inputs.push(exit.unwrap_or(Input::TakenBack(trial)));
             }
-            Ok(false) => inputs.push(Input::Settled(trial, None)),
+            Ok(false) => {
+                // It was killed before it had any process.
+                if let Some(group) = cgroup(&files, &self.plan.job.id, trial, attempt) {
+                    group.remove();
+                }
+                inputs.push(Input::Settled(trial, None));
+            }
             Err(e) => {
+                let e = HostError::from(e);
+                if e.shortage.is_some() {
+                    return Err(e);
+                }
                 self.note(trial, format!("cannot be taken back: {e}"));
                 inputs.push(Input::Settled(trial, None));
             }
@@ -356,6 +403,7 @@ impl<'t> Job<'t> {
         for input in inputs {
             self.controller.handle(self.now(), input);
         }
+        Ok(())
     }
 
     /// Looks at the processes of every trial, and tells the controller which main ones have ended.

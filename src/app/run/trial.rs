@@ -15,6 +15,7 @@ use super::own;
 use crate::edge::cgroup::Cgroup;
 use crate::edge::follow::Follower;
 use crate::edge::gpu::Gpu;
+use crate::edge::host::HostError;
 use crate::edge::keeper::{Order, ReplicaOrder};
 use crate::edge::kept::Kept;
 use crate::edge::outside::Search;
@@ -129,17 +130,15 @@ impl TrialFiles {
     }
 
     /// Makes both directories. Those that hold anything else than this trial's own files are refused.
-    pub(super) fn make(&self, job_id: &str, trial: TrialId) -> io::Result<()> {
-        let make = |directory: &Path| {
-            fs::create_dir_all(directory)
-                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", directory.display())))
-        };
+    pub(super) fn make(&self, job_id: &str, trial: TrialId) -> Result<(), HostError> {
+        let named = |directory: &Path, e: &io::Error| HostError::at(directory.display(), e);
+        let make = |directory: &Path| fs::create_dir_all(directory).map_err(|e| named(directory, &e));
         if self.described::<String>("job") == job_id && self.described::<Json>("trial") == json!(trial) {
             // What its trainer removed it gets again; what it put there instead is its own affair.
-            return make(&self.directory).or_else(|e| match e.kind() {
-                io::ErrorKind::AlreadyExists => Ok(()),
-                _ => Err(e),
-            });
+            return match fs::create_dir_all(&self.directory) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(named(&self.directory, &e)),
+                _ => Ok(()),
+            };
         }
         make(&self.directory)?;
         make(&self.records)?;
@@ -149,8 +148,7 @@ impl TrialFiles {
         for directory in [&self.directory, &self.records, &earlier] {
             let mut entries = fs::read_dir(directory).into_iter().flatten().flatten();
             if !entries.all(|entry| unfinished.contains(&&entry.path())) {
-                let message = format!("{}: holds files already", directory.display());
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+                return Err(named(directory, &io::Error::other("holds files already")));
             }
         }
         Ok(())
@@ -263,6 +261,7 @@ pub(super) fn order(
         outside,
         cgroup: None,
         cpus: slot.cpus.clone(),
+        max_handles: None,
         replicas: replicas.collect(),
     })
 }
@@ -297,11 +296,10 @@ pub(super) fn describe(
 
 /// The control group for a trial, where there can be one. Jobs of several stores may have the same name, but no two
 /// trials have the same directory.
-pub(super) fn cgroup(files: &TrialFiles, job_id: &str, trial: TrialId, attempt: u32) -> Option<PathBuf> {
+pub(super) fn cgroup(files: &TrialFiles, job_id: &str, trial: TrialId, attempt: u32) -> Option<Cgroup> {
     let mut hasher = DefaultHasher::new();
     files.directory.hash(&mut hasher);
-    let name = format!("hptune-{job_id}-{trial}-{attempt}-{:016x}", hasher.finish());
-    Some(Cgroup::make(&name)?.path().to_owned())
+    Cgroup::named(&format!("hptune-{job_id}-{trial}-{attempt}-{:016x}", hasher.finish()))
 }
 
 /// Ports of the loopback address that nobody listens on.

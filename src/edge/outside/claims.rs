@@ -29,7 +29,7 @@ pub(super) fn is_written_by(others: &[Process], file: FileId, path: &Path) -> bo
 /// Whether a process of another trial, of any job, runs in one of these directories.
 pub(super) fn has_neighbours(trial_directory: &Path, is_place: impl Fn(&Path) -> bool) -> bool {
     let own = trial_directory.to_string_lossy();
-    processes().into_iter().any(|process| {
+    processes().unwrap_or_default().into_iter().any(|process| {
         working_directory(process.id).is_some_and(|directory| is_place(&directory))
             && has_other_value(process.id, TRIAL_DIR_VARIABLE, &own)
     })

@@ -122,7 +122,7 @@ impl Finder {
             search,
             directory,
             since,
-            host: host_name(),
+            host: host_name().to_owned(),
             // All that is orphaned is handed to the keeper.
             tree: Tree { root: Some(getpid().as_raw_nonzero().get()), mark: None },
             started,
@@ -199,7 +199,9 @@ impl Finder {
     }
 
     fn look(&mut self) {
-        self.living = self.tree.living().iter().map(|process| process.id).collect();
+        if let Ok(living) = self.tree.living() {
+            self.living = living.iter().map(|process| process.id).collect();
+        }
         self.members.extend(&self.living);
         self.members.extend(self.started.try_iter());
         for process in &self.living {
@@ -253,7 +255,7 @@ impl Finder {
 
     /// Whether somebody who is not of the trial has a file open to write to.
     fn have_others_open(&self, id: FileId, path: &Path) -> bool {
-        is_written_by(&self.tree.partition().1, id, path)
+        self.tree.partition().is_ok_and(|(_, others)| is_written_by(&others, id, path))
     }
 
     /// An event file outside of the trial's directory of which nothing was told yet.
