@@ -488,6 +488,9 @@ pub fn store_failure(error: StoreError) -> Failure {
             "wait for its end, or end that process; `hptune jobs resume` goes on with the job then",
         ),
         StoreError::TakenOver(_) => Failure::outside(message),
+        StoreError::NotOurs { .. } => {
+            Failure::usage(message).with_hint("choose another file with --store or HPTUNE_STORE")
+        }
         StoreError::Database { .. } | StoreError::Directory { .. } | StoreError::TooNew { .. } => {
             Failure::outside(message).with_hint("choose another file with --store or HPTUNE_STORE")
         }

@@ -24,7 +24,7 @@ use crate::limits::{STORE_BUSY_TIMEOUT, STORE_RETRY};
 use crate::study::Trial;
 use lease::{Lease, holds};
 use rows::{ENDS_OF_CURVES, Keep, WHOLE_CURVES};
-use schema::{SCHEMA_VERSION, is_busy};
+use schema::{Holds, SCHEMA_VERSION, is_busy};
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,12 @@ pub enum StoreError {
         path: PathBuf,
         /// Its version.
         got: i64,
+    },
+    /// The file is a database of another program. Another path helps.
+    #[error("store {path}: is an SQLite database of another program")]
+    NotOurs {
+        /// The database's file.
+        path: PathBuf,
     },
     /// Another process runs the job. It goes on, or is to be ended first.
     #[error("job `{job}` is run by process {} on {}, last heard of {heard_of}", holder.pid, holder.host)]
@@ -166,7 +172,12 @@ impl Store {
         let deadline = Instant::now() + STORE_BUSY_TIMEOUT;
         let version = loop {
             // While another process makes the database, SQLite says so at once instead of waiting.
-            match schema::prepare(&mut connection) {
+            let prepared = match schema::look(&connection) {
+                Ok(Holds::SomethingElse) => return Err(StoreError::NotOurs { path: path.to_owned() }),
+                Ok(Holds::Nothing | Holds::Jobs(_)) => schema::prepare(&mut connection),
+                Err(e) => Err(e),
+            };
+            match prepared {
                 Err(e) if is_busy(&e) && Instant::now() < deadline => std::thread::sleep(STORE_RETRY),
                 prepared => break prepared.map_err(fail)?,
             }
@@ -180,20 +191,29 @@ impl Store {
     /// [`StoreError::Database`] or [`StoreError::TooNew`].
     pub fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         let fail = |error| StoreError::Database { path: path.to_owned(), error };
-        let open = |name: &str, flags: OpenFlags| -> rusqlite::Result<(Connection, i64)> {
+        let open = |name: &str, flags: OpenFlags| -> rusqlite::Result<(Connection, Holds)> {
             let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            connection.busy_timeout(STORE_BUSY_TIMEOUT)?;
-            let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-            Ok((connection, version))
+            let holds = schema::look(&connection)?;
+            Ok((connection, holds))
         };
         let name = path.to_string_lossy();
-        let (connection, version) = open(&name, OpenFlags::empty()).or_else(|error| {
+        let (connection, holds) = open(&name, OpenFlags::empty()).or_else(|error| {
             // Where the directory is read-only too there is no room for the shared memory of a
             // write-ahead log, and nobody who would write.
             let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
             let immutable = open(&format!("file:{escaped}?immutable=1"), OpenFlags::SQLITE_OPEN_URI);
             immutable.map_err(|_| fail(error))
         })?;
+        let version = match holds {
+            Holds::Jobs(version) => version,
+            Holds::SomethingElse => return Err(StoreError::NotOurs { path: path.to_owned() }),
+            Holds::Nothing => {
+                // As if its tables were there: nothing is in them.
+                let mut connection = Connection::open_in_memory().map_err(fail)?;
+                schema::prepare(&mut connection).map_err(fail)?;
+                return Self::checked(connection, path, SCHEMA_VERSION);
+            }
+        };
         if (1..SCHEMA_VERSION).contains(&version) {
             // It is brought to this version by who may write it.
             drop(connection);

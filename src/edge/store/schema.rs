@@ -77,6 +77,32 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
+/// What a database holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// No table: it is new, or whoever made it was killed before it had any.
+    Nothing,
+    /// Our tables, of this version.
+    Jobs(i64),
+    /// Tables of another program.
+    SomethingElse,
+}
+
+/// Looks at what a database holds, and changes nothing.
+pub(super) fn look(connection: &Connection) -> rusqlite::Result<Holds> {
+    const TABLES: &str = "
+        SELECT count(*), count(*) FILTER (WHERE type = 'table' AND name IN ('job', 'trial', 'measurement', 'decision'))
+        FROM sqlite_master";
+    connection.busy_timeout(STORE_BUSY_TIMEOUT)?;
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let (n, n_ours): (i64, i64) = connection.query_row(TABLES, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(match (n, n_ours) {
+        (0, _) => Holds::Nothing,
+        (_, 4) if version > 0 => Holds::Jobs(version),
+        _ => Holds::SomethingElse,
+    })
+}
+
 /// Sets the connection up and brings the schema to this version. The answer is the version found,
 /// where that is newer.
 pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
