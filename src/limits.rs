@@ -447,6 +447,10 @@ pub const MAX_STATE_BYTES: u64 = 1 << 30;
 /// How many messages of its workers may wait for `watch`.
 pub const WATCH_QUEUE: usize = 64;
 
+/// How much is written to a pipe at once, in bytes: what a pipe takes whole, so that a reader that takes lines
+/// slowly is told from one that takes none.
+pub const SINK_PIECE_BYTES: usize = 4 << 10;
+
 /// How often `watch` looks whether it is to end, where nothing tells it.
 pub const UNTIL_INTERVAL: Duration = Duration::from_millis(100);
 

@@ -79,6 +79,14 @@ impl Output {
         }
     }
 
+    /// A second handle of the file, which stays open when it is in its place.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
     /// Puts the file in its place, durably.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! How far the sinks of `watch` have come, in a file: there whole or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct StateFile<T> {
 #[derive(Debug)]
 struct Inner<T> {
     stored: Stored<T>,
+    /// The file as it was read or written last, locked: who else opens it is refused.
+    held: Option<File>,
     /// When it may be written again.
     rest_until: Option<Instant>,
 }
@@ -39,18 +42,21 @@ struct Stored<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
-    /// Opens the state of `subject`, which may not be there yet.
+    /// Opens the state of `subject`, which may not be there yet. As long as this lives, no other process opens it.
     ///
     /// # Errors
-    /// Those of reading; that it is of another version, of another subject, or no state at all.
+    /// Those of reading; that it is of another version, of another subject, or no state at all;
+    /// [`io::ErrorKind::ResourceBusy`] where another process has it open.
     pub fn open(path: &Path, subject: &str) -> io::Result<Self> {
         let bad = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-        let stored = match File::open(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Stored { version: VERSION, subject: subject.to_owned(), parts: BTreeMap::new() }
-            }
-            Err(e) => return Err(e),
-            Ok(file) => {
+        let held = hold(path, || {
+            let none = Stored::<T> { version: VERSION, subject: subject.to_owned(), parts: BTreeMap::new() };
+            serde_json::to_string(&none).map_err(io::Error::other)
+        })?;
+        let stored = match &held {
+            // It cannot be made. What is wrong is told when there is something to store.
+            None => Stored { version: VERSION, subject: subject.to_owned(), parts: BTreeMap::new() },
+            Some(file) => {
                 let mut text = String::new();
                 file.take(MAX_STATE_BYTES).read_to_string(&mut text)?;
                 let version: Version = serde_json::from_str(&text)
@@ -67,7 +73,7 @@ impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
                 stored
             }
         };
-        Ok(Self { path: path.to_owned(), inner: Mutex::new(Inner { stored, rest_until: None }) })
+        Ok(Self { path: path.to_owned(), inner: Mutex::new(Inner { stored, held, rest_until: None }) })
     }
 
     /// What is stored under `name`.
@@ -94,13 +100,47 @@ impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
         let text = serde_json::to_string(&inner.stored).map_err(io::Error::other)?;
         let mut output = Output::replacing(&self.path)?;
         output.write_all(text.as_bytes())?;
+        // Locked before it takes its place: nobody else gets in between.
+        let held = output.handle()?;
+        let _ = held.try_lock();
         output.finish()?;
+        inner.held = Some(held);
         let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
         let took: Duration = started.elapsed();
         inner.rest_until = Some(Instant::now() + (took * STATE_SHARE).max(STATE_INTERVAL));
         Ok(())
     }
+}
+
+/// Opens the file at `path` and locks it, and makes it with the text that `first` gives where there is none.
+fn hold(path: &Path, first: impl Fn() -> io::Result<String>) -> io::Result<Option<File>> {
+    loop {
+        let file = match File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => match make(path, &first()?) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(_) => return Ok(None),
+                Ok(()) => continue,
+            },
+            file => file?,
+        };
+        // Some file systems know no locks.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let words = "another process keeps its state there; give each watcher a file of its own";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, words));
+        }
+        // Who had it open until now may have put another in its place.
+        let (named, held) = (fs::metadata(path)?, file.metadata()?);
+        if (named.dev(), named.ino()) == (held.dev(), held.ino()) {
+            return Ok(Some(file));
+        }
+    }
+}
+
+fn make(path: &Path, text: &str) -> io::Result<()> {
+    let mut output = Output::new(path)?;
+    output.write_all(text.as_bytes())?;
+    output.finish()
 }
 
 #[derive(Deserialize)]
@@ -113,6 +153,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_state_has_one_watcher_at_a_time() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state");
+        let open = || StateFile::<u32>::open(&path, "a");
+        let state = open().expect("it opens");
+        let is_refused = || open().is_err_and(|e| e.kind() == io::ErrorKind::ResourceBusy);
+        assert!(is_refused());
+        state.put("x", 7).expect("it is stored");
+        assert!(is_refused(), "so it is when the file was replaced");
+        drop(state);
+        assert_eq!(open().expect("it opens").get("x"), Some(7));
+    }
+
+    #[test]
     fn a_state_is_read_as_it_was_stored_and_another_s_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("state");
@@ -121,8 +175,10 @@ mod tests {
         state.put("x", 7).expect("it is stored");
         state.put("y", 8).expect("it is stored");
         assert!(!state.is_due());
+        drop(state);
         let again = StateFile::<u32>::open(&path, "a").expect("it opens");
         assert_eq!((again.get("x"), again.get("y")), (Some(7), Some(8)));
+        drop(again);
         fs::write(&path, r#"{"version":1,"subject":"a","parts":{"x":3}}"#).expect("it is written");
         assert_eq!(StateFile::<u32>::open(&path, "a").expect("it opens").get("x"), Some(3));
         let error = |text: Option<&str>, subject| {

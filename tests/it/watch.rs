@@ -164,7 +164,7 @@ fn each_value_comes_as_it_is_written_and_a_restart_is_told() {
         assert_eq!((&point["step"], &point["attempt"]), (&3.into(), &2.into()));
         watching.signal("TERM");
         assert_eq!(watching.next("end")["points"], 6);
-        assert_eq!(watching.wait(), Some(0));
+        assert_eq!(watching.wait(), Some(143));
     }
 }
 
@@ -448,7 +448,7 @@ fn several_sinks_get_the_same_and_a_slow_one_holds_up_nobody() {
     let mut text = String::new();
     slow.read_to_string(&mut text).expect("it is text");
     watching.next("end");
-    assert_eq!(watching.wait(), Some(0));
+    assert_eq!(watching.wait(), Some(143));
     let lines = fs::read_to_string(place.path().join("lines")).expect("it is there");
     assert_eq!(points(&lines).len(), 20_000);
     assert_eq!(counted(&lines), counted(&text));

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -123,7 +124,6 @@ struct Watch<'t> {
     clock: Clock,
     started: Instant,
     control: Arc<Control>,
-    patience: Patience,
     group: Option<Group>,
     /// The process whose end is waited for.
     process: Option<Stranger>,
@@ -133,16 +133,31 @@ struct Watch<'t> {
     stopped: Option<String>,
     /// Why watching ends.
     reason: Option<String>,
+    /// The signal that ended it, or came while it ended.
+    ended_by: Option<i32>,
+    /// Somebody waits for the end: it takes no longer than the grace.
+    is_hurried: bool,
+    /// All is to end without waiting for anything.
+    is_cut_short: bool,
     figures: Vec<Arc<Figures>>,
     n_workers: usize,
-    /// The workers, to be woken.
-    threads: Vec<Thread>,
+    workers: Vec<Started>,
     summary: Option<Summary>,
     has_failed: bool,
     last_trouble: Option<String>,
     /// What the workers tell us by.
     told: mpsc::Sender<Said>,
     tell: &'t mut dyn FnMut(&str),
+}
+
+/// A worker that was started.
+struct Started {
+    /// To wake it.
+    thread: Thread,
+    figures: Arc<Figures>,
+    patience: Patience,
+    /// When it was seen to get on, once all is to end, and how far it had got.
+    moved: Option<(Instant, u64)>,
 }
 
 async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Failure> {
@@ -159,15 +174,17 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         clock: Clock::start(),
         started: Instant::now(),
         control: Arc::default(),
-        patience: Patience::default(),
         group: None,
         process,
         kill_at: None,
         stopped: None,
         reason: None,
+        ended_by: None,
+        is_hurried: false,
+        is_cut_short: false,
         figures: Vec::new(),
         n_workers: 0,
-        threads: Vec::new(),
+        workers: Vec::new(),
         summary: None,
         has_failed: false,
         last_trouble: None,
@@ -195,7 +212,6 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         watch.end("all that is there was read", None);
     }
     let mut exit_code = None;
-    let mut give_up_at: Option<Instant> = None;
     while watch.n_workers > 0 || watch.group.is_some() {
         tokio::select! {
             Some(said) = said.recv() => watch.handle(said),
@@ -212,21 +228,20 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
             exit_code = Some(code);
         }
         watch.poll_until();
-        if watch.group.is_none() && watch.reason.is_some() {
-            // A sink may be away: it gets the grace, the trainer's end is not held up longer.
-            let deadline = *give_up_at.get_or_insert_with(|| Instant::now() + watch.request.grace);
-            watch.patience.end_at(deadline);
-            if Instant::now() > deadline + watch.request.grace {
-                (watch.tell)("a sink holds up the end; what it has not taken is left in the event files");
-                watch.has_failed = true;
-                break;
-            }
+        if watch.is_cut_short {
+            (watch.tell)("ended at once; what was not delivered is left in the event files");
+            break;
+        }
+        if watch.group.is_none() && watch.reason.is_some() && !watch.has_time_to_end() {
+            (watch.tell)("a sink holds up the end; what it has not taken is left in the event files");
+            watch.has_failed = true;
+            break;
         }
     }
-    let code = match exit_code {
-        Some(code) => code,
-        None if watch.has_failed => 3,
-        None => 0,
+    let code = match (exit_code, watch.ended_by.and_then(|signal| u8::try_from(128 + signal).ok())) {
+        (Some(code), _) | (None, Some(code)) => code,
+        (None, None) if watch.has_failed => 3,
+        (None, None) => 0,
     };
     Ok(Watched { code, summary: watch.summary })
 }
@@ -268,6 +283,7 @@ impl Watch<'_> {
             if !is_looking {
                 self.figures.push(Arc::clone(&figures));
             }
+            let patience = Patience::default();
             let worker = Worker {
                 judge: (is_looking && !rules.is_empty()).then(|| Judge::new(rules.clone())),
                 tell_missing_after: self.request.no_metric_after.filter(|_| is_looking),
@@ -281,14 +297,14 @@ impl Watch<'_> {
                 clock: self.clock,
                 control: Arc::clone(&self.control),
                 figures: Arc::clone(&figures),
-                patience: self.patience.clone(),
+                patience: patience.clone(),
                 told: self.told.clone(),
             };
             let (place_to_read, notices) = self.place(&job_dir)?;
             // Its end is told; a thread that hangs in a write is left behind at the end.
             let thread =
                 worker.start(place_to_read, notices).map_err(|e| Failure::outside(format!("{place}{e}")))?;
-            self.threads.push(thread.thread().clone());
+            self.workers.push(Started { thread: thread.thread().clone(), figures, patience, moved: None });
             self.n_workers += 1;
         }
         Ok(())
@@ -400,7 +416,7 @@ impl Watch<'_> {
         if self.reason.is_none() {
             self.reason = Some(reason.to_owned());
             self.control.end(reason, exit_code);
-            self.threads.iter().for_each(Thread::unpark);
+            self.workers.iter().for_each(|worker| worker.thread.unpark());
         }
     }
 
@@ -417,11 +433,36 @@ impl Watch<'_> {
     }
 
     fn interrupted(&mut self, signal: i32) {
+        self.is_hurried = true;
         match &self.group {
             // The trainer decides how it ends.
-            Some(group) => group.pass_on(signal),
+            Some(group) => return group.pass_on(signal),
+            None if self.reason.is_some() => self.is_cut_short = true,
             None => self.end(&format!("ended by signal {signal}"), None),
         }
+        self.ended_by.get_or_insert(signal);
+    }
+
+    /// Gives each worker that has not ended the grace, which begins anew while its sink takes anything, unless somebody
+    /// waits for the end. The answer is whether one of them may still get to its end.
+    fn has_time_to_end(&mut self) -> bool {
+        let (now, grace, is_hurried) = (Instant::now(), self.request.grace, self.is_hurried);
+        let at_work =
+            self.workers.iter_mut().filter(|worker| !worker.figures.has_ended.load(Ordering::Relaxed));
+        let mut at_work = at_work.peekable();
+        let is_told_soon = at_work.peek().is_none();
+        let may_end = at_work.map(|worker| {
+            let n_steps = worker.patience.n_steps();
+            let is_getting_on = worker.moved.is_none_or(|(_, known)| known != n_steps && !is_hurried);
+            let (moved_at, _) = match is_getting_on {
+                true => *worker.moved.insert((now, n_steps)),
+                false => worker.moved.unwrap_or((now, n_steps)),
+            };
+            worker.patience.end_at(moved_at + grace);
+            now <= moved_at + 2 * grace
+        });
+        // Each gets its time, whatever the others do.
+        may_end.fold(is_told_soon, |any, this| any | this)
     }
 
     /// Looks after the trainer; the answer is its exit code, once it has ended.

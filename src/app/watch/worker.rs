@@ -330,8 +330,11 @@ impl Following {
     ) -> Result<bool, Undelivered> {
         let mut has_found = false;
         loop {
-            let feed = &mut self.feed;
-            let is_over = is_over(&mut self.reader, &mut |found| feed.handle(found));
+            let (feed, patience) = (&mut self.feed, &self.worker.patience);
+            let is_over = is_over(&mut self.reader, &mut |found| {
+                patience.progressed();
+                feed.handle(found);
+            });
             if is_over || self.feed.n_items() >= WATCH_BATCH_LINES {
                 has_found |= self.feed.n_items() > 0;
                 let items = self.feed.take_items();
@@ -470,6 +473,7 @@ impl Following {
             };
             figures.n_queued.store(0, Ordering::Relaxed);
             delivered?;
+            self.worker.patience.progressed();
         }
         let Memory { n_points, n_left_out, n_damages, .. } = *self.feed.memory();
         figures.n_points.store(n_points, Ordering::Relaxed);

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::limits::{SINK_FIRST_PAUSE, SINK_FULL_PAUSE, SINK_LONGEST_PAUSE};
+use crate::limits::{SINK_FIRST_PAUSE, SINK_FULL_PAUSE, SINK_LONGEST_PAUSE, SINK_PIECE_BYTES};
 
 use super::trouble::{Pauses, Troubles};
 use super::{Batch, Patience, Sink, Undelivered};
@@ -44,12 +44,15 @@ impl LinesSink {
     }
 
     /// Writes what can be written of `text` behind `written`, and moves that on.
-    fn write(&mut self, text: &[u8], written: &mut usize) -> io::Result<()> {
+    fn write(&mut self, text: &[u8], written: &mut usize, patience: &Patience) -> io::Result<()> {
         while let Some(rest) = text.get(*written..).filter(|rest| !rest.is_empty()) {
-            match self.writer.write(rest) {
+            // A pipe may hold up one write until its reader has taken all of it.
+            let piece = rest.get(..SINK_PIECE_BYTES).unwrap_or(rest);
+            match self.writer.write(piece) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     *written += n;
+                    patience.progressed();
                     self.troubles.progressed();
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -75,7 +78,7 @@ impl Sink for LinesSink {
         let text = batch.text.as_bytes();
         let mut written = self.reached.take().map_or(0, |reached| reached.in_batch(batch));
         loop {
-            let error = match self.write(text, &mut written) {
+            let error = match self.write(text, &mut written, patience) {
                 Ok(()) => {
                     self.troubles.passed(trouble);
                     return Ok(());

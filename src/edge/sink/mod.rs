@@ -23,7 +23,8 @@ mod webhook;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use file::FileSink;
@@ -121,7 +122,14 @@ pub enum Undelivered {
 
 /// How long a sink goes on trying: until it is told that there is no more time.
 #[derive(Clone, Default)]
-pub struct Patience(Arc<(Mutex<Option<Instant>>, Condvar)>);
+pub struct Patience(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    deadline: Mutex<Option<Instant>>,
+    has_changed: Condvar,
+    n_steps: AtomicU64,
+}
 
 impl fmt::Debug for Patience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,12 +140,27 @@ impl fmt::Debug for Patience {
 impl Patience {
     /// From now on there is time until `deadline`.
     pub fn end_at(&self, deadline: Instant) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
-        self.0.1.notify_all();
+        *self.lock() = Some(deadline);
+        self.0.has_changed.notify_all();
+    }
+
+    /// Takes it that something was taken, or read: who is patient may give more time.
+    pub fn progressed(&self) {
+        self.0.n_steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often something was; only compared for change.
+    #[must_use]
+    pub fn n_steps(&self) -> u64 {
+        self.0.n_steps.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn deadline(&self) -> Option<Instant> {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.lock()
     }
 
     /// How much time is left; `None` while there is no end to it.
@@ -156,14 +179,19 @@ impl Patience {
     /// another try.
     pub fn pause(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
-        let mut deadline = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deadline = self.lock();
         loop {
             let now = Instant::now();
             let end = deadline.map_or(until, |deadline| deadline.min(until));
             if now >= end {
                 return deadline.is_none_or(|deadline| now < deadline);
             }
-            deadline = self.0.1.wait_timeout(deadline, end - now).unwrap_or_else(PoisonError::into_inner).0;
+            deadline = self
+                .0
+                .has_changed
+                .wait_timeout(deadline, end - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }

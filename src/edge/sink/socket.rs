@@ -91,6 +91,7 @@ impl SocketSink {
                 Ok(n) => {
                     rest = rest.get(n..).unwrap_or_default();
                     moved = Instant::now();
+                    patience.progressed();
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
