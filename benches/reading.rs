@@ -15,9 +15,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use hptune::app::choice::Choice;
+use hptune::app::export::{Request, Source};
+use hptune::app::plot::{Abscissa, Curves, Drawing};
 use hptune::edge::files::Root;
 use hptune::edge::{read, walk};
+use hptune::export::Format;
 use hptune::limits::READ_CHUNK_BYTES;
+use hptune::plot::{Look, Pixels};
 use hptune::scalar::Content;
 use hptune::series::{Point, Recording};
 use hptune::tail::{self, Found, Ingested};
@@ -27,6 +32,8 @@ fn main() {
     let file = |name: &str| directory.join(name).join(data::NAME);
     memory(&file("long"), "a record of 600 MiB between two scalars", 2);
     memory(&file("scalars"), "2,000,000 scalars", 2_000_000);
+    plot_memory(&file("scalars"));
+    wide_memory(&file("tags"));
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
     let scalars = file("scalars");
     against_limit(&mut criterion, "2,000,000 scalars, every point kept", &scalars, "6, aim 4", keep_points);
@@ -40,14 +47,42 @@ fn main() {
 
 /// Prints the most memory that reading takes beyond the points kept, 16 bytes and the value of each.
 fn memory(path: &Path, name: &str, n_points: usize) {
-    // Of what the process has by now nothing counts.
-    std::fs::write("/proc/self/clear_refs", "5").expect("Linux lets a process forget its peak");
-    let before = resident_kib("VmRSS:");
-    let n = keep_points(path);
+    let (n, peak) = peak_mib(|| keep_points(path));
     assert_eq!(n, n_points);
-    let peak = (resident_kib("VmHWM:") - before) / 1024.0;
     let points = (n * (16 + size_of::<f32>())) as f64 / f64::from(1 << 20);
     println!("==> {name}: {:.1} MiB beyond the points' {points:.1} MiB (target: 16)\n", peak - points);
+}
+
+/// What work gives, and the most memory that it takes beyond what the process had before, in MiB.
+fn peak_mib<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    std::fs::write("/proc/self/clear_refs", "5").expect("Linux lets a process forget its peak");
+    let before = resident_kib("VmRSS:");
+    let done = work();
+    (done, (resident_kib("VmHWM:") - before) / 1024.0)
+}
+
+/// Prints the most memory that a picture of a long curve takes.
+fn plot_memory(path: &Path) {
+    let (n, peak) = peak_mib(|| {
+        let curves =
+            Curves::read(path, &Choice::default(), Abscissa::Step, false, 0.6).expect("it is readable");
+        let look = Look { smoothing: 0.6, ..Look::default() };
+        curves.draw(Drawing::Svg, look, Pixels::default()).expect("it is drawn").len()
+    });
+    assert!(n > 0);
+    println!("==> plot of 2,000,000 points of one tag: {peak:.1} MiB (target: 64)\n");
+}
+
+/// Prints what it takes to refuse a table of ten million columns.
+fn wide_memory(path: &Path) {
+    let request = Request { choice: Choice::default(), format: Format::Csv, is_wide: true, is_latest: false };
+    let start = Instant::now();
+    let (refused, peak) = peak_mib(|| Source::open(path, request).expect_err("it is refused"));
+    assert!(refused.message.contains("tags"), "{refused}");
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "==> export --wide of 10,000,000 tags: refused in {seconds:.1} s with {peak:.1} MiB (target: 64)\n"
+    );
 }
 
 /// A figure of the process's memory, in KiB.

@@ -140,6 +140,9 @@ pub const MAX_WRITERS_LISTED: usize = 100;
 /// The most rewinds of one series that are listed one by one; the rest is counted.
 pub const MAX_REWINDS_LISTED: usize = 100;
 
+/// The most points that are kept of one tag of one file for a picture, as a rule: some times the columns of a screen.
+pub const MAX_COURSE_POINTS: usize = 16 << 10;
+
 /// The most curves of one chart.
 pub const MAX_CURVES: usize = 50;
 
@@ -338,6 +341,10 @@ pub const LOG_TAIL_LINES: usize = 5;
 /// The most rewritten entries of a cloudml-hypertune metrics file, in bytes: the package keeps the
 /// last 100 lines, and a checkpoint path may be long.
 pub const MAX_HYPERTUNE_FILE_BYTES: u64 = 4 << 20;
+
+/// The most tags that are columns of a table: a spreadsheet takes 16,384 columns, and a row has a cell for each
+/// whether there is a value or not.
+pub const MAX_WIDE_TAGS: usize = 16_000;
 
 /// How much text of an exported table gathers before it is written, in bytes: a system call a row
 /// would cost more than the row.

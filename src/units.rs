@@ -56,6 +56,13 @@ macro_rules! name_type {
             }
         }
 
+        /// It orders as its text does, so that a map is asked by text.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(&self.0)
@@ -135,13 +142,6 @@ pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
             (Some(last_a), Some(last_b)) => last_a == last_b && a.first_chunk::<4>() == b.first_chunk::<4>(),
             _ => a.iter().zip(b).all(|(a, b)| a == b),
         },
-    }
-}
-
-/// A tag orders as its text does, so that a map of tags is asked by text.
-impl Borrow<str> for Tag {
-    fn borrow(&self) -> &str {
-        &self.0
     }
 }
 
@@ -303,6 +303,32 @@ fn json_number<S: Serializer>(value: f64, serializer: S) -> Result<S::Ok, S::Err
 #[must_use]
 pub fn shortest(value: f64) -> String {
     MetricValue::F64(value).to_string()
+}
+
+/// Puts quotes round the bare words `NaN`, `Infinity` and `-Infinity`, which Python and JavaScript libraries write though
+/// JSON has no such numbers.
+pub(crate) fn quote_bare_words(line: &str) -> String {
+    let mut quoted = String::with_capacity(line.len());
+    let (mut is_inside, mut is_escaped) = (false, false);
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let word =
+            ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| !is_inside && rest.starts_with(word));
+        if let Some(word) = word {
+            quoted.extend(["\"", word, "\""]);
+            rest = rest.get(word.len()..).unwrap_or("");
+            continue;
+        }
+        (is_inside, is_escaped) = match (is_inside, c) {
+            (true, _) if is_escaped => (true, false),
+            (true, '\\') => (true, true),
+            (_, '"') => (!is_inside, false),
+            _ => (is_inside, false),
+        };
+        quoted.push(c);
+        rest = rest.get(c.len_utf8()..).unwrap_or("");
+    }
+    quoted
 }
 
 /// Whether plain decimal digits would run to more than about 17 places.

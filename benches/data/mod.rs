@@ -23,6 +23,7 @@ pub(crate) fn make() -> PathBuf {
     once(&directory.join("tf2"), |out| tf2_scalars(out, 1_000_000));
     once(&directory.join("mixed"), |out| mixed(out, 1 << 30));
     once(&directory.join("long"), |out| long(out, 600 << 20));
+    once(&directory.join("tags"), |out| tags(out, 10_000_000));
     once(&directory.join("one"), |out| scalars(out, (N_RUNS * N_RUN_RECORDS) as i64));
     let many = directory.join("many");
     if !many.exists() {
@@ -58,6 +59,13 @@ fn scalars(out: &mut impl Write, n: i64) {
     for step in 0..n {
         let value = E.powf(-(step as f64) / n as f64) as f32;
         put(out, &encode_scalars(WallTime(CLOCK + step as f64), Step(step), &[("metric1", value)]));
+    }
+}
+
+/// A value under each of so many tags.
+fn tags(out: &mut impl Write, n: i64) {
+    for step in 0..n {
+        put(out, &encode_scalars(WallTime(CLOCK), Step(step), &[(&format!("t{step}"), 0.5)]));
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::gathered::UnreadableReports;
 use super::inspect::{Inspection, Run, inspect};
 use super::{Failure, quoted};
 use crate::edge::files;
@@ -75,6 +76,10 @@ pub enum Cause {
     Unreadable,
     /// Files are so damaged that no value is left.
     Damaged,
+    /// All event files are packed.
+    Packed,
+    /// What the cloudml-hypertune package's file holds cannot be read as reports.
+    UnreadableReports,
 }
 
 /// A tag that may have been meant.
@@ -196,7 +201,7 @@ impl Case<'_> {
         let shown = places.iter().map(|(run, summary)| PlaceOfTag {
             run: (*run).clone(),
             kind: summary.kind.name(),
-            count: summary.n_values,
+            count: summary.count(),
             non_finite: summary.n_non_finite,
             last_step: summary.last().0,
             last_value: summary.last().1,
@@ -330,6 +335,10 @@ impl Case<'_> {
         if !self.inspection.troubles.is_empty() {
             return self.unreadable();
         }
+        if let [first, others @ ..] = &*self.inspection.notes {
+            let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
+            return self.diagnosis(Cause::Packed, format!("there are only packed files: {first}{more}"));
+        }
         let mut none = self.diagnosis(
             Cause::NoEventFiles,
             format!("there is no event file (a name with `tfevents`) at or below {shown}"),
@@ -380,6 +389,17 @@ impl Case<'_> {
             damaged.fix =
                 vec![format!("hptune verify {}      # where, and of which kind", self.quoted_path())];
             return damaged;
+        }
+        if self.unreadable_reports().n() > 0 {
+            let message = "a metrics file of the cloudml-hypertune package is there, but nothing in it can be read as a \
+                           report"
+                .to_owned();
+            let mut unreadable = self.diagnosis(Cause::UnreadableReports, message);
+            unreadable.fix = vec![format!(
+                "{{\"timestamp\": 1700000000.0, \"trial\": \"1\", {}: \"0.5\", \"global_step\": \"1\"}}      # one line a report",
+                yaml_text(self.tag.as_str())
+            )];
+            return unreadable;
         }
         let n_files: u64 = self.inspection.runs.values().map(|run| run.n_files).sum();
         let n_empty: u64 = self.inspection.runs.values().map(|run| run.n_empty_files).sum();
@@ -490,10 +510,20 @@ impl Case<'_> {
         quoted(&self.path.display().to_string())
     }
 
+    fn unreadable_reports(&self) -> UnreadableReports {
+        let mut all = UnreadableReports::default();
+        self.inspection.runs.values().for_each(|run| all.join(run.unreadable.clone()));
+        all
+    }
+
     /// What else is wrong with the files.
     fn faults(&self) -> Vec<String> {
         let mut notes: Vec<String> =
             self.inspection.troubles.iter().map(|trouble| format!("cannot be read: {trouble}")).collect();
+        if !self.inspection.runs.is_empty() {
+            notes.extend(self.inspection.notes.iter().take(MAX_NAMED).cloned());
+        }
+        notes.extend(self.unreadable_reports().in_words());
         let n_damages: u64 = self.inspection.runs.values().map(Run::count_damages).sum();
         if n_damages > 0 {
             let places = if n_damages == 1 { "place" } else { "places" };

@@ -7,15 +7,16 @@ use std::rc::Rc;
 
 use super::Failure;
 use super::choice::Choice;
-use super::gathered::{Faults, Files, Gathered, gather};
+use super::gathered::{Faults, Files, Gathered, Keep, gather};
+use super::hparams::{Sessions, TrialParams, related};
 use super::inspect::hparams_left_out;
 use super::origin::Origin;
 use crate::edge::read;
-use crate::export::{ExportError, Format, HparamColumns, Hparams, Point, PointTable, Shape};
-use crate::limits::READ_CHUNK_BYTES;
+use crate::export::{ExportError, Format, HparamColumns, Hparams, Point, PointTable, Shape, WideOrder};
+use crate::limits::{MAX_TAGS, MAX_WIDE_TAGS, READ_CHUNK_BYTES};
 use crate::scalar::{HPARAMS_TAG, RunHparams};
 use crate::series::{self, Attempts, ByTag, Stretches, Writer};
-use crate::tail::{Found, Ingested, run_of};
+use crate::tail::{Found, Ingested, Listed, run_of};
 use crate::units::{RunName, Tag};
 
 /// What to export.
@@ -37,6 +38,8 @@ pub struct Source {
     files: Files,
     request: Request,
     first: FirstLook,
+    /// What belongs to each run.
+    hparams: BTreeMap<RunName, Hparams>,
 }
 
 /// What an export gave.
@@ -57,7 +60,7 @@ struct FirstLook {
     tags: BTreeSet<Tag>,
     /// Other tags that hold numbers.
     others: BTreeSet<Tag>,
-    hparams: BTreeMap<RunName, RunHparams>,
+    sessions: Sessions,
     /// Who wrote each file.
     writers: Vec<Option<Author>>,
     /// How many values are under tags beyond those that are told apart.
@@ -99,6 +102,11 @@ impl FileLook {
     }
 }
 
+/// Whether a tag has several values.
+fn has_curve(tags: &ByTag<Stretches>) -> bool {
+    tags.iter().any(|(_, stretches)| stretches.n_values() > 1)
+}
+
 impl FirstLook {
     /// Takes the files of one run.
     fn add_run(&mut self, choice: &Choice, run: &RunName, files: Vec<FileLook>) {
@@ -116,12 +124,13 @@ impl FirstLook {
             }));
             self.faults.add(faults);
             self.n_left_out += tags.n_left_out();
+            self.sessions.add(run, hparams, has_curve(&tags));
             for (tag, _) in tags.into_entries() {
                 let known = if choice.has_tag(tag.as_str()) { &mut self.tags } else { &mut self.others };
-                known.insert(tag);
-            }
-            if !hparams.by_name().is_empty() {
-                self.hparams.entry(run.clone()).or_default().join(hparams);
+                // So many are told apart of one file; beyond that they are only to be named.
+                if known.len() < MAX_TAGS {
+                    known.insert(tag);
+                }
             }
         }
     }
@@ -137,7 +146,36 @@ impl Source {
         let mut first = FirstLook::default();
         first.faults.troubles.clone_from(&files.troubles);
         files.read_runs(FileLook::handle, |run, files| first.add_run(&request.choice, run, files));
-        Ok(Self { files, request, first })
+        let runs = |listed: &[Listed]| -> BTreeSet<RunName> {
+            listed.iter().map(|file| run_of(&file.path)).collect()
+        };
+        let (chosen, others) = (runs(&files.listed), runs(&files.others));
+        // Their rows are not wanted, but one of them may have the session of a run that is.
+        let related = related(&others, &chosen);
+        let listed =
+            files.others.iter().filter(|file| related.contains(&run_of(&file.path))).cloned().collect();
+        let of_others = Files { root: files.root.clone(), listed, others: Vec::new(), troubles: Vec::new() };
+        of_others.read_runs(FileLook::handle, |run, files| {
+            for FileLook { hparams, tags, .. } in files {
+                first.sessions.add(run, hparams, has_curve(&tags));
+            }
+        });
+        let n_tags = first.tags.len();
+        // What one file has beyond those that are told apart is among them where all are chosen.
+        let has_more = first.n_left_out > 0 && !request.choice.names_tags();
+        if request.is_wide && (n_tags > MAX_WIDE_TAGS || has_more) {
+            let more = if has_more { "more than " } else { "" };
+            return Err(Failure::usage(format!(
+                "--wide: {more}{n_tags} tags, want at most {MAX_WIDE_TAGS}: each is a column"
+            ))
+            .with_hint("choose with --tag, or leave out --wide: then each value is a row"));
+        }
+        let mut hparams = first.sessions.of_runs(&chosen);
+        let mut of_trials = TrialParams::below(path);
+        for run in chosen {
+            of_trials.add_to(&run, hparams.entry(run.clone()).or_default());
+        }
+        Ok(Self { files, request, first, hparams })
     }
 
     /// Whether there is nothing to export.
@@ -173,20 +211,21 @@ impl Source {
     /// # Errors
     /// Those of writing, and of integers that the format has no room for.
     pub fn write<W: Write + Send>(self, out: W) -> Result<(Exported, W), ExportError> {
-        let Self { files, request, first } = self;
-        let columns = HparamColumns::of(first.hparams.values().map(RunHparams::by_name));
+        let Self { files, request, first, hparams } = self;
+        let columns = HparamColumns::of(hparams.values());
         let tags = first.tags.iter().cloned().collect();
-        let shape = if request.is_wide { Shape::Wide { tags } } else { Shape::Long };
+        let order = if request.is_latest { WideOrder::Steps } else { WideOrder::Attempts };
+        let shape = if request.is_wide { Shape::Wide { tags, order } } else { Shape::Long };
         let table = PointTable::new(request.format, shape, columns, out)?;
         let mut faults = first.faults;
-        let left_out = first.hparams.iter().filter(|(_, hparams)| hparams.n_left_out() > 0);
+        let left_out = first.sessions.iter().filter(|(_, hparams)| hparams.n_left_out() > 0);
         faults.troubles.extend(left_out.map(|(run, hparams)| hparams_left_out(run.as_str(), hparams)));
         if request.is_wide {
             // They have no column.
             faults.n_left_out = first.n_left_out;
         }
         let exported = Exported { faults, ..Exported::default() };
-        let mut writing = Writing { table, hparams: &first.hparams, exported, failed: Ok(()) };
+        let mut writing = Writing { table, hparams: &hparams, exported, failed: Ok(()) };
         if request.is_latest {
             writing.latest(&files, &request.choice);
         } else {
@@ -199,7 +238,7 @@ impl Source {
 
 struct Writing<'a, W: Write + Send> {
     table: PointTable<W>,
-    hparams: &'a BTreeMap<RunName, RunHparams>,
+    hparams: &'a BTreeMap<RunName, Hparams>,
     exported: Exported,
     /// The first error ends the export.
     failed: Result<(), ExportError>,
@@ -257,8 +296,13 @@ impl<W: Write + Send> Writing<'_, W> {
         for of_run in files.listed.chunk_by(|a, b| run_of(&a.path) == run_of(&b.path)) {
             let Some(first) = of_run.first() else { continue };
             self.begin_run(&run_of(&first.path));
-            let files = Files { root: files.root.clone(), listed: of_run.to_vec(), troubles: Vec::new() };
-            let Gathered { series, faults, .. } = gather(&files, choice);
+            let files = Files {
+                listed: of_run.to_vec(),
+                others: Vec::new(),
+                root: files.root.clone(),
+                troubles: Vec::new(),
+            };
+            let Gathered { series, faults, .. } = gather(&files, choice, Keep::All);
             self.exported.faults.add_new(faults);
             for ((tag, _), series) in series {
                 self.exported.n_without_steps += u64::from(series.lacks_steps());
@@ -272,7 +316,7 @@ impl<W: Write + Send> Writing<'_, W> {
 
     fn begin_run(&mut self, run: &RunName) {
         let none = Hparams::new();
-        let hparams = self.hparams.get(run).map_or(&none, RunHparams::by_name);
+        let hparams = self.hparams.get(run).unwrap_or(&none);
         let begun = self.table.begin_run(run, hparams);
         self.keep(begun);
     }

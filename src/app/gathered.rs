@@ -9,8 +9,8 @@ use super::choice::Choice;
 use super::origin::Origin;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
-use crate::series::{Attempts, ByTag, History, Point, Stretches, Written};
-use crate::tail::{Found, Ingested, Listed, run_of};
+use crate::series::{Attempts, ByTag, Course, Dropped, History, Outline, Point, Stretches, Writer, Written};
+use crate::tail::{Found, Ingested, Listed, Unreadable, packed_in_words, run_of};
 use crate::tfrecord::DamageKind;
 use crate::units::{RunName, Tag};
 
@@ -21,6 +21,8 @@ pub struct Files {
     pub root: Root,
     /// Each run's files stand together, those begun earlier first.
     pub listed: Vec<Listed>,
+    /// Those of runs that are not chosen.
+    pub others: Vec<Listed>,
     /// What could not be looked at.
     pub troubles: Vec<String>,
 }
@@ -32,11 +34,11 @@ impl Files {
     /// `path` is missing or cannot be looked at.
     pub fn find(path: &Path, choice: &Choice) -> Result<Self, Failure> {
         let root = Root::open(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
-        let (mut listed, errors) = walk::list(&root, read::n_threads());
-        listed.retain(|file| choice.has_run(&run_of(&file.path)));
+        let (listed, errors) = walk::list(&root, read::n_threads());
+        let (mut listed, others) = listed.into_iter().partition(|file| choice.has_run(&run_of(&file.path)));
         order::sort(&root, &mut listed);
         let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
-        Ok(Self { root, listed, troubles })
+        Ok(Self { root, listed, others, troubles })
     }
 
     /// Reads them all, each into a `T` that `handle` fills; `done` gets those of one run together, in the
@@ -59,6 +61,45 @@ impl Files {
     }
 }
 
+/// What of the cloudml-hypertune package's files cannot be read.
+#[derive(Debug, Default, Clone)]
+pub struct UnreadableReports {
+    /// The path of the first file, what it has, and how many more there are elsewhere.
+    first: Option<(String, Unreadable, u64)>,
+}
+
+impl UnreadableReports {
+    /// How many there are.
+    #[must_use]
+    pub fn n(&self) -> u64 {
+        self.first.as_ref().map_or(0, |(_, unreadable, n_more)| unreadable.n + n_more)
+    }
+
+    /// Takes those of a file.
+    pub(super) fn add(&mut self, path: &str, unreadable: &Unreadable) {
+        match &mut self.first {
+            Some((_, _, n_more)) => *n_more += unreadable.n,
+            none => *none = Some((path.to_owned(), unreadable.clone(), 0)),
+        }
+    }
+
+    /// Takes those of further files.
+    pub(super) fn join(&mut self, other: Self) {
+        match (&mut self.first, other.first) {
+            (Some((_, _, n_more)), Some((_, unreadable, n_others))) => *n_more += unreadable.n + n_others,
+            (known @ None, other) => *known = other,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// That there are some, in words; `None` where there is none.
+    #[must_use]
+    pub fn in_words(&self) -> Option<String> {
+        let (path, unreadable, n_more) = self.first.as_ref()?;
+        Some(format!("{path}: {}", Unreadable::in_words(unreadable.n + n_more, &unreadable.example)))
+    }
+}
+
 /// What reading gave beside the values.
 #[derive(Debug, Default)]
 pub struct Faults {
@@ -66,6 +107,10 @@ pub struct Faults {
     pub n_damages: u64,
     /// What could not be read, in the system's words.
     pub troubles: Vec<String>,
+    /// What of metrics files cannot be read.
+    pub unreadable: UnreadableReports,
+    /// What else there is to say: that files are packed.
+    pub notes: Vec<String>,
     /// How many values were left out because they are under tags beyond those that are told apart.
     pub n_left_out: u64,
 }
@@ -74,12 +119,14 @@ impl Faults {
     /// Whether something is missing that may have been there.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.n_damages > 0 || !self.troubles.is_empty() || self.n_left_out > 0
+        self.n_damages > 0 || self.unreadable.n() > 0 || !self.troubles.is_empty() || self.n_left_out > 0
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.n_damages += other.n_damages;
         self.n_left_out += other.n_left_out;
+        self.unreadable.join(other.unreadable);
+        self.notes.extend(other.notes);
         self.troubles.extend(other.troubles);
     }
 
@@ -102,6 +149,8 @@ impl Faults {
                 self.n_damages += 1;
             }
             Found::Unreadable { path, error } => self.tell_trouble(path, error),
+            Found::Packed { path, with } => self.notes.push(packed_in_words(path, with)),
+            Found::UnreadableReports { path, unreadable, .. } => self.unreadable.add(path, unreadable),
             Found::Event { .. }
             | Found::File { .. }
             | Found::Hypertune { .. }
@@ -127,10 +176,41 @@ pub struct Gathered {
 #[derive(Debug)]
 pub struct GatheredSeries {
     history: History,
+    /// The same points with their values smoothed, where that was asked for.
+    smoothed: History,
+    dropped: Dropped,
     attempts: Rc<Attempts>,
 }
 
 impl GatheredSeries {
+    fn offer(&mut self, writer: Writer, Outline { written, smoothed, dropped }: Outline) {
+        self.history.offer(writer, written);
+        if let Some(smoothed) = smoothed {
+            self.smoothed.offer(writer, smoothed);
+        }
+        self.dropped.n += dropped.n;
+        self.dropped.n_not_finite += dropped.n_not_finite;
+        self.dropped.n_not_positive += dropped.n_not_positive;
+    }
+
+    /// What was not kept of its points.
+    #[must_use]
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// The series of the same points with their values smoothed as all that were read give it; empty where that was not
+    /// asked for.
+    #[must_use]
+    pub fn smoothed(&self) -> Self {
+        Self {
+            history: self.smoothed.clone(),
+            smoothed: History::default(),
+            dropped: self.dropped,
+            attempts: self.attempts.clone(),
+        }
+    }
+
     /// Every point with its attempt; see [`History::all`].
     pub fn all(&self) -> impl Iterator<Item = (Point, u32)> {
         self.history.all(&self.attempts)
@@ -148,6 +228,15 @@ impl GatheredSeries {
     }
 }
 
+/// How much of a series is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keep {
+    /// Every point.
+    All,
+    /// What a picture needs, and the smoothed curve where the weight is above 0.
+    Course(f64),
+}
+
 /// What one file holds.
 #[derive(Debug, Default)]
 struct FilePoints {
@@ -160,6 +249,7 @@ struct FilePoints {
 #[derive(Debug)]
 enum TagPoints {
     Chosen(Written),
+    Drawn(Box<Course>, Stretches),
     Other(Stretches),
 }
 
@@ -167,21 +257,28 @@ impl TagPoints {
     fn stretches(&self) -> &Stretches {
         match self {
             Self::Chosen(written) => written.stretches(),
-            Self::Other(stretches) => stretches,
+            Self::Drawn(_, stretches) | Self::Other(stretches) => stretches,
         }
     }
 }
 
 impl FilePoints {
-    fn handle(&mut self, choice: &Choice, found: &Found<'_>) {
+    fn handle(&mut self, choice: &Choice, keep: Keep, found: &Found<'_>) {
         self.faults.take(found);
         let Some((tag, point)) = self.origin.take(found) else { return };
-        let make = || match choice.has_tag(tag) {
-            true => TagPoints::Chosen(Written::default()),
-            false => TagPoints::Other(Stretches::default()),
+        let make = || match (choice.has_tag(tag), keep) {
+            (true, Keep::All) => TagPoints::Chosen(Written::default()),
+            (true, Keep::Course(weight)) => {
+                TagPoints::Drawn(Box::new(Course::new(weight)), Stretches::default())
+            }
+            (false, _) => TagPoints::Other(Stretches::default()),
         };
         match self.tags.entry(tag, make) {
             Some(TagPoints::Chosen(written)) => written.add(&self.origin.sessions, point),
+            Some(TagPoints::Drawn(course, stretches)) => {
+                stretches.add(&self.origin.sessions, point.step, point.wall_time, Some(point.value));
+                course.add(self.origin.sessions.len(), point);
+            }
             Some(TagPoints::Other(stretches)) => {
                 stretches.add(&self.origin.sessions, point.step, point.wall_time, Some(point.value));
             }
@@ -191,10 +288,10 @@ impl FilePoints {
 }
 
 /// Reads the chosen series of `files`.
-pub fn gather(files: &Files, choice: &Choice) -> Gathered {
+pub(super) fn gather(files: &Files, choice: &Choice, keep: Keep) -> Gathered {
     let mut gathered = Gathered::default();
     gathered.faults.troubles.clone_from(&files.troubles);
-    let handle = |points: &mut FilePoints, found: &Found<'_>| points.handle(choice, found);
+    let handle = |points: &mut FilePoints, found: &Found<'_>| points.handle(choice, keep, found);
     files.read_runs(handle, |run, files| gathered.add_run(run, files));
     gathered
 }
@@ -209,16 +306,26 @@ impl Gathered {
         for FilePoints { origin, tags, faults } in files {
             self.faults.add(faults);
             let Some(writer) = origin.writer else { continue };
+            let counts_steps = tags.iter().any(|(_, points)| points.stretches().is_beyond_step_0());
             for (tag, points) in tags.into_entries() {
-                match points {
-                    TagPoints::Chosen(written) => {
-                        let new =
-                            || GatheredSeries { history: History::default(), attempts: attempts.clone() };
-                        let series = self.series.entry((tag, run.clone())).or_insert_with(new);
-                        series.history.offer(writer, written);
+                let mut outline = match points {
+                    TagPoints::Chosen(written) => Outline { written, ..Outline::default() },
+                    TagPoints::Drawn(course, _) => course.finish(&origin.sessions),
+                    TagPoints::Other(_) => {
+                        self.others.insert(tag);
+                        continue;
                     }
-                    TagPoints::Other(_) => drop(self.others.insert(tag)),
+                };
+                if counts_steps {
+                    outline.set_counts_steps();
                 }
+                let series = self.series.entry((tag, run.clone())).or_insert_with(|| GatheredSeries {
+                    history: History::default(),
+                    smoothed: History::default(),
+                    dropped: Dropped::default(),
+                    attempts: attempts.clone(),
+                });
+                series.offer(writer, outline);
             }
         }
     }

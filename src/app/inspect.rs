@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Failure;
+use super::gathered::UnreadableReports;
 use super::origin::Origin;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
@@ -14,7 +15,7 @@ use crate::limits::{
 };
 use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata, RunHparams};
 use crate::series::{Attempts, ByTag, GoOver, Rewind, Standing, TagSummary, Writer, WriterId};
-use crate::tail::{Found, Ingested, run_of};
+use crate::tail::{Found, Ingested, packed_in_words, run_of};
 use crate::tfrecord::{Damage, DamageKind};
 use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
 
@@ -25,6 +26,8 @@ pub struct Inspection {
     pub runs: BTreeMap<RunName, Run>,
     /// What could not be read, in the system's words.
     pub troubles: Vec<String>,
+    /// That files are packed.
+    pub notes: Vec<String>,
 }
 
 /// One run directory.
@@ -54,6 +57,8 @@ pub struct Run {
     pub damages: Vec<(String, Damage)>,
     /// How many there are, of each kind.
     pub n_damages: BTreeMap<DamageKind, u64>,
+    /// What of metrics files cannot be read.
+    pub unreadable: UnreadableReports,
     /// Files that end inside a record, with the stretch: they may still be written.
     pub unfinished: Vec<(String, Damage)>,
     /// Who wrote its files, and the sessions that they began.
@@ -73,6 +78,8 @@ struct FileSummary {
     tags: ByTag<TagSummary>,
     damages: Vec<Damage>,
     n_damages: BTreeMap<DamageKind, u64>,
+    unreadable: UnreadableReports,
+    packed: Option<&'static str>,
     trouble: Option<String>,
 }
 
@@ -82,7 +89,7 @@ impl Inspection {
     pub fn has_faults(&self) -> bool {
         self.runs.is_empty()
             || !self.troubles.is_empty()
-            || self.runs.values().any(|run| run.count_damages() > 0)
+            || self.runs.values().any(|run| run.count_damages() + run.unreadable.n() > 0)
     }
 
     fn add(&mut self, file: FileSummary) {
@@ -91,6 +98,10 @@ impl Inspection {
         }
         if file.hparams.n_left_out() > 0 {
             self.troubles.push(hparams_left_out(&file.path, &file.hparams));
+        }
+        if let Some(with) = file.packed {
+            self.notes.push(packed_in_words(&file.path, with));
+            return;
         }
         let Some(run) = file.run.clone() else { return };
         self.runs.entry(run).or_default().add(file);
@@ -115,6 +126,7 @@ impl Run {
         self.n_sessions += file.n_sessions;
         self.n_left_out += file.tags.n_left_out();
         self.hparams.join(file.hparams);
+        self.unreadable.join(file.unreadable);
         let is_new = !file.writer_name.is_empty() && !self.writers.contains(&file.writer_name);
         if is_new && self.writers.len() < MAX_WRITERS_LISTED {
             self.writers.push(file.writer_name);
@@ -201,6 +213,8 @@ impl FileSummary {
                 self.add(&entry.tag, entry.step, entry.wall_time, &content, Metadata::default());
             }
             Found::Unreadable { error, .. } => self.trouble = Some(error),
+            Found::Packed { with, .. } => self.packed = Some(with),
+            Found::UnreadableReports { path, unreadable, .. } => self.unreadable.add(path, &unreadable),
             Found::Rewritten { .. } | Found::MissedReports { .. } | Found::TooManyFiles { .. } => {}
         }
     }
@@ -285,6 +299,8 @@ pub struct InspectionJson<'a> {
     path: String,
     runs: Vec<RunJson<'a>>,
     troubles: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
 }
 
 #[derive(Debug, Serialize)]
@@ -306,6 +322,7 @@ struct RunJson<'a> {
     damaged_by_kind: BTreeMap<&'static str, u64>,
     damages: Vec<DamageJson<'a>>,
     unfinished: Vec<DamageJson<'a>>,
+    unreadable_reports: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -314,6 +331,7 @@ struct TagJson<'a> {
     kind: &'static str,
     plugin: &'a str,
     count: u64,
+    not_numbers: u64,
     first_step: Step,
     last_step: Step,
     last_value: Option<MetricValue>,
@@ -361,8 +379,14 @@ impl<'a> InspectionJson<'a> {
             damaged_by_kind: run.n_damages.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
             damages: run.damages.iter().map(damage_json).collect(),
             unfinished: run.unfinished.iter().map(damage_json).collect(),
+            unreadable_reports: run.unreadable.n(),
         });
-        Self { path: path.display().to_string(), runs: runs.collect(), troubles: &inspection.troubles }
+        Self {
+            path: path.display().to_string(),
+            runs: runs.collect(),
+            troubles: &inspection.troubles,
+            notes: &inspection.notes,
+        }
     }
 }
 
@@ -386,7 +410,8 @@ fn tag_json<'a>(tag: &'a Tag, summary: &'a TagSummary) -> TagJson<'a> {
         tag,
         kind: summary.kind.name(),
         plugin: &summary.plugin,
-        count: summary.n_values,
+        count: summary.count(),
+        not_numbers: summary.n_values - summary.count(),
         first_step: summary.first_step,
         last_step,
         last_value,

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod doctor;
 pub mod export;
 pub mod gathered;
+mod hparams;
 pub mod inspect;
 pub mod jobs;
 mod origin;

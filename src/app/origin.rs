@@ -45,6 +45,8 @@ impl Origin {
             | Found::Unreadable { .. }
             | Found::Rewritten { .. }
             | Found::MissedReports { .. }
+            | Found::UnreadableReports { .. }
+            | Found::Packed { .. }
             | Found::TooManyFiles { .. } => None,
         }
     }

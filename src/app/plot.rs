@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::Failure;
 use super::choice::Choice;
-use super::gathered::{Faults, Files, Gathered, gather};
+use super::gathered::{Faults, Files, Gathered, GatheredSeries, Keep, gather};
 use crate::limits::{MAX_CHARTS, MAX_CURVES};
 use crate::plot::{self, Curve, Look, Pixels};
-use crate::series::Point;
+use crate::series::{Dropped, Point};
 use crate::units::{RunName, Tag};
 
 /// What goes along the x axis.
@@ -64,6 +64,9 @@ struct NamedCurve {
     /// The attempt, where each has a curve of its own.
     attempt: Option<u32>,
     points: Vec<(f64, f64)>,
+    /// The smoothed curve at these points, where not all points are there.
+    smoothed: Vec<(f64, f64)>,
+    dropped: Dropped,
 }
 
 /// Curves that are drawn together.
@@ -76,29 +79,34 @@ pub struct Chart {
 }
 
 impl Curves {
-    /// Reads the curves of the chosen series at or below `path`; with `attempts`, one for each attempt.
+    /// Reads the curves of the chosen series at or below `path`; with `attempts`, one for each attempt. Of a long series
+    /// those points are kept that a picture shows; a `smoothing` above 0 is that of the picture.
     ///
     /// # Errors
     /// `path` is missing or cannot be looked at.
-    pub fn read(path: &Path, choice: &Choice, x: Abscissa, attempts: bool) -> Result<Self, Failure> {
+    pub fn read(
+        path: &Path,
+        choice: &Choice,
+        x: Abscissa,
+        attempts: bool,
+        smoothing: f64,
+    ) -> Result<Self, Failure> {
         let files = Files::find(path, choice)?;
-        let Gathered { series, others, faults } = gather(&files, choice);
+        let Gathered { series, others, faults } = gather(&files, choice, Keep::Course(smoothing));
         let (mut curves, mut without_steps) = (Vec::new(), Vec::new());
         for ((tag, run), series) in series {
-            let mut add = |attempt, points: &mut dyn Iterator<Item = Point>| {
-                let points = along(points, x);
-                curves.push(NamedCurve { tag: tag.clone(), run: run.clone(), attempt, points });
-            };
-            let mut by_attempt: BTreeMap<u32, Vec<Point>> = BTreeMap::new();
-            if attempts {
-                series.all().for_each(|(point, attempt)| by_attempt.entry(attempt).or_default().push(point));
-            }
-            if by_attempt.len() > 1 {
-                for (attempt, points) in by_attempt {
-                    add(Some(attempt), &mut points.into_iter());
-                }
-            } else {
-                add(None, &mut series.latest().map(|(point, _)| point));
+            let smoothed = (series.dropped().n > 0).then(|| series.smoothed());
+            let mut smoothed = smoothed.map(|series| by_attempt(&series, attempts)).unwrap_or_default();
+            for (attempt, points) in by_attempt(&series, attempts) {
+                let smoothed = smoothed.remove(&attempt).unwrap_or_default();
+                curves.push(NamedCurve {
+                    tag: tag.clone(),
+                    run: run.clone(),
+                    attempt,
+                    points: along(points, x),
+                    smoothed: along(smoothed, x),
+                    dropped: series.dropped(),
+                });
             }
             if x == Abscissa::Step && series.lacks_steps() {
                 without_steps.push(format!(
@@ -167,6 +175,15 @@ impl Curves {
                 "{MAX_CURVES} of {n_most} curves are drawn in a chart; choose with --tag and --run"
             ));
         }
+        let n_long = self.curves.iter().filter(|curve| curve.dropped.n > 0).count();
+        if n_long > 0 {
+            let curves = if n_long == 1 {
+                "1 curve is long: its".to_owned()
+            } else {
+                format!("{n_long} curves are long: their")
+            };
+            notes.push(format!("{curves} lowest and highest values are drawn for each short stretch"));
+        }
         if let [first, others @ ..] = &*self.without_steps {
             let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
             notes.push(format!("all points of {first}{more} are at step 0; draw them with --x relative"));
@@ -221,16 +238,34 @@ fn chart(curves: &[&NamedCurve]) -> Chart {
         (false, _) => String::new(),
     });
     let drawn = curves.iter().take(MAX_CURVES);
-    let curves = drawn.map(|curve| Curve { name: name(curve), points: curve.points.clone() }).collect();
+    let drawn = drawn.map(|curve| Curve {
+        name: name(curve),
+        points: curve.points.clone(),
+        smoothed: curve.smoothed.clone(),
+        dropped: curve.dropped,
+    });
+    let curves = drawn.collect();
     Chart { title: title.unwrap_or_default(), curves }
 }
 
-fn along(points: &mut dyn Iterator<Item = Point>, x: Abscissa) -> Vec<(f64, f64)> {
+/// The points of each attempt, where each has a curve of its own and there are several; otherwise those that stand.
+fn by_attempt(series: &GatheredSeries, attempts: bool) -> BTreeMap<Option<u32>, Vec<Point>> {
+    let mut by_attempt: BTreeMap<Option<u32>, Vec<Point>> = BTreeMap::new();
+    if attempts {
+        series.all().for_each(|(point, attempt)| by_attempt.entry(Some(attempt)).or_default().push(point));
+    }
+    if by_attempt.len() > 1 {
+        return by_attempt;
+    }
+    BTreeMap::from([(None, series.latest().map(|(point, _)| point).collect())])
+}
+
+fn along(points: Vec<Point>, x: Abscissa) -> Vec<(f64, f64)> {
     let mut begun = None;
     let mut at = |point: &Point| match x {
         Abscissa::Step => point.step.0 as f64,
         Abscissa::Relative => point.wall_time.0 - *begun.get_or_insert(point.wall_time.0),
         Abscissa::Wall => point.wall_time.0,
     };
-    points.map(|point| (at(&point), point.value.widen())).collect()
+    points.iter().map(|point| (at(point), point.value.widen())).collect()
 }

@@ -15,7 +15,7 @@ use crate::limits::MAX_TUNER_LINE_BYTES;
 use crate::study::config::check_job_id;
 use crate::study::{Assignment, ParamValue};
 use crate::tuner::{End, TellError, Tuner};
-use crate::units::Step;
+use crate::units::{Step, quote_bare_words};
 
 /// What the user asked for.
 #[derive(Debug)]
@@ -216,9 +216,15 @@ impl Session {
             if n == 0 {
                 return Ok(());
             }
-            if n as u64 == limit {
-                let message = format!("a request is longer than {MAX_TUNER_LINE_BYTES} bytes");
-                return Err(Failure::usage(message).with_hint("end each request with a newline"));
+            if n as u64 == limit && line.last() != Some(&b'\n') {
+                input
+                    .skip_until(b'\n')
+                    .map_err(|e| Failure::outside(format!("cannot read the requests: {e}")))?;
+                let message = format!(
+                    "a request is longer than {MAX_TUNER_LINE_BYTES} bytes: it was passed over up to its newline"
+                );
+                answer(&error_reply(&Refusal::invalid(message)).to_string())?;
+                continue;
             }
             let text = String::from_utf8_lossy(&line);
             if text.trim().is_empty() {
@@ -226,7 +232,7 @@ impl Session {
             }
             let reply = match self.carry_out(&text) {
                 Ok(reply) => reply,
-                Err(Refusal { code, message }) => json!({"error": {"code": code, "message": message}}),
+                Err(refusal) => error_reply(&refusal),
             };
             let records = self.tuner.take_records();
             if let Some((store, number)) = self.store.as_mut().filter(|_| !records.is_empty()) {
@@ -308,6 +314,10 @@ impl Session {
     }
 }
 
+fn error_reply(Refusal { code, message }: &Refusal) -> Json {
+    json!({"error": {"code": code, "message": message}})
+}
+
 /// Numbers as numbers, whole ones without a point.
 fn params_json(params: &Assignment) -> Json {
     /// Beyond this not every whole number is a 64-bit float.
@@ -318,30 +328,4 @@ fn params_json(params: &Assignment) -> Json {
         ParamValue::Text(text) => Json::from(&**text),
     };
     Json::Object(params.iter().map(|(name, v)| (name.to_owned(), value(v))).collect())
-}
-
-/// Puts quotes round the bare words `NaN`, `Infinity` and `-Infinity`, which Python and JavaScript libraries write though
-/// JSON has no such numbers.
-fn quote_bare_words(line: &str) -> String {
-    let mut quoted = String::with_capacity(line.len());
-    let (mut is_inside, mut is_escaped) = (false, false);
-    let mut rest = line;
-    while let Some(c) = rest.chars().next() {
-        let word =
-            ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| !is_inside && rest.starts_with(word));
-        if let Some(word) = word {
-            quoted.extend(["\"", word, "\""]);
-            rest = rest.get(word.len()..).unwrap_or("");
-            continue;
-        }
-        (is_inside, is_escaped) = match (is_inside, c) {
-            (true, _) if is_escaped => (true, false),
-            (true, '\\') => (true, true),
-            (_, '"') => (!is_inside, false),
-            _ => (is_inside, false),
-        };
-        quoted.push(c);
-        rest = rest.get(c.len_utf8()..).unwrap_or("");
-    }
-    quoted
 }

@@ -14,7 +14,7 @@ use crate::edge::output::Output;
 use crate::edge::read::{self, Source};
 use crate::edge::walk;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
-use crate::tail::{FileKind, Ingest, Ingested, Listed};
+use crate::tail::{FileKind, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, packed_with};
 use crate::tfrecord::{Damage, DamageKind};
 
 /// What checking the files below one path gave.
@@ -115,6 +115,13 @@ fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8
     let mut file = VerifiedFile { path: listed.path.clone(), bytes: listed.bytes, ..VerifiedFile::default() };
     let mut copy = out.map(|path| Copy { source: Source::new(root, listed), path, out: None, at: 0 });
     let mut source = Source::new(root, listed);
+    let mut head = [0; PACKED_HEAD_BYTES];
+    // What cannot be read is told by the reading that follows.
+    let n = source.read_at(0, &mut head).unwrap_or(0);
+    if let Some(with) = packed_with(head.get(..n).unwrap_or(&[])) {
+        file.trouble = Some(format!("is packed with {with}; unpack it first"));
+        return file;
+    }
     let mut ingest = Ingest::default();
     let mut saved = Ok(());
     let read = ingest.read_to_end(buffer, |at, buffer| source.read_at(at, buffer), &mut |_, said| {

@@ -303,10 +303,10 @@ pub(super) struct Export {
     /// How to write it [default: by the ending of FILE, or csv]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(super) format: Option<TableFormat>,
-    /// A row for each step of a run, a column for each tag
+    /// A row for each step of a run, a column for each tag, up to 16,000 of them
     #[arg(long)]
     pub(super) wide: bool,
-    /// Only what the latest attempt of a restarted trainer leaves standing, by step
+    /// One value for each step, as the latest attempt of a restarted trainer leaves it standing
     #[arg(long)]
     pub(super) latest: bool,
 }

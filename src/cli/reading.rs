@@ -188,7 +188,7 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
         XAxis::Relative => Abscissa::Relative,
         XAxis::Wall => Abscissa::Wall,
     };
-    let curves = plot::Curves::read(&args.chosen.path, &choice, abscissa, args.attempts)?;
+    let curves = plot::Curves::read(&args.chosen.path, &choice, abscissa, args.attempts, args.smoothing)?;
     if curves.is_empty() {
         let tags: Vec<&Tag> = curves.other_tags().collect();
         let told = tell(curves.faults(), &args.chosen.path, printer);
@@ -310,6 +310,12 @@ fn tell(faults: &Faults, path: &Path, printer: Printer) -> u8 {
             faults.n_damages,
             quoted(&path.display().to_string())
         ));
+    }
+    for note in &faults.notes {
+        printer.talk(&format!("note: {note}"));
+    }
+    if let Some(words) = faults.unreadable.in_words() {
+        printer.talk(&format!("warning: {words}"));
     }
     if faults.n_left_out > 0 {
         printer.talk(&format!(

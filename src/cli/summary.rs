@@ -174,11 +174,15 @@ pub(super) fn of_why(known: &KnownJob, why: &Why<'_>, size: Cells, ink: Ink, sty
     if own.is_empty() {
         return sections.join("\n");
     }
-    let mut curves = vec![Curve { name: format!("trial {}", trial.id), points: own }];
+    let mut curves = vec![Curve { name: format!("trial {}", trial.id), points: own, ..Curve::default() }];
     let names = ["lower quartile", "median", "upper quartile"];
     for (i, name) in names.into_iter().enumerate().filter(|_| !why.band.is_empty()) {
         let value = |(step, band): &(i64, [f64; 3])| Some((*step as f64, *band.get(i)?));
-        curves.push(Curve { name: name.to_owned(), points: why.band.iter().filter_map(value).collect() });
+        curves.push(Curve {
+            name: name.to_owned(),
+            points: why.band.iter().filter_map(value).collect(),
+            ..Curve::default()
+        });
     }
     let title = format!("trial {} against {} finished trials", trial.id, why.n_finished);
     let metric = known.spec().metric_tag.to_string();

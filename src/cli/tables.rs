@@ -94,10 +94,11 @@ pub(super) fn trials(spec: &StudySpec, trials: &[Trial]) -> String {
 /// What is in event files: a heading a run, a row a tag, and what is damaged.
 pub(super) fn inspection(path: &Path, inspection: &Inspection, style: Style) -> String {
     let mut sections = vec![style.dim(&format!("{}:", path.display()))];
-    if inspection.runs.is_empty() {
+    if inspection.runs.is_empty() && inspection.notes.is_empty() {
         sections.push("no event files (names with `tfevents`) here or below".to_owned());
     }
     sections.extend(inspection.runs.iter().map(|(name, run)| section(name, run, style)));
+    sections.extend(inspection.notes.iter().map(|note| format!("note: {}", printable(note))));
     sections
         .extend(inspection.troubles.iter().map(|trouble| format!("cannot be read: {}", printable(trouble))));
     sections.join("\n\n") + "\n"
@@ -118,6 +119,11 @@ fn section(run_name: &RunName, run: &Run, style: Style) -> String {
     lines.extend(
         run.unfinished.iter().take(MAX_DAMAGES).map(|torn| format!("  unfinished: {}", listed(torn))),
     );
+    let n_others: u64 = run.tags.values().map(|tag| tag.n_values - tag.count()).sum();
+    if n_others > 0 {
+        lines.push(format!("  {n_others} further values under these tags are no numbers"));
+    }
+    lines.extend(run.unreadable.in_words().map(|words| format!("  {}", printable(&words))));
     let n_damages = run.count_damages();
     if n_damages > 0 {
         let places = if n_damages == 1 { "place" } else { "places" };
@@ -178,7 +184,7 @@ fn tags(run: &Run) -> String {
         let mut row = vec![format!("  {}", name(tag.as_str())), summary.kind.to_string()];
         row.extend(optional(has_plugins, name(&summary.plugin)));
         let (last_step, last) = summary.last();
-        row.extend([summary.n_values.to_string(), steps(summary.first_step, last_step)]);
+        row.extend([summary.count().to_string(), steps(summary.first_step, last_step)]);
         row.extend([last, summary.min, summary.max].map(|v| v.map(|v| v.to_string()).unwrap_or_default()));
         let count = |n: u64| if n > 0 { n.to_string() } else { String::new() };
         row.extend(optional(has_non_finite, count(summary.n_non_finite)));

@@ -12,7 +12,10 @@ use std::thread;
 use super::files::{Root, is_passing};
 use crate::limits::{DRAIN_RETRY, MAX_HYPERTUNE_FILE_BYTES, MAX_READ_RETRIES, READ_CHUNK_BYTES};
 use crate::series::WriterId;
-use crate::tail::{self, FileKind, Found, HypertuneFile, Listed, Logged, ReportLog, run_of};
+use crate::tail::{
+    self, FileKind, Found, HypertuneFile, HypertuneNews, Listed, Logged, PACKED_HEAD_BYTES, ReportLog,
+    packed_with, run_of,
+};
 
 /// How many threads reading pays for.
 #[must_use]
@@ -106,16 +109,27 @@ pub fn read_file(
             source.read_at(0, &mut bytes).map(|n| {
                 let mut file = HypertuneFile::default();
                 file.feed(bytes.get(..n).unwrap_or(&[]));
-                for entry in file.take_new().entries {
+                let HypertuneNews { entries, unreadable, .. } = file.take_new();
+                for entry in entries {
                     found(Found::Hypertune { run: &run, path, writer, entry });
+                }
+                if unreadable.n > 0 {
+                    found(Found::UnreadableReports { run: &run, path, unreadable });
                 }
             })
         }
         FileKind::Reports => read_reports(&mut source, buffer, &mut |report| match report {
             Logged::Entry(entry) => found(Found::Hypertune { run: &run, path, writer, entry }),
             Logged::MayLack => found(Found::MissedReports { path }),
+            Logged::Unreadable(unreadable) => found(Found::UnreadableReports { run: &run, path, unreadable }),
         }),
         FileKind::Events => {
+            let mut head = [0; PACKED_HEAD_BYTES];
+            // What cannot be read is told by the reading that follows.
+            let n = source.read_at(0, &mut head).unwrap_or(0);
+            if let Some(with) = packed_with(head.get(..n).unwrap_or(&[])) {
+                return found(Found::Packed { path, with });
+            }
             let read_at = |offset, buffer: &mut [u8]| source.read_at(offset, buffer);
             tail::read_at(buffer, read_at, &mut |started, ingested| {
                 found(Found::Event { run: &run, path, writer, started, ingested })

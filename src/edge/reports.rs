@@ -187,6 +187,7 @@ mod tests {
         ReportLog::default().feed(&bytes, &mut |report| match report {
             Logged::Entry(entry) => steps.push(Some(entry.step.0)),
             Logged::MayLack => steps.push(None),
+            Logged::Unreadable(unreadable) => panic!("{unreadable:?}"),
         });
         steps
     }

@@ -38,7 +38,7 @@ use crate::units::{MetricValue, Tag};
 
 pub use crate::scalar::HparamValue;
 pub use hparams::{HparamColumns, Hparams};
-pub use points::{Point, PointTable, Shape};
+pub use points::{Point, PointTable, Shape, WideOrder};
 pub use table::{Cell, Column, ColumnKind, Inexact, Presence, TableWriter};
 
 /// How a table is spelled.

@@ -21,8 +21,8 @@ pub enum Shape {
     /// A step of a run: `run`, `step`, `wall_time`, `attempt`, then a column a tag, then a column a
     /// hyperparameter.
     ///
-    /// Rows of a run go by attempt, then step. Points that agree in tag, step and attempt make
-    /// further rows, so that none is lost; the wall time of a row is the latest of its points.
+    /// Rows of a run go as [`WideOrder`] says. Points that would share a cell make further rows, so that none is lost;
+    /// the wall time and the attempt of a row are the latest of its points.
     /// Points of one run are held in memory until it ends. Parquet refuses integers that a `DOUBLE`
     /// cannot hold ([`Inexact::Refused`]).
     ///
@@ -31,7 +31,18 @@ pub enum Shape {
     Wide {
         /// The tags that have a column, in this order; repeated ones count once.
         tags: Vec<Tag>,
+        /// Which points share a row.
+        order: WideOrder,
     },
+}
+
+/// Which points of a run share a row of the wide form, and in which order the rows stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WideOrder {
+    /// Those of one attempt and step; by attempt, then step.
+    Attempts,
+    /// Those of one step, whichever attempt they come from; by step.
+    Steps,
 }
 
 /// A value that a run's writer put down.
@@ -74,10 +85,10 @@ impl<W: Write + Send> PointTable<W> {
     pub fn new(format: Format, shape: Shape, hparams: HparamColumns, out: W) -> Result<Self, ExportError> {
         let (mut columns, pivot) = match shape {
             Shape::Long => (long_columns(), None),
-            Shape::Wide { mut tags } => {
+            Shape::Wide { mut tags, order } => {
                 let mut known = HashSet::new();
                 tags.retain(|tag| known.insert(tag.clone()));
-                (wide_columns(&tags), Some(Pivot::new(&tags)))
+                (wide_columns(&tags), Some(Pivot::new(&tags, order)))
             }
         };
         columns.extend(hparams.columns());

@@ -48,7 +48,10 @@ fn export(format: Format, shape: Shape, runs: &[RunOf]) -> Result<Vec<u8>, Expor
 
 fn wide(runs: &[RunOf]) -> Shape {
     let points = runs.iter().flat_map(|(_, _, points)| points);
-    Shape::Wide { tags: points.map(|point| Tag::from(point.tag.as_str())).collect() }
+    Shape::Wide {
+        tags: points.map(|point| Tag::from(point.tag.as_str())).collect(),
+        order: WideOrder::Attempts,
+    }
 }
 
 /// Every hyperparameter column's cell as text, by the column's name.
@@ -359,7 +362,7 @@ fn long_texts_end_a_row_group_early() {
 
 #[test]
 fn a_point_without_a_column_is_told_and_the_table_goes_on() {
-    let shape = Shape::Wide { tags: vec![Tag::from("a")] };
+    let shape = Shape::Wide { tags: vec![Tag::from("a")], order: WideOrder::Attempts };
     let mut table = PointTable::new(Format::Csv, shape, HparamColumns::default(), Vec::new()).unwrap();
     let point = |tag| {
         let (step, wall_time) = (Step(1), WallTime(2.0));

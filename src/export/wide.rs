@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use super::ExportError;
 use super::hparams::PREFIX;
-use super::points::Point;
+use super::points::{Point, WideOrder};
 use crate::series::{self, Points};
 use crate::units::{MetricValue, Step, Tag, WallTime};
 
@@ -32,7 +32,8 @@ pub(super) fn column_name(tag: &Tag) -> String {
 #[derive(Debug)]
 pub(super) struct Pivot {
     columns: HashMap<Tag, usize>,
-    /// The points of each attempt and column.
+    order: WideOrder,
+    /// The points of each column, by attempt where rows are.
     held: BTreeMap<(u32, usize), Held>,
     /// The row at hand: a value or nothing for each tag.
     values: Vec<Option<MetricValue>>,
@@ -42,24 +43,32 @@ pub(super) struct Pivot {
 #[derive(Debug, Default)]
 struct Held {
     points: Points,
+    /// Their attempts, each with how many points in a row have it.
+    attempts: Vec<(u32, usize)>,
     last: Option<Step>,
     has_back_steps: bool,
 }
 
 impl Held {
-    fn push(&mut self, point: series::Point) {
+    fn push(&mut self, point: series::Point, attempt: u32) {
         self.has_back_steps |= self.last.is_some_and(|last| point.step < last);
         self.last = Some(point.step);
         self.points.push(point);
+        match self.attempts.last_mut() {
+            Some((last, n)) if *last == attempt => *n += 1,
+            Some(_) | None => self.attempts.push((attempt, 1)),
+        }
     }
 
     /// The points by rising step, those at one step in the order in which they came.
-    fn by_step(&self) -> Box<dyn Iterator<Item = series::Point> + '_> {
+    fn by_step(&self) -> Box<dyn Iterator<Item = (series::Point, u32)> + '_> {
+        let attempts = self.attempts.iter().flat_map(|(attempt, n)| std::iter::repeat_n(*attempt, *n));
+        let points = self.points.iter().zip(attempts);
         if !self.has_back_steps {
-            return Box::new(self.points.iter());
+            return Box::new(points);
         }
-        let mut points: Vec<series::Point> = self.points.iter().collect();
-        points.sort_by_key(|point| point.step);
+        let mut points: Vec<(series::Point, u32)> = points.collect();
+        points.sort_by_key(|(point, _)| point.step);
         Box::new(points.into_iter())
     }
 }
@@ -75,9 +84,9 @@ pub(super) struct WideRow<'a> {
 
 impl Pivot {
     /// A pivot for these tags, all different.
-    pub(super) fn new(tags: &[Tag]) -> Self {
+    pub(super) fn new(tags: &[Tag], order: WideOrder) -> Self {
         let columns = tags.iter().cloned().zip(0..).collect();
-        Self { columns, held: BTreeMap::new(), values: vec![None; tags.len()] }
+        Self { columns, order, held: BTreeMap::new(), values: vec![None; tags.len()] }
     }
 
     /// Takes a point, if its tag has a column.
@@ -86,11 +95,16 @@ impl Pivot {
             return Err(ExportError::UnknownTag { tag: Tag::from(point.tag) });
         };
         let Point { step, wall_time, value, attempt, .. } = *point;
-        self.held.entry((attempt, column)).or_default().push(series::Point { step, wall_time, value });
+        let group = match self.order {
+            WideOrder::Attempts => attempt,
+            WideOrder::Steps => 0,
+        };
+        let held = self.held.entry((group, column)).or_default();
+        held.push(series::Point { step, wall_time, value }, attempt);
         Ok(())
     }
 
-    /// Gives the rows of the run, by attempt, then step, then the order in which points of one tag
+    /// Gives the rows of the run, by attempt where they are, then step, then the order in which points of one tag
     /// came, and forgets its points.
     pub(super) fn poll_rows<E>(
         &mut self,
@@ -98,20 +112,19 @@ impl Pivot {
     ) -> Result<(), E> {
         let held: Vec<((u32, usize), Held)> = std::mem::take(&mut self.held).into_iter().collect();
         for of_attempt in held.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
-            let Some(&((attempt, _), _)) = of_attempt.first() else { continue };
             // The columns that have points left, with the next one of each, least step first.
             let mut next = BinaryHeap::new();
             let mut columns: Vec<_> =
                 of_attempt.iter().map(|((_, at), held)| (*at, held.by_step())).collect();
-            let mut heads: Vec<Option<series::Point>> = vec![None; columns.len()];
+            let mut heads: Vec<Option<(series::Point, u32)>> = vec![None; columns.len()];
             for (i, ((_, points), head)) in columns.iter_mut().zip(&mut heads).enumerate() {
                 *head = points.next();
-                next.extend(head.map(|point| Reverse((point.step, i))));
+                next.extend(head.map(|(point, _)| Reverse((point.step, i))));
             }
             let mut in_row = Vec::new();
             while let Some(Reverse((step, _))) = next.peek().copied() {
                 self.values.fill(None);
-                let mut wall_time_s = f64::NAN;
+                let (mut wall_time_s, mut attempt) = (f64::NAN, 0);
                 while let Some(Reverse((_, i))) = next.peek().copied().filter(|Reverse((at, _))| *at == step)
                 {
                     next.pop();
@@ -121,14 +134,15 @@ impl Pivot {
                     let (Some((column, points)), Some(head)) = (columns.get_mut(i), heads.get_mut(i)) else {
                         continue;
                     };
-                    let Some(point) = std::mem::replace(head, points.next()) else { continue };
+                    let Some((point, its_attempt)) = std::mem::replace(head, points.next()) else { continue };
+                    attempt = attempt.max(its_attempt);
                     // Of NaN and a time, `max` is the time.
                     wall_time_s = wall_time_s.max(point.wall_time.0);
                     if let Some(value) = self.values.get_mut(*column) {
                         *value = Some(point.value);
                     }
                     // A further point at the same step makes a further row.
-                    next.extend(head.map(|point| Reverse((point.step, i))));
+                    next.extend(head.map(|(point, _)| Reverse((point.step, i))));
                 }
                 row(WideRow { step, wall_time: WallTime(wall_time_s), attempt, values: &self.values })?;
             }
@@ -160,7 +174,11 @@ mod tests {
         type Told = (&'static str, i64, f64, i64, u32);
         #[track_caller]
         fn check(points: &[Told], expected: &[&str]) {
-            let mut pivot = Pivot::new(&[Tag::from("a"), Tag::from("b")]);
+            check_by(WideOrder::Attempts, points, expected);
+        }
+        #[track_caller]
+        fn check_by(order: WideOrder, points: &[Told], expected: &[&str]) {
+            let mut pivot = Pivot::new(&[Tag::from("a"), Tag::from("b")], order);
             for &(tag, step, wall_time, value, attempt) in points {
                 let (step, wall_time) = (Step(step), WallTime(wall_time));
                 let value = MetricValue::I64(value);
@@ -192,6 +210,11 @@ mod tests {
         check(
             &[("a", 1, 9.0, 11, 1), ("a", 1, 1.0, 10, 0), ("a", 2, 2.0, 20, 0)],
             &["attempt 0 step 1 at 1: 10 -", "attempt 0 step 2 at 2: 20 -", "attempt 1 step 1 at 9: 11 -"],
+        );
+        check_by(
+            WideOrder::Steps,
+            &[("a", 1, 9.0, 11, 2), ("b", 0, 0.5, 8, 1), ("b", 1, 1.0, 10, 1), ("b", 2, 3.0, 20, 2)],
+            &["attempt 1 step 0 at 0.5: - 8", "attempt 2 step 1 at 9: 11 10", "attempt 2 step 2 at 3: - 20"],
         );
         check(&[("a", 1, f64::NAN, 1, 0), ("b", 1, 2.0, 2, 0)], &["attempt 0 step 1 at 2: 1 2"]);
         check(&[("a", 1, f64::NAN, 1, 0)], &["attempt 0 step 1 at NaN: 1 -"]);

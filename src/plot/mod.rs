@@ -1,6 +1,6 @@
 //! Curves as pictures: in a terminal, as SVG and PNG, and as a web page that answers to the pointer.
 //!
-//! Layer 6: imports `limits` and does no IO. Curves go in, text or bytes come out; the same curves
+//! Layer 6: imports `limits`, and of `series` what a thinned curve lacks; does no IO. Curves go in, text or bytes come out; the same curves
 //! always give the same bytes. No input makes it panic: what cannot be drawn is left out and counted
 //! below the chart.
 //!
@@ -20,6 +20,7 @@ mod scene;
 mod smooth;
 mod text;
 
+pub use crate::series::Dropped;
 pub use label::printable;
 pub use page::html;
 pub use picture::{png, svg};
@@ -34,6 +35,11 @@ pub struct Curve {
     /// Points `(x, y)` by rising x. A y that is NaN or infinite is a gap; a point whose x is not
     /// finite is left out. Points that do not rise are sorted, equal x in the order given.
     pub points: Vec<(f64, f64)>,
+    /// The smoothed curve, where `points` are not all that there are and smoothing them would give another; otherwise
+    /// empty.
+    pub smoothed: Vec<(f64, f64)>,
+    /// What is not among `points`.
+    pub dropped: Dropped,
 }
 
 /// How the y axis is divided.

@@ -88,15 +88,17 @@ impl Serialize for Short {
 fn embedded(curve: &Curve, cap: usize) -> Embedded {
     let points = sorted(&curve.points);
     let n = points.len();
+    let [n_dropped, n_more_not_finite, n_more_not_positive] =
+        [curve.dropped.n, curve.dropped.n_not_finite, curve.dropped.n_not_positive].map(|n| n as usize);
     let count = |is_meant: fn(f64) -> bool| points.iter().filter(|(_, y)| is_meant(*y)).count();
     let (n_not_finite, n_not_positive) = (count(|y| !y.is_finite()), count(|y| y.is_finite() && y <= 0.0));
     let last = points.last().map(|(_, y)| Short(*y));
     let kept = if n <= cap { points } else { reduced(&points, cap) };
     Embedded {
         name: printable(&curve.name),
-        n,
-        n_not_finite,
-        n_not_positive,
+        n: n + n_dropped,
+        n_not_finite: n_not_finite + n_more_not_finite,
+        n_not_positive: n_not_positive + n_more_not_positive,
         n_no_place: curve.points.len() - n,
         last,
         x: kept.iter().map(|(x, _)| Short(*x)).collect(),

@@ -83,7 +83,11 @@ fn shown(curve: &Curve, look: &Look, behind: Behind, left_out: &mut LeftOut) -> 
     };
     let name = printable(&curve.name);
     if look.smoothing > 0.0 {
-        let smoothed = visible(smooth(&raw, look.smoothing));
+        let smoothed = match &*curve.smoothed {
+            [] => smooth(&raw, look.smoothing),
+            smoothed => sorted(smoothed),
+        };
+        let smoothed = visible(smoothed);
         let raw = (behind == Behind::Raw).then(|| visible(raw));
         Shown { name, last, points: smoothed, raw }
     } else {
@@ -105,15 +109,17 @@ struct LeftOut {
 
 impl LeftOut {
     fn count(&mut self, curve: &Curve, scale: Scale) {
-        let add = |count: &mut (usize, usize), is_left_out: &dyn Fn(&Point) -> bool| {
-            let n = curve.points.iter().filter(|point| is_left_out(point)).count();
+        let add = |count: &mut (usize, usize), n_dropped: u64, is_left_out: &dyn Fn(&Point) -> bool| {
+            let n = curve.points.iter().filter(|point| is_left_out(point)).count() + n_dropped as usize;
             count.0 += n;
             count.1 += usize::from(n > 0);
         };
-        add(&mut self.no_place, &|(x, _)| !x.is_finite());
-        add(&mut self.not_finite, &|(x, y)| x.is_finite() && !y.is_finite());
+        add(&mut self.no_place, 0, &|(x, _)| !x.is_finite());
+        add(&mut self.not_finite, curve.dropped.n_not_finite, &|(x, y)| x.is_finite() && !y.is_finite());
         if scale == Scale::Log {
-            add(&mut self.not_positive, &|(x, y)| x.is_finite() && y.is_finite() && *y <= 0.0);
+            add(&mut self.not_positive, curve.dropped.n_not_positive, &|(x, y)| {
+                x.is_finite() && y.is_finite() && *y <= 0.0
+            });
         }
     }
 

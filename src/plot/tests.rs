@@ -6,7 +6,7 @@ use super::label::columns;
 use super::*;
 
 fn curve(name: &str, points: &[(f64, f64)]) -> Curve {
-    Curve { name: name.to_owned(), points: points.to_vec() }
+    Curve { name: name.to_owned(), points: points.to_vec(), ..Curve::default() }
 }
 
 const SMALL: Cells = Cells { width: 30, height: 4 };
@@ -197,7 +197,7 @@ fn a_name_stays_text_in_a_picture_and_in_a_page() {
 fn two_million_points_make_a_small_picture_and_a_page_of_bounded_size() {
     let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 16);
     let points: Vec<(f64, f64)> = (0..2_000_000).map(|i| (f64::from(i), noise(i))).collect();
-    let curves = [Curve { name: "noise".to_owned(), points }];
+    let curves = [Curve { name: "noise".to_owned(), points, ..Curve::default() }];
     let look = Look::default();
     assert!(svg(&curves, &look, Pixels::default()).expect("the size is right").len() < 60_000);
     let data = page_data(&html(&curves, &look));
@@ -267,7 +267,7 @@ fn any_curve() -> impl Strategy<Value = Curve> {
             .map(|(i, y)| (i as f64 * 10.0, y))
             .collect()),
     ];
-    (".{0,20}", points).prop_map(|(name, points)| Curve { name, points })
+    (".{0,20}", points).prop_map(|(name, points)| Curve { name, points, ..Curve::default() })
 }
 
 fn any_look() -> impl Strategy<Value = Look> {

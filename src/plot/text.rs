@@ -27,7 +27,7 @@ const MAX_NAME_WIDTH: usize = 48;
 /// ```
 /// use hptune::plot::{Cells, Curve, Ink, Look, text};
 ///
-/// let curve = Curve { name: "loss".into(), points: vec![(0.0, 1.0), (10.0, 0.5), (20.0, 0.25)] };
+/// let curve = Curve { name: "loss".into(), points: vec![(0.0, 1.0), (10.0, 0.5), (20.0, 0.25)], ..Curve::default() };
 /// let chart = text(&[curve], &Look::default(), Cells { width: 40, height: 8 }, Ink::Plain);
 /// assert!(chart.contains("loss  0.25"));
 /// ```

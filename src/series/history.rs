@@ -13,6 +13,8 @@ pub struct Written {
     last_step: Option<Step>,
     /// Whether a point does not lie behind all before it.
     has_back_steps: bool,
+    /// Whether the writer is known to count steps, by what it wrote of other tags.
+    counts_steps: bool,
 }
 
 impl Written {
@@ -25,15 +27,29 @@ impl Written {
         self.points.push(point);
     }
 
+    /// Takes it that the writer counts steps, as it does under other tags: what it wrote at step 0 belongs there.
+    pub fn set_counts_steps(&mut self) {
+        self.counts_steps = true;
+    }
+
+    /// The points in the order in which they were written.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        self.points.iter()
+    }
+
     /// From where it resumed.
     #[must_use]
     pub fn stretches(&self) -> &Stretches {
         &self.stretches
     }
 
-    /// Whether all its points are at step 0: the writer counts no steps.
-    fn lacks_steps(&self) -> bool {
+    fn is_at_step_0(&self) -> bool {
         self.points.iter().all(|point| point.step == Step(0))
+    }
+
+    /// Whether all of its several points are at step 0: the writer counts no steps.
+    fn lacks_steps(&self) -> bool {
+        !self.counts_steps && self.points.len() > 1 && self.is_at_step_0()
     }
 }
 
@@ -80,14 +96,15 @@ impl History {
             return Box::new(all_of(part, attempts));
         }
         let parts = self.parts.iter().map(|(writer, written)| (writer.id, written.points.iter()));
-        Box::new(latest_of(parts, &standing).into_iter().map(|s| (s.point, s.attempt)))
+        Box::new(latest_of(parts, &standing, self.lacks_steps()).into_iter().map(|s| (s.point, s.attempt)))
     }
 
-    /// Whether all of several points are at step 0: the writers count no steps.
+    /// Whether all points are at step 0, and several of one writer: it counts no steps. Where each of several writers
+    /// has one value at step 0, that is where it belongs.
     #[must_use]
     pub fn lacks_steps(&self) -> bool {
-        let n_points: usize = self.parts.iter().map(|(_, written)| written.points.len()).sum();
-        n_points > 1 && self.parts.iter().all(|(_, written)| written.lacks_steps())
+        self.parts.iter().any(|(_, written)| written.lacks_steps())
+            && self.parts.iter().all(|(_, written)| written.is_at_step_0())
     }
 }
 
@@ -114,6 +131,7 @@ struct Latest {
 fn latest_of(
     parts: impl Iterator<Item = (WriterId, impl Iterator<Item = Point>)>,
     standing: &Standing,
+    lacks_steps: bool,
 ) -> Vec<Latest> {
     let mut all = Vec::new();
     for (writer, points) in parts {
@@ -123,13 +141,13 @@ fn latest_of(
             Some(Latest { point, writer, attempt })
         };
         let mut of_writer: Vec<Latest> = points.filter_map(stands).collect();
-        if !of_writer.iter().all(|latest| latest.point.step == Step(0)) {
+        if !lacks_steps {
             of_writer.sort_by_key(|latest| latest.point.step);
             keep_last_of_each_step(&mut of_writer);
         }
         all.append(&mut of_writer);
     }
-    if !all.iter().all(|latest| latest.point.step == Step(0)) {
+    if !lacks_steps {
         all.sort_by_key(|s| (s.point.step, Moment::of_value(s.point.wall_time, s.writer)));
         keep_last_of_each_step(&mut all);
     }
@@ -227,6 +245,18 @@ mod tests {
         assert!(history.lacks_steps());
         let clocks: Vec<f64> = history.latest(&attempts).map(|(point, _)| point.wall_time.0).collect();
         assert_eq!(clocks, [1.0, 3.0, 2.0]);
+    }
+
+    #[test]
+    fn writers_side_by_side_with_a_value_at_step_0_give_one() {
+        let parts = [written(0, 1.0, &[Ok((0, 3.0))]), written(1, 2.0, &[Ok((0, 4.0))])];
+        let (all, latest) = views(&parts);
+        assert_eq!((all.len(), latest.len()), (2, 1));
+        // So does one that writes there twice, and is known to count steps.
+        let mut twice = written(0, 1.0, &[Ok((0, 1.0)), Ok((0, 2.0))]);
+        assert_eq!(views(&[twice.clone()]).1.len(), 2);
+        twice.2.set_counts_steps();
+        assert_eq!(views(&[twice]).1.len(), 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod attempts;
 mod block;
 mod by_tag;
+mod course;
 mod history;
 mod live;
 mod objective;
@@ -30,6 +31,7 @@ use crate::units::{MetricValue, Step, WallTime};
 pub use crate::scalar::{RunSelector, is_evaluation};
 pub use attempts::{Attempts, GoOver, Standing};
 pub use by_tag::{ByTag, Recording};
+pub use course::{Course, Dropped, Outline};
 pub use history::{History, Written};
 pub use live::{Live, Rewound, Told};
 pub use objective::{Change, Objective};

@@ -331,6 +331,18 @@ impl Stretches {
         self.list.iter().any(|stretch| stretch.section.restart > 0)
     }
 
+    /// Whether a value is at a step beyond 0.
+    #[must_use]
+    pub fn is_beyond_step_0(&self) -> bool {
+        self.list.iter().any(|stretch| stretch.last_step > Step(0))
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn n_values(&self) -> usize {
+        self.list.iter().map(|stretch| stretch.n_values).sum()
+    }
+
     /// The stretches, in the order in which they were written.
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Stretch> {
         self.list.iter()

@@ -158,6 +158,12 @@ impl TagSummary {
         }
     }
 
+    /// How many values count: where it holds numbers, those that are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        if self.n_scalars > 0 { self.n_scalars } else { self.n_values }
+    }
+
     /// The largest step of what the latest attempt left standing, and the number there: of several, the
     /// last written; the first step of all where nothing stands. For a summary that is finished.
     #[must_use]
@@ -326,6 +332,7 @@ mod tests {
         mixed.add(&[], Step(1), WallTime(1.0), &scalar(f64::NAN));
         mixed.add(&[], Step(2), WallTime(1.0), &Content::Other(Kind::Image));
         assert_eq!((mixed.kind, mixed.n_values, mixed.n_scalars), (Kind::Scalar, 3, 1));
+        assert_eq!(mixed.count(), 1);
         mixed.settle(Writer::new(WriterId(0), WallTime(1.0)));
         let mut alone = mixed.clone();
         alone.finish(&Attempts::default());

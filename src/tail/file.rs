@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hypertune::{HypertuneFile, Logged, ReportLog};
 use super::ingest::Ingest;
-use super::{AtEnd, FileId, FileKind, Found, Listed, run_of};
+use super::{AtEnd, FileId, FileKind, Found, Listed, packed_with, run_of};
 use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES, HOLE_PATIENCE, OLD_FILE};
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
@@ -27,6 +27,8 @@ pub(super) struct File {
     pub(super) seen: Option<(u64, i64)>,
     pub(super) is_queued: bool,
     pub(super) is_failing: bool,
+    /// It is no event file but a packed one.
+    is_packed: bool,
     /// Reading waits before damage that is fresh: it may be a hole that is filled in soon.
     pub(super) is_held: bool,
     /// A size that was seen, and when.
@@ -99,6 +101,7 @@ impl File {
             seen: None,
             is_queued: false,
             is_failing: false,
+            is_packed: false,
             is_held: false,
             seen_at: (0, Timestamp::MAX),
             settled_bytes: 0,
@@ -164,6 +167,7 @@ impl File {
                 listed.bytes > 0
             }
             Reader::Reports(_) => listed.bytes > self.offset_bytes,
+            Reader::Events(_) if self.is_packed => false,
             Reader::Events(ingest) => {
                 if is_changed {
                     self.is_checking = ingest.resume_offset() > 0 && !self.head.is_empty();
@@ -205,6 +209,7 @@ impl File {
         self.head.clear();
         self.is_checking = false;
         self.is_held = false;
+        self.is_packed = false;
         self.seen_at = (0, Timestamp::MAX);
         self.settled_bytes = 0;
     }
@@ -233,6 +238,15 @@ impl File {
         let (run, path, writer) = (&self.run, &*self.path, self.writer);
         match &mut self.reader {
             Reader::Events(ingest) => {
+                if ingest.next_offset() == 0
+                    && let Some(with) = packed_with(bytes)
+                {
+                    self.is_packed = true;
+                    found(Found::Packed { path, with });
+                }
+                if self.is_packed {
+                    return false;
+                }
                 self.is_held = ingest.feed_settled(bytes, self.settled_bytes, &mut |started, ingested| {
                     found(Found::Event { run, path, writer, started, ingested });
                 });
@@ -255,6 +269,9 @@ impl File {
                     for entry in news.entries {
                         found(Found::Hypertune { run, path, writer, entry });
                     }
+                    if news.unreadable.n > 0 {
+                        found(Found::UnreadableReports { run, path, unreadable: news.unreadable });
+                    }
                     if news.is_cut_off {
                         // The rest may come without another size or time.
                         self.seen = None;
@@ -266,6 +283,9 @@ impl File {
                 log.feed(bytes, &mut |report| match report {
                     Logged::Entry(entry) => found(Found::Hypertune { run, path, writer, entry }),
                     Logged::MayLack => found(Found::MissedReports { path }),
+                    Logged::Unreadable(unreadable) => {
+                        found(Found::UnreadableReports { run, path, unreadable })
+                    }
                 });
                 false
             }
@@ -291,6 +311,9 @@ impl File {
     /// Takes it that nothing more will be written. The answer is whether some of it is to be read again.
     pub(super) fn finish(&mut self, found: &mut dyn FnMut(Found<'_>)) -> bool {
         let Reader::Events(ingest) = &mut self.reader else { return false };
+        if self.is_packed {
+            return false;
+        }
         if std::mem::take(&mut self.is_held) {
             // Nobody fills it in any more.
             self.settled_bytes = u64::MAX;

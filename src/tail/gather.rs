@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Found, Ingested, MISSED_REPORTS};
+use super::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED, MAX_WRITERS_LISTED};
 use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, is_placeholder, near_misses};
 use crate::series::{Change, Objective, Point};
@@ -40,6 +40,8 @@ pub struct Seen {
     pub damages: Vec<(String, Damage)>,
     /// How many there are in all.
     pub n_damages: usize,
+    /// How many reports of metrics files cannot be read, by the path of the file.
+    pub unreadable_reports: BTreeMap<String, u64>,
     /// What went wrong outside the files: each told once.
     pub troubles: Vec<String>,
     /// An event file outside of the trial's directory that came while it ran, and of which it is not clear whose it is.
@@ -134,6 +136,15 @@ impl Gather {
                 if !self.seen.troubles.contains(&trouble) {
                     self.seen.troubles.push(trouble);
                 }
+            }
+            Found::Packed { path, with } => self.seen.troubles.push(packed_in_words(path, with)),
+            Found::UnreadableReports { path, unreadable, .. } => {
+                let n = self.seen.unreadable_reports.entry(path.to_owned()).or_default();
+                if *n == 0 {
+                    let words = Unreadable::in_words(unreadable.n, &unreadable.example);
+                    self.seen.troubles.push(format!("{path}: {words}"));
+                }
+                *n += unreadable.n;
             }
             Found::TooManyFiles { path } => {
                 self.seen
@@ -237,6 +248,8 @@ impl Seen {
                 "no event file was found below the trial's directory; \
                  have the trainer write its summaries below --job-dir"
                     .to_owned()
+            } else if !self.unreadable_reports.is_empty() {
+                "the file of the cloudml-hypertune package is there, but nothing in it can be read as a report".to_owned()
             } else {
                 "there are event files but no values in them; \
                  have the writer flush more often, or check that it is given summaries"

@@ -2,16 +2,21 @@
 //!
 //! At each report the package writes the whole file anew: one JSON object a line, the last 100
 //! reports, every value as a string, the metric under its own tag as the key. Source:
-//! GoogleCloudPlatform/cloudml-hypertune, `hypertune/hypertune.py`.
+//! GoogleCloudPlatform/cloudml-hypertune, `hypertune/hypertune.py`. Programs that write such lines themselves put
+//! several metrics into one, leave the timestamp out or spell it as a date: those are read too.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::limits::MAX_HYPERTUNE_FILE_BYTES;
-use crate::units::{MetricValue, Step, WallTime};
+use crate::units::{MetricValue, Step, WallTime, quote_bare_words};
 
-/// The keys of a line that are not the metric's tag.
+/// The keys of a line that are not a metric's tag.
 const OTHER_KEYS: [&str; 4] = ["timestamp", "trial", "global_step", "checkpoint_path"];
 
 /// So many reports the package keeps in its file.
@@ -19,6 +24,9 @@ const N_KEPT: usize = 100;
 
 /// So many told lines are remembered at least.
 const MIN_TOLD_KEPT: usize = 2 * N_KEPT;
+
+/// How much of a line that cannot be read is shown.
+const MAX_EXAMPLE_CHARS: usize = 120;
 
 /// The line of a log of reports that says that some may be missing there.
 pub const MAY_LACK: &[u8] = b"{}\n";
@@ -30,7 +38,7 @@ pub struct HypertuneEntry {
     pub tag: String,
     /// The global step; 0 where the trainer gave none.
     pub step: Step,
-    /// The trainer's clock at the report.
+    /// The trainer's clock at the report; NaN where it gave none that can be read. A date without a zone counts as UTC.
     pub wall_time: WallTime,
     /// The value.
     pub value: MetricValue,
@@ -41,12 +49,43 @@ pub struct HypertuneEntry {
 pub struct HypertuneNews {
     /// The entries that were not told before, oldest first.
     pub entries: Vec<HypertuneEntry>,
-    /// Their lines as they stand in the file, each with its end.
+    /// Their lines for a log of reports, each with its end.
     pub lines: Vec<u8>,
+    /// What new lines hold beside the entries.
+    pub unreadable: Unreadable,
     /// The file is full and holds nothing that was there at the last reading: what came between may be lost.
     pub may_lack: bool,
     /// It was read while it was written: it ends within a line, or holds nothing yet.
     pub is_cut_off: bool,
+}
+
+/// Lines without a metric, and metrics whose value or step is no number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// How many there are.
+    pub n: u64,
+    /// The first of their lines, as far as it is fit to be shown.
+    pub example: String,
+}
+
+impl Unreadable {
+    /// Takes it that there are `n` more of them in `line`.
+    fn add(&mut self, n: u64, line: &[u8]) {
+        if self.n == 0 && n > 0 {
+            self.example = String::from_utf8_lossy(line).chars().take(MAX_EXAMPLE_CHARS).collect();
+        }
+        self.n += n;
+    }
+
+    /// That there are some, in words.
+    #[must_use]
+    pub fn in_words(n: u64, example: &str) -> String {
+        let values = if n == 1 { "1 report".to_owned() } else { format!("{n} reports") };
+        format!(
+            "{values} cannot be read, such as {example}; want one JSON object a line with a metric's tag and its \
+             value, a number, and with `global_step`, a whole number"
+        )
+    }
 }
 
 /// Reads the file again and again and tells its new entries.
@@ -86,21 +125,40 @@ impl HypertuneFile {
     /// for the next reading.
     pub fn take_new(&mut self) -> HypertuneNews {
         let bytes = std::mem::take(&mut self.bytes);
-        let lines = bytes.split(|byte| *byte == b'\n');
-        let lines: Vec<(u64, HypertuneEntry, &[u8])> =
-            lines.filter_map(|line| Some((digest(line), parse(line)?, line))).collect();
+        let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+        // What is written last may be cut off.
+        let is_whole =
+            |i: usize, line: &[u8]| i + 1 < lines.len() || serde_json::from_slice::<Value>(line).is_ok();
+        let lines: Vec<Cow<'_, [u8]>> = lines
+            .iter()
+            .enumerate()
+            .filter(|(i, line)| !line.trim_ascii().is_empty() && is_whole(*i, line))
+            .map(|(_, line)| unwrapped(line))
+            .collect();
         // Old lines leave at the front, new ones come at the end. A reading may lack some in the middle, where a network
         // file system shows a hole: so each line is known by itself, not by its place.
         let known: HashSet<u64> = self.told.iter().copied().collect();
         let n_lines = lines.len();
         let mut news = HypertuneNews { is_cut_off: bytes.last() != Some(&b'\n'), ..HypertuneNews::default() };
-        for (digest, entry, line) in lines.into_iter().filter(|(digest, ..)| !known.contains(digest)) {
+        let mut n_new = 0;
+        for line in &lines {
+            let digest = digest(line);
+            if known.contains(&digest) {
+                continue;
+            }
+            n_new += 1;
             self.told.push(digest);
-            news.entries.push(entry);
-            news.lines.extend_from_slice(line);
+            let Parsed { entries, n_unreadable } = parse(line);
+            news.unreadable.add(n_unreadable, line);
+            if entries.is_empty() {
+                news.lines.extend_from_slice(&wrapped(line));
+            } else {
+                news.lines.extend_from_slice(line);
+            }
             news.lines.push(b'\n');
+            news.entries.extend(entries);
         }
-        news.may_lack = !known.is_empty() && n_lines >= N_KEPT && news.entries.len() == n_lines;
+        news.may_lack = !known.is_empty() && n_lines >= N_KEPT && n_new == n_lines;
         let n_old = self.told.len().saturating_sub((2 * n_lines).max(MIN_TOLD_KEPT));
         self.told.drain(..n_old);
         news
@@ -114,6 +172,8 @@ pub enum Logged {
     Entry(HypertuneEntry),
     /// Here more may have come and gone than were seen.
     MayLack,
+    /// What cannot be read of a line.
+    Unreadable(Unreadable),
 }
 
 /// Reads a log of reports: the lines of a metrics file, kept as long as its trial, each once. A line [`MAY_LACK`]
@@ -136,10 +196,20 @@ impl ReportLog {
                 continue;
             }
             let line = std::mem::take(&mut self.partial);
-            match parse(&line) {
-                Some(entry) => found(Logged::Entry(entry)),
-                None if line == MAY_LACK => found(Logged::MayLack),
-                None => {}
+            if line == MAY_LACK {
+                found(Logged::MayLack);
+                continue;
+            }
+            let reported = unwrapped(line.trim_ascii());
+            let is_wrapped = matches!(reported, Cow::Owned(_));
+            let Parsed { entries, n_unreadable } = parse(&reported);
+            if is_wrapped || !entries.is_empty() {
+                let mut unreadable = Unreadable::default();
+                unreadable.add(n_unreadable, &reported);
+                entries.into_iter().for_each(|entry| found(Logged::Entry(entry)));
+                if unreadable.n > 0 {
+                    found(Logged::Unreadable(unreadable));
+                }
             }
         }
     }
@@ -156,16 +226,51 @@ fn digest(line: &[u8]) -> u64 {
     u64::from(crc32c::crc32c(line)) << 32 | line.len() as u64
 }
 
-fn parse(line: &[u8]) -> Option<HypertuneEntry> {
-    let object: Map<String, Value> = serde_json::from_slice(line).ok()?;
-    let (tag, value) = object.iter().find(|(key, _)| !OTHER_KEYS.contains(&key.as_str()))?;
-    let step = object.get("global_step").and_then(number).unwrap_or(0.0);
-    Some(HypertuneEntry {
-        tag: tag.clone(),
-        step: Step(step as i64),
-        wall_time: WallTime(object.get("timestamp").and_then(number)?),
-        value: MetricValue::F64(number(value)?),
-    })
+/// A line without an entry as a log of reports has it: as a JSON string, which half a line never is.
+fn wrapped(line: &[u8]) -> Vec<u8> {
+    Value::from(String::from_utf8_lossy(line)).to_string().into_bytes()
+}
+
+/// The line that was wrapped; any other as it is.
+fn unwrapped(line: &[u8]) -> Cow<'_, [u8]> {
+    match serde_json::from_slice::<String>(line) {
+        Ok(text) => Cow::Owned(text.into_bytes()),
+        Err(_) => Cow::Borrowed(line),
+    }
+}
+
+/// What one line says.
+#[derive(Debug, Default)]
+struct Parsed {
+    entries: Vec<HypertuneEntry>,
+    n_unreadable: u64,
+}
+
+fn parse(line: &[u8]) -> Parsed {
+    let object: Option<Map<String, Value>> = serde_json::from_slice(line).ok().or_else(|| {
+        // Python's own encoder writes NaN and Infinity bare.
+        let text = std::str::from_utf8(line).ok()?;
+        serde_json::from_str(&quote_bare_words(text)).ok()
+    });
+    let mut parsed = Parsed::default();
+    let Some(object) = object else { return Parsed { n_unreadable: 1, ..parsed } };
+    let step = object.get("global_step").map_or(Some(Step(0)), step);
+    let wall_time = object.get("timestamp").and_then(clock).unwrap_or(f64::NAN);
+    for (tag, value) in object.iter().filter(|(key, _)| !OTHER_KEYS.contains(&key.as_str())) {
+        match (step, number(value)) {
+            (Some(step), Some(value)) => parsed.entries.push(HypertuneEntry {
+                tag: tag.clone(),
+                step,
+                wall_time: WallTime(wall_time),
+                value: MetricValue::F64(value),
+            }),
+            (None, _) | (_, None) => parsed.n_unreadable += 1,
+        }
+    }
+    if parsed.entries.is_empty() && parsed.n_unreadable == 0 {
+        parsed.n_unreadable = 1;
+    }
+    parsed
 }
 
 /// A number, or a string that spells one as Python does (`nan` and `inf` too).
@@ -175,6 +280,32 @@ fn number(value: &Value) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// A step; none was given where there is nothing, or Python's `None`.
+fn step(value: &Value) -> Option<Step> {
+    match value {
+        Value::Null => return Some(Step(0)),
+        Value::String(text) if ["", "None"].contains(&text.trim()) => return Some(Step(0)),
+        _ => {}
+    }
+    let whole = match value {
+        Value::Number(n) => n.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    // Beyond the range of steps is the nearest one.
+    whole.or_else(|| number(value).filter(|step| !step.is_nan()).map(|step| step as i64)).map(Step)
+}
+
+/// Seconds since the Unix epoch, by a number or a date.
+fn clock(value: &Value) -> Option<f64> {
+    number(value).or_else(|| {
+        let text = value.as_str()?.trim();
+        let utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+        let at = text.parse::<Timestamp>().ok().or_else(utc)?;
+        Some(at.as_microsecond() as f64 / 1e6)
+    })
 }
 
 #[cfg(test)]
@@ -217,16 +348,98 @@ mod tests {
         log.extend_from_slice(b"{\"torn\": \n");
         log.extend_from_slice(line(3.0, 3, "1").as_bytes());
         for cut in 0..=log.len() {
-            let (mut reader, mut steps) = (ReportLog::default(), Vec::new());
+            let (mut reader, mut steps, mut n_unreadable) = (ReportLog::default(), Vec::new(), 0);
             let mut found = |report| match report {
                 Logged::Entry(entry) => steps.push(Some(entry.step.0)),
                 Logged::MayLack => steps.push(None),
+                Logged::Unreadable(unreadable) => n_unreadable += unreadable.n,
             };
             reader.feed(&log[..cut], &mut found);
             assert!(log[..cut - reader.n_partial()].last().is_none_or(|byte| *byte == b'\n'));
             reader.feed(&log[cut..], &mut found);
             assert_eq!((steps, reader.n_partial()), (vec![Some(1), Some(2), None, Some(3)], 0));
+            assert_eq!(n_unreadable, 1, "of the metrics file's lines, not what is torn in the log");
         }
+    }
+
+    #[test]
+    fn every_metric_of_a_line_is_read_whatever_its_timestamp() {
+        #[track_caller]
+        fn check(line: &str, expected: &[(&str, i64, f64, f64)], n_unreadable: u64) {
+            let mut file = HypertuneFile::default();
+            file.feed(format!("{line}\n").as_bytes());
+            let news = file.take_new();
+            let entry =
+                |(tag, step, value, clock): &(&str, i64, f64, f64)| format!("{tag} {step} {value} {clock}");
+            let told: Vec<String> = news
+                .entries
+                .iter()
+                .map(|e| entry(&(&e.tag, e.step.0, e.value.as_f64(), e.wall_time.0)))
+                .collect();
+            assert_eq!(told, expected.iter().map(entry).collect::<Vec<_>>(), "{line}");
+            assert_eq!(news.unreadable.n, n_unreadable, "{line}");
+            // A log of reports tells the same.
+            let (mut told_again, mut n_again) = (Vec::new(), 0);
+            ReportLog::default().feed(&news.lines, &mut |logged| match logged {
+                Logged::Entry(e) => {
+                    told_again.push(entry(&(&e.tag, e.step.0, e.value.as_f64(), e.wall_time.0)))
+                }
+                Logged::Unreadable(unreadable) => n_again += unreadable.n,
+                Logged::MayLack => panic!("nothing is missing"),
+            });
+            assert_eq!((told_again, n_again), (told, n_unreadable), "{line}");
+        }
+        let nan = f64::NAN;
+        check(
+            r#"{"timestamp": 5, "acc": 0.1, "loss": "0.9", "global_step": "1"}"#,
+            &[("acc", 1, 0.1, 5.0), ("loss", 1, 0.9, 5.0)],
+            0,
+        );
+        check(r#"{"loss": "0.7", "global_step": "3"}"#, &[("loss", 3, 0.7, nan)], 0);
+        check(r#"{"timestamp": "7.5", "loss": 1}"#, &[("loss", 0, 1.0, 7.5)], 0);
+        for date in [
+            "1970-01-01T00:01:00Z",
+            "1970-01-01T02:01:00+02:00",
+            "1970-01-01 00:01:00",
+            "1970-01-01T00:01:00.0",
+        ] {
+            check(&format!(r#"{{"timestamp": "{date}", "loss": 1}}"#), &[("loss", 0, 1.0, 60.0)], 0);
+        }
+        check(r#"{"timestamp": "yesterday", "loss": 1}"#, &[("loss", 0, 1.0, nan)], 0);
+        check(r#"{"timestamp": [1], "loss": NaN, "global_step": null}"#, &[("loss", 0, nan, nan)], 0);
+        check(
+            r#"{"loss": 1, "global_step": 9007199254740993}"#,
+            &[("loss", 9_007_199_254_740_993, 1.0, nan)],
+            0,
+        );
+        check(r#"{"loss": 1, "global_step": 2.0}"#, &[("loss", 2, 1.0, nan)], 0);
+        check(r#"{"loss": 1, "host": "a", "global_step": 2}"#, &[("loss", 2, 1.0, nan)], 1);
+        check(r#"{"loss": "many", "global_step": 2}"#, &[], 1);
+        check(r#"{"loss": 1, "acc": 2, "global_step": "second"}"#, &[], 2);
+        check(r#"{"timestamp": 5, "trial": "1"}"#, &[], 1);
+        check("{}", &[], 1);
+        check("loss: 0.5", &[], 1);
+        check("   ", &[], 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_once() {
+        let mut file = HypertuneFile::default();
+        let mut n_told = |text: &str| {
+            file.rewind();
+            file.feed(text.as_bytes());
+            let news = file.take_new();
+            (news.unreadable.n, news.lines)
+        };
+        let (n, log) = n_told("{\"loss\": \"?\"}\nno\n{\"loss\": 1");
+        assert_eq!(n, 2, "the last is cut off");
+        assert_eq!(n_told("no\n").0, 0);
+        // So it is by who takes over, and has the log.
+        let mut resumed = HypertuneFile::default();
+        resumed.feed(&log);
+        resumed.take_new();
+        resumed.feed(b"no\n{\"loss\": \"?\"}\nnew\n");
+        assert_eq!(resumed.take_new().unreadable, Unreadable { n: 1, example: "new".into() });
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod gather;
 mod hypertune;
 mod ingest;
 mod lateness;
+mod packed;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -29,9 +30,10 @@ use crate::units::{RunName, WallTime};
 
 use file::{File, FileProgress};
 pub use gather::{Gather, Seen};
-pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews, Logged, MAY_LACK, ReportLog};
+pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews, Logged, MAY_LACK, ReportLog, Unreadable};
 pub use ingest::{Ingest, Ingested};
 pub use lateness::{Burst, burst};
+pub use packed::{PACKED_HEAD_BYTES, packed_in_words, packed_with};
 pub use read::{read, read_at, read_bytes};
 
 /// Where the cloudml-hypertune package is told to write where nobody keeps its lines, relative to a trial's directory.
@@ -177,6 +179,22 @@ pub enum Found<'a> {
     MissedReports {
         /// Its path below the root.
         path: &'a str,
+    },
+    /// Lines of the cloudml-hypertune package's files, or metrics in them, that cannot be read.
+    UnreadableReports {
+        /// The directory of the file.
+        run: &'a RunName,
+        /// Its path below the root.
+        path: &'a str,
+        /// How many, and one of them.
+        unreadable: Unreadable,
+    },
+    /// A file has the name of an event file and is packed: nothing is read of it.
+    Packed {
+        /// Its path below the root.
+        path: &'a str,
+        /// What with.
+        with: &'static str,
     },
     /// A file could not be read; told once until it can be read again.
     Unreadable {

@@ -4,14 +4,17 @@
 
 mod chaos;
 mod command;
+mod counts;
 mod directories;
 mod edge_cases;
 mod golden;
 mod host;
+mod hparams;
 mod inputs;
 mod inspect;
 mod layering;
 mod outside;
+mod packed;
 mod peers;
 mod reading;
 mod remarks;
@@ -19,7 +22,9 @@ mod remote;
 mod restarts;
 mod run;
 mod simulation;
+mod stores;
 mod support;
 mod trials;
 mod tuner;
 mod watch;
+mod watch_end;

@@ -181,6 +181,19 @@ fn a_killed_study_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
+fn a_request_that_is_too_long_is_answered_and_passed_over() {
+    let place = Place::new();
+    place.write("c.yaml", CONFIG);
+    let mut session = Session::start(place.command(&["tuner", "c.yaml"]));
+    let answer = session.ask_text(&"x".repeat(3 << 20));
+    assert_eq!(answer["error"]["code"], "INVALID_ARGUMENT");
+    // One of just the longest length is read.
+    let spaces = " ".repeat((1 << 20) - r#"{"suggest":{}}"#.len());
+    assert_eq!(session.ask_text(&format!("{{\"suggest\":{{}}}}{spaces}"))["suggest"]["trial"], 1);
+    assert_eq!(session.end(), Some(0));
+}
+
+#[test]
 fn a_study_that_cannot_begin_says_why() {
     let place = Place::new();
     place.write("c.yaml", CONFIG);

@@ -7,7 +7,7 @@ mod own;
 mod pending;
 pub(crate) mod remarks;
 mod tell;
-mod trial;
+pub(super) mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -25,6 +25,7 @@ use crate::edge::store::NewJob;
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
 use crate::study::{Assignment, CommandLine, Config, Replica, Slot};
+use crate::tail::is_trial;
 use crate::units::TrialId;
 
 /// What a trial is, among its records.
@@ -153,6 +154,15 @@ impl TrialFiles {
         }
         Ok(())
     }
+}
+
+/// The parameters of the trial whose directory this is, as texts; none where it is no trial's.
+pub(in crate::app) fn described_params(directory: &Path) -> BTreeMap<String, String> {
+    let name = directory.file_name().and_then(|name| name.to_str()).filter(|name| is_trial(name));
+    let trial = name.and_then(|name| name.parse().ok()).and_then(TrialId::new);
+    let files =
+        directory.parent().zip(trial).map(|(job_dir, trial)| TrialFiles::new(job_dir, job_dir, trial));
+    files.map(|files| files.described("hyperparameters")).unwrap_or_default()
 }
 
 /// A trial that has, or had, processes, until its files are read to their end.

@@ -13,7 +13,7 @@ use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS};
 use crate::report::watch::Line;
 use crate::scalar::{Content, Kind, RunSelector};
 use crate::series::{Live, Point, Rewound, SmallMap, Standing, Told, WriterId};
-use crate::tail::{Found, Ingested, MISSED_REPORTS, Seen};
+use crate::tail::{Found, Ingested, MISSED_REPORTS, Seen, Unreadable, packed_in_words};
 use crate::units::{RunName, Step, Tag, WallTime};
 
 /// Which values are delivered.
@@ -274,6 +274,11 @@ impl Feed {
             }
             Found::Unreadable { path, error } => {
                 self.troubles.push(format!("{path}: cannot be read: {error}; it is tried again"));
+            }
+            Found::Packed { path, with } => self.troubles.push(packed_in_words(path, with)),
+            Found::UnreadableReports { path, unreadable, .. } => {
+                let words = Unreadable::in_words(unreadable.n, &unreadable.example);
+                self.troubles.push(format!("{path}: {words}"));
             }
             Found::MissedReports { path } => self.troubles.push(format!("{path}: {MISSED_REPORTS}")),
             Found::TooManyFiles { path } => {

@@ -1,0 +1,90 @@
+//! Which hyperparameters stand beside the values in `hptune export`.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use hptune::scalar::{HparamValue, encode_hparams};
+use hptune::tfrecord;
+use hptune::units::WallTime;
+
+use crate::support::{Place, Ran, config, event_file};
+
+/// Writes an event file of a run: values of `acc`, and the hyperparameters of a session where there are some.
+fn write(place: &Place, run: &str, values: &[f32], hparams: &[(&str, HparamValue)]) {
+    fs::create_dir_all(place.path().join(run)).expect("it is made");
+    let mut bytes = event_file(values);
+    if !hparams.is_empty() {
+        let hparams: BTreeMap<String, HparamValue> =
+            hparams.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        tfrecord::encode(&encode_hparams(WallTime(9.0), &hparams), &mut bytes);
+    }
+    place.write(&format!("{run}/x.tfevents.1"), bytes);
+}
+
+#[track_caller]
+fn export(place: &Place, options: &[&str]) -> String {
+    let ran = place.run(&[&["export", ".", "--tag", "acc"], options].concat());
+    assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+    ran.out
+}
+
+#[test]
+fn what_add_hparams_wrote_below_a_run_stands_beside_its_curve() {
+    let place = Place::new();
+    write(&place, "box", &[0.5, 0.75], &[]);
+    let hparams = [("fp16", HparamValue::Bool(false)), ("lr", HparamValue::Number(3e-5))];
+    write(&place, "box/1700000000.25", &[], &hparams);
+    let expected = "run,step,wall_time,attempt,acc,hparam/fp16,hparam/lr\n\
+                    box,1,1,1,0.5,false,0.00003\nbox,2,2,1,0.75,false,0.00003\n";
+    assert_eq!(export(&place, &["--wide"]), expected);
+    assert_eq!(export(&place, &["--wide", "--latest", "--run", "box"]), expected);
+    let row = "{\"run\":\"box\",\"tag\":\"acc\",\"step\":1,\"wall_time\":1.0,\"value\":0.5,\"attempt\":1,\
+               \"hparam/fp16\":false,\"hparam/lr\":0.00003}";
+    assert_eq!(export(&place, &["--format", "jsonl"]).lines().next(), Some(row));
+}
+
+#[test]
+fn the_session_of_a_training_stands_beside_the_curves_of_all_its_data() {
+    for (place_of_session, has_values) in [("run-0", false), ("run-0/train", true)] {
+        let place = Place::new();
+        for run in ["run-0/train", "run-0/validation", "run-1/train"] {
+            write(&place, run, &[0.5], &[]);
+        }
+        let values: &[f32] = if has_values { &[0.5] } else { &[] };
+        write(&place, place_of_session, values, &[("units", HparamValue::Number(16.0))]);
+        let csv = export(&place, &[]);
+        let rows: Vec<(&str, &str)> = csv
+            .lines()
+            .skip(1)
+            .filter_map(|row| Some((row.split(',').next()?, row.rsplit(',').next()?)))
+            .collect();
+        assert_eq!(rows, [("run-0/train", "16"), ("run-0/validation", "16"), ("run-1/train", "")]);
+        let only = export(&place, &["--run", "run-0/validation"]);
+        assert!(only.ends_with(",16\n"), "{only}");
+    }
+}
+
+#[test]
+fn the_parameters_of_a_trial_stand_beside_its_values() {
+    let place = Place::new();
+    place.write("c.yaml", config(2, "", ""));
+    place.write("x", event_file(&[0.5]));
+    let script = "mkdir \"$HPTUNE_JOB_DIR/eval\"; cp x \"$HPTUNE_JOB_DIR/eval/x.tfevents.1\"";
+    let ran = Ran::of(&place.job(&[], script).output().expect("it runs"));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let described = place.describe("job");
+    let trials = described["trainingOutput"]["trials"].as_array().expect("a list");
+    let x = |id: &str| -> &str {
+        let trial = trials.iter().find(|trial| trial["trialId"] == id).expect("it is there");
+        trial["hyperparameters"]["x"].as_str().expect("it has one")
+    };
+    let expected = |path: &str, run: &str, trial: &str| {
+        let ran = place.run(&["export", path]);
+        assert!(ran.out.lines().any(|row| row == format!("{run},acc,1,1,0.5,1,{}", x(trial))), "{}", ran.out);
+        assert_eq!(ran.out.lines().next(), Some("run,tag,step,wall_time,value,attempt,hparam/x"));
+    };
+    expected("out", "1/eval", "1");
+    expected("out", "2/eval", "2");
+    expected("out/2", "eval", "2");
+    expected("out/2/eval/x.tfevents.1", ".", "2");
+}
