@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench following` starts the program on directories that it makes and writes to, and prints each
 //! figure beside its target. `README.md` beside this file has the figures. Names of parts to run may follow `--`:
-//! `one`, `many`, `idle`, `away`, `start`.
+//! `one`, `many`, `idle`, `away`, `start`, `memory`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -43,6 +43,74 @@ fn main() {
     if is_asked("away") {
         away(&path("away"));
     }
+    if is_asked("memory") {
+        memory(&path("memory"));
+    }
+}
+
+/// What `watch --once` and `run` take of files that hold very much.
+fn memory(directory: &Path) {
+    let rising = |n: i64| (0..n).map(|step| ("metric1".to_owned(), step)).collect::<Vec<_>>();
+    let inputs: [(&str, Vec<(String, i64)>); 3] = [
+        ("2,000,000 values of one tag", rising(2_000_000)),
+        (
+            "4,000,000 values from the highest step to the lowest",
+            rising(4_000_000).into_iter().rev().collect(),
+        ),
+        ("1,000,000 tags", (0..1_000_000).map(|i| (format!("tag/{i}"), 1)).chain(rising(10)).collect()),
+    ];
+    for (i, (name, values)) in inputs.into_iter().enumerate() {
+        let from = directory.join(i.to_string());
+        let mut writer = Writer::create(&from.join("events.out.tfevents.1"));
+        let mut bytes = Vec::new();
+        for (i, (tag, step)) in values.iter().enumerate() {
+            let event = event::encode_scalars(WallTime(1.0 + i as f64), Step(*step), &[(tag, 0.5)]);
+            tfrecord::encode(&event, &mut bytes);
+            if bytes.len() > 1 << 20 {
+                writer.0.write_all(&bytes).expect("it is written");
+                bytes.clear();
+            }
+        }
+        writer.0.write_all(&bytes).expect("it is written");
+        drop((values, bytes));
+        let config = "trainingInput:\n  hyperparameters:\n    hyperparameterMetricTag: metric1\n    maxTrials: 1\n    \
+                      params:\n    - {parameterName: x, type: DOUBLE, minValue: 0, maxValue: 1}\n";
+        fs::write(from.join("c.yaml"), config).expect("it is written");
+        let copy = "cp events.out.tfevents.1 $HPTUNE_JOB_DIR";
+        let runs: [&[&str]; 2] =
+            [&["watch", ".", "--once"], &["run", "c.yaml", "--job-dir", "out", "--", "sh", "-c", copy]];
+        for arguments in runs {
+            let started = Instant::now();
+            let child = Command::new(PROGRAM)
+                .args(arguments)
+                .current_dir(&from)
+                .env("HPTUNE_STORE", directory.join(format!("{i}.db")))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("it starts");
+            let peak = peak_mib_to_the_end(child);
+            println!(
+                "==> {name}: {} takes {peak:.0} MiB (target: 64), {:.1} s",
+                arguments.first().unwrap_or(&""),
+                started.elapsed().as_secs_f64()
+            );
+        }
+    }
+}
+
+/// The most memory that a process had resident, looked at until it ends.
+fn peak_mib_to_the_end(mut child: Child) -> f64 {
+    let mut peak = 0.0f64;
+    while child.try_wait().expect("it is ours").is_none() {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        peak = peak.max(kib.unwrap_or(0.0) / 1024.0);
+        thread::sleep(Duration::from_millis(5));
+    }
+    peak
 }
 
 /// A file that a trainer writes.
