@@ -197,6 +197,8 @@ impl<'t> Job<'t> {
                 return Ok(end);
             }
             tick_at = tick_at.min(tokio::time::Instant::now() + self.time_to_wait());
+            // However many values come, the system is asked for signals between two batches of them.
+            tokio::task::yield_now().await;
             tokio::select! {
                 Some(report) = followed.recv() => self.take_followed(report)?,
                 Some((trial, in_use)) = freed.recv() => self.take_freed(trial, &in_use)?,
