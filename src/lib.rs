@@ -77,6 +77,8 @@
 //!   processes have open and by the names that they give: nobody could tell whose it is later.
 //! - **Catching up** ([`study::CatchUp`]): files are read again from their beginning, and only what differs from what the
 //!   store has is news.
+//! - **A metric that is not there** ([`tail::missing`]): names are compared as words, those of the run counted
+//!   ([`scalar::nearby`]), and only what means the same is offered. `doctor` and the notes of a job say it in one voice.
 //! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials: it keeps nothing between
 //!   suggestions, and its sums have one order on every machine. That is why its linear algebra is our own.
 //! - **The store** ([`edge::store::Store`]) is durable before an action is carried out.

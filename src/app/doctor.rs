@@ -7,17 +7,19 @@ use serde::Serialize;
 
 use super::gathered::UnreadableReports;
 use super::inspect::{Inspection, Run, inspect};
+use super::job_dir::JobDir;
 use super::{Failure, quoted};
 use crate::edge::files;
-use crate::scalar::{Kind, NearMiss, RunSelector, is_evaluation, is_placeholder, near_misses};
+use crate::scalar::{Kind, RunSelector, is_evaluation, is_placeholder, measures};
 use crate::series::TagSummary;
-use crate::units::{MetricValue, RunName, Step, Tag};
+use crate::study::DEFAULT_METRIC_TAG;
+use crate::tail::missing::{
+    self, MAX_NAMED, Missing, NearTag, Places, listed, metric_tag, objective_run, yaml_text,
+};
+use crate::units::{MetricValue, RunName, Step, Tag, TrialId};
 
-/// How many tags are listed at most, and near misses named.
+/// How many tags are listed at most.
 const MAX_TAGS_SHOWN: usize = 30;
-
-/// How many names a sentence lists at most.
-const MAX_NAMED: usize = 8;
 
 /// What there is to say about one tag below one path.
 #[derive(Debug, Serialize)]
@@ -66,9 +68,9 @@ pub enum Cause {
     Placeholder,
     /// It is only in runs that are not allowed.
     WrongRun,
-    /// The name holds the run directory, too.
+    /// Another tag of a certain run means the same.
     RunInTag,
-    /// Another tag comes close.
+    /// Another tag means the same.
     NearMiss,
     /// No tag comes close.
     Unknown,
@@ -80,17 +82,6 @@ pub enum Cause {
     Packed,
     /// What the cloudml-hypertune package's file holds cannot be read as reports.
     UnreadableReports,
-}
-
-/// A tag that may have been meant.
-#[derive(Debug, Serialize)]
-pub struct NearTag {
-    /// The tag.
-    pub tag: Tag,
-    /// How it differs.
-    pub how: &'static str,
-    /// The runs that hold it.
-    pub runs: Vec<RunName>,
 }
 
 /// The tag in one run.
@@ -121,6 +112,41 @@ pub struct TagThere {
     pub kind: &'static str,
     /// The runs that hold it.
     pub runs: Vec<RunName>,
+}
+
+/// Looks for a tag below `path`, in the runs that match the glob `run`. At the directory of a job or of a trial both are
+/// the job's where none is given, and each trial is looked at for itself: the first without the tag is shown, or the
+/// last.
+///
+/// # Errors
+/// `path` is missing or cannot be looked at, or `run` is no glob.
+pub fn doctor(path: &Path, tag: Option<&str>, run: Option<&str>) -> Result<Diagnosis, Failure> {
+    let job = JobDir::at(path);
+    let known = job.as_ref().map(|job| job.objective.clone()).unwrap_or_default();
+    let is_of_job =
+        tag.is_none_or(|tag| known.metric_tag.as_ref().is_some_and(|known| known.as_str() == tag));
+    let run = run.or(known.run.as_deref().filter(|_| is_of_job));
+    let selector = match run {
+        Some(glob) => RunSelector::glob(glob).map_err(|e| Failure::usage(format!("--run: {e}")))?,
+        None => RunSelector::default(),
+    };
+    let tag = tag.map(Tag::from).or(known.metric_tag).unwrap_or_else(|| Tag::from(DEFAULT_METRIC_TAG));
+    let Some(JobDir { trials, .. }) = job else { return diagnose(path, &tag, &selector) };
+    let mut shown: Option<(TrialId, Diagnosis)> = None;
+    let mut n_found = 0;
+    for (id, directory) in &trials {
+        let diagnosis = diagnose(directory, &tag, &selector)?;
+        n_found += usize::from(diagnosis.found);
+        if shown.as_ref().is_none_or(|(_, shown)| shown.found) {
+            shown = Some((*id, diagnosis));
+        }
+    }
+    let Some((id, mut diagnosis)) = shown else { return diagnose(path, &tag, &selector) };
+    if trials.len() > 1 {
+        let note = format!("this is trial {id}; the tag is found in {n_found} of {} trials", trials.len());
+        diagnosis.notes.push(note);
+    }
+    Ok(diagnosis)
 }
 
 /// Looks for `tag` below `path`, in the runs that `selector` allows.
@@ -165,9 +191,6 @@ impl Case<'_> {
         if self.by_tag.is_empty() {
             return self.nothing_written();
         }
-        if let Some(diagnosis) = self.run_in_tag() {
-            return diagnosis;
-        }
         self.tag_is_not_there()
     }
 
@@ -210,35 +233,12 @@ impl Case<'_> {
         let shown: Vec<PlaceOfTag> = shown.collect();
         let mut diagnosis = if scalars().next().is_none() {
             let kind = places.first().map_or(Kind::Unknown, |(_, summary)| summary.kind);
-            let mut wrong = self.diagnosis(
-                Cause::WrongKind,
-                format!("`{tag}` is there, but holds {}, not numbers", of_kind(kind)),
-            );
-            wrong.fix = vec![
-                format!(
-                    "tf.summary.scalar({tag:?}, float(value), step=step)      # TensorFlow 2",
-                    tag = tag.as_str()
-                ),
-                format!(
-                    "writer.add_scalar({tag:?}, float(value), step)           # PyTorch, tensorboardX",
-                    tag = tag.as_str()
-                ),
-            ];
-            if kind == Kind::Tensor {
-                wrong
-                    .notes
-                    .push("only a tensor with one element is a number: reduce it to one first".to_owned());
-            }
-            wrong
+            self.missing(Cause::WrongKind, missing::wrong_kind(tag, kind))
         } else if let Some(run) = read {
             self.tag_is_read(run, scalars().find(|(name, _)| *name == run).map(|(_, summary)| *summary))
         } else {
-            let runs: Vec<&str> = scalars().map(|(run, _)| run.as_str()).collect();
-            let named = listed(runs.iter().copied());
-            let message = format!("`{tag}` is there, but only in runs that are not allowed: {named}");
-            let mut wrong = self.diagnosis(Cause::WrongRun, message);
-            wrong.fix = runs.first().map(|run| objective_run(run)).into_iter().collect();
-            wrong
+            let runs: Vec<&RunName> = scalars().map(|(run, _)| *run).collect();
+            self.missing(Cause::WrongRun, missing::wrong_run(tag, &runs))
         };
         let others: Vec<&str> =
             shown.iter().filter(|p| !p.is_read && p.kind == "scalar").map(|p| p.run.as_str()).collect();
@@ -320,8 +320,14 @@ impl Case<'_> {
             ),
         );
         let is_curve = |places: &[(&RunName, &TagSummary)]| places.iter().any(|(_, s)| s.n_scalars > 1);
-        let curves: Vec<&str> =
-            self.by_tag.iter().filter(|(_, places)| is_curve(places)).map(|(tag, _)| tag.as_str()).collect();
+        let is_metric = |tag: &&str| measures(tag);
+        let curves: Vec<&str> = self
+            .by_tag
+            .iter()
+            .filter(|(_, places)| is_curve(places))
+            .map(|(tag, _)| tag.as_str())
+            .filter(is_metric)
+            .collect();
         if !curves.is_empty() {
             placeholder.notes.push(format!("these have curves: {}", listed(curves.iter().copied())));
         }
@@ -425,84 +431,25 @@ impl Case<'_> {
         nothing
     }
 
-    /// The tag of another run with the run's name before or behind it: `eval/accuracy` where run `eval`
-    /// holds `accuracy`.
-    fn run_in_tag(&self) -> Option<Diagnosis> {
-        let text = self.tag.as_str();
-        let mut found = self.inspection.runs.iter().filter_map(|(name, run)| {
-            let rest = text.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('/'));
-            let rest = rest.or_else(|| text.strip_suffix(name.as_str())?.strip_suffix('/'));
-            // tensorboardX's add_scalars puts `losses` into run `losses/train`.
-            let is_run = text == name.as_str();
-            let above = || run.tags.keys().find(|tag| is_run && text.starts_with(&format!("{tag}/")));
-            let tag = rest.or_else(|| above().map(Tag::as_str))?;
-            run.tags.get(tag).filter(|summary| summary.kind == Kind::Scalar).map(|_| (name, tag))
-        });
-        let (run, tag) = found.next()?;
-        let mut there = self.diagnosis(
-            Cause::RunInTag,
-            format!("no tag is called `{text}`, but run `{run}` holds `{tag}`: the directory is no part of the tag"),
-        );
-        there.fix = vec![metric_tag(tag), objective_run(run.as_str())];
-        there.near = vec![NearTag {
-            tag: Tag::from(tag),
-            how: "the run directory stands in the tag",
-            runs: vec![run.clone()],
-        }];
-        Some(there)
+    fn tag_is_not_there(&self) -> Diagnosis {
+        let places: Places<'_> = self
+            .by_tag
+            .iter()
+            .map(|(tag, places)| (*tag, places.iter().map(|(run, summary)| (*run, summary.kind)).collect()))
+            .collect();
+        let missing = missing::explain(self.tag, self.selector, &places);
+        let cause = match missing.near.first() {
+            _ if missing.has_no_scalars => Cause::NoScalars,
+            Some(near) if near.run.is_some() => Cause::RunInTag,
+            Some(_) => Cause::NearMiss,
+            None => Cause::Unknown,
+        };
+        self.missing(cause, missing)
     }
 
-    fn tag_is_not_there(&self) -> Diagnosis {
-        let is_scalar =
-            |places: &[(&RunName, &TagSummary)]| places.iter().any(|(_, s)| s.kind == Kind::Scalar);
-        let scalars: Vec<&Tag> =
-            self.by_tag.iter().filter(|(_, places)| is_scalar(places)).map(|(tag, _)| *tag).collect();
-        if scalars.is_empty() {
-            let message = format!("no tag is called `{}`, and no tag holds numbers", self.tag);
-            let mut none = self.diagnosis(Cause::NoScalars, message);
-            none.fix = vec![
-                format!(
-                    "tf.summary.scalar({:?}, float(value), step=step)      # TensorFlow 2",
-                    self.tag.as_str()
-                ),
-                format!(
-                    "writer.add_scalar({:?}, float(value), step)           # PyTorch, tensorboardX",
-                    self.tag.as_str()
-                ),
-            ];
-            return none;
-        }
-        let near: Vec<NearTag> = near_misses(self.tag.as_str(), scalars.iter().copied())
-            .into_iter()
-            .map(|tag| NearTag {
-                tag: tag.clone(),
-                how: NearMiss::between(self.tag.as_str(), tag.as_str()).explanation(),
-                runs: self.by_tag.get(tag).into_iter().flatten().map(|(run, _)| (*run).clone()).collect(),
-            })
-            .collect();
-        let mut not_there = match near.first() {
-            Some(first) => self.diagnosis(
-                Cause::NearMiss,
-                format!("no tag is called `{}`; did you mean `{}`? {}", self.tag, first.tag, first.how),
-            ),
-            None => {
-                let others = self.by_tag.keys().copied().filter(|tag| !scalars.contains(tag));
-                let held =
-                    |tag: &Tag| self.by_tag.get(tag).and_then(|places| places.first()).map(|(_, s)| s.kind);
-                let other = near_misses(self.tag.as_str(), others).first().map(|tag| {
-                    let kind = of_kind(held(tag).unwrap_or(Kind::Unknown));
-                    format!(
-                        "no tag is called `{}`; `{tag}` comes close, but holds {kind}, not numbers",
-                        self.tag
-                    )
-                });
-                let none = || format!("no tag is called `{}`, and none comes close", self.tag);
-                self.diagnosis(Cause::Unknown, other.unwrap_or_else(none))
-            }
-        };
-        not_there.fix = near.iter().take(1).map(|first| metric_tag(first.tag.as_str())).collect();
-        not_there.near = near;
-        not_there
+    fn missing(&self, cause: Cause, missing: Missing) -> Diagnosis {
+        let Missing { message, fix, notes, near, .. } = missing;
+        Diagnosis { fix, notes, near, ..self.diagnosis(cause, message) }
     }
 
     /// The path as a shell takes it.
@@ -534,44 +481,4 @@ impl Case<'_> {
         }
         notes
     }
-}
-
-/// What a kind of content is called in a sentence.
-fn of_kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Scalar => "numbers",
-        Kind::Histogram => "histograms",
-        Kind::Image => "images",
-        Kind::Audio => "sound",
-        Kind::Text => "text",
-        Kind::Hparams => "hyperparameters",
-        Kind::Graph => "graphs",
-        Kind::Tensor => "tensors of more than one element",
-        Kind::Unknown => "nothing that is known",
-    }
-}
-
-/// The line of a configuration that names a tag.
-fn metric_tag(tag: &str) -> String {
-    format!("hyperparameterMetricTag: {}", yaml_text(tag))
-}
-
-/// The line of a configuration that names a run.
-fn objective_run(run: &str) -> String {
-    format!("hptune: {{objective: {{run: {}}}}}", yaml_text(&globset::escape(run)))
-}
-
-/// The first of some names, and how many more there are.
-fn listed<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
-    let n_more = names.len().saturating_sub(MAX_NAMED);
-    let mut shown: Vec<String> = names.take(MAX_NAMED).map(|name| format!("`{name}`")).collect();
-    if n_more > 0 {
-        shown.push(format!("{n_more} more"));
-    }
-    shown.join(", ")
-}
-
-/// A text as YAML reads it back: in double quotes, as in JSON.
-fn yaml_text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

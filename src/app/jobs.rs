@@ -70,7 +70,8 @@ impl KnownJob {
             fields.insert("endTime".into(), ended_at.to_string().into());
         }
         fields.insert("state".into(), state.clone().into());
-        if let (Some(message), true) = (message, state == "FAILED") {
+        // One that is not over yet has a message where it has failed.
+        if let (Some(message), "FAILED" | "RUNNING" | "CANCELLING") = (message, state.as_str()) {
             fields.insert("errorMessage".into(), message.clone().into());
         }
         let output = training_output(self.spec(), trials);

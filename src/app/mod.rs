@@ -11,6 +11,7 @@ pub mod export;
 pub mod gathered;
 mod hparams;
 pub mod inspect;
+mod job_dir;
 pub mod jobs;
 mod origin;
 mod packages;

@@ -265,12 +265,12 @@ pub(super) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// Event file, or directory that is searched at any depth
+    /// Event file, or directory that is searched at any depth; of a job's directory each trial for itself
     #[arg(value_name = "PATH")]
     pub(super) path: PathBuf,
-    /// Tag of the metric, whole
-    #[arg(long, value_name = "TAG", default_value = crate::study::DEFAULT_METRIC_TAG)]
-    pub(super) tag: String,
+    /// Tag of the metric, whole [default: that of the job at PATH; otherwise training/hptuning/metric]
+    #[arg(long, value_name = "TAG")]
+    pub(super) tag: Option<String>,
     /// Only runs that match this glob
     #[arg(long, value_name = "GLOB")]
     pub(super) run: Option<String>,

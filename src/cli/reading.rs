@@ -16,7 +16,7 @@ use crate::edge::output::Output;
 use crate::export::{ExportError, Format};
 use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
 use crate::plot::{Cells, Ink, Look, Pixels, Scale, printable};
-use crate::scalar::{RunSelector, near_misses};
+use crate::scalar::near_misses;
 use crate::units::Tag;
 
 /// How many tags are named where none was matched.
@@ -56,11 +56,7 @@ pub(super) fn inspect(paths: &[PathBuf], json: bool, printer: Printer) -> Result
 }
 
 pub(super) fn doctor(args: &Doctor, printer: Printer) -> Result<u8, Failure> {
-    let selector = match &args.run {
-        Some(glob) => RunSelector::glob(glob).map_err(|e| Failure::usage(format!("--run: {e}")))?,
-        None => RunSelector::default(),
-    };
-    let diagnosis = app_doctor::diagnose(&args.path, &Tag::from(&*args.tag), &selector)?;
+    let diagnosis = app_doctor::doctor(&args.path, args.tag.as_deref(), args.run.as_deref())?;
     if args.json {
         let json = serde_json::to_value(&diagnosis).unwrap_or_default();
         printer.document(&format!("{json:#}"))?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::messages::SAID_LAST;
-use super::{Controller, Phase, Record, after};
+use super::messages::{FOR_THIS, SAID_LAST};
+use super::{Controller, OnMissingMetric, Phase, Record, after};
 use crate::limits::{
     FAST_FAILURE, LEAST_RETRIES_OF_LOST, LONGEST_RETRY_PAUSE, MAX_ALIKE_FAILURES, MAX_FAILED_STARTS,
     MAX_FAST_FAILURES, RETRY_PAUSE,
@@ -35,11 +35,30 @@ impl Controller {
                 Purpose::Leave(exit) => Outcome::Failed(exit),
                 Purpose::ReplicaFailed(replica, exit) => Outcome::ReplicaFailed(replica, exit),
             },
-            _ if self.phase == Phase::Cancelling => Outcome::Cancelled,
+            _ if matches!(self.phase, Phase::Cancelling | Phase::Failing) => Outcome::Cancelled,
             // It vanished without a word of how it ended.
             Stage::Suggested | Stage::Running | Stage::Waiting(..) | Stage::Ended(_) => Outcome::Lost,
         };
         self.settle(now, id, outcome);
+    }
+
+    /// Fails the job for want of the metric, where `id` has ended well without a value of it, and no trial has one: the
+    /// others would end like this too.
+    pub(super) fn other_metrics(&mut self, now: Timestamp, id: TrialId, why: String) {
+        let is_open = matches!(self.phase, Phase::Open | Phase::Exhausted | Phase::Late);
+        let ended_well = self.trial(id).is_some_and(|trial| match trial.stage {
+            Stage::Stopping(_, purpose) | Stage::Killing(_, purpose, _) => {
+                matches!(purpose, Purpose::Leave(Exit::Code(0)) | Purpose::EarlyStop)
+            }
+            Stage::Suggested | Stage::Running | Stage::Waiting(..) | Stage::Ended(_) => false,
+        });
+        let has_come = self.trials().iter().any(|trial| trial.curve.last().is_some());
+        if is_open && ended_well && !has_come && self.policy.on_missing_metric == OnMissingMetric::Fail {
+            self.fail(
+                now,
+                format!("trial {id} gave no value of the metric, and no other has{FOR_THIS}    {why}"),
+            );
+        }
     }
 
     /// Takes it that a trial's trainer said this last.
@@ -108,6 +127,13 @@ impl Controller {
         self.why_failing_fast().or_else(|| self.why_failing_alike())
     }
 
+    /// Whether a trial failed by a fault of its trainer, or of how that is called, that tells of other trials.
+    fn is_own_failure(&self, trial: &Trial) -> bool {
+        let ended = trial.outcome();
+        matches!(ended, Some(Outcome::Failed(_) | Outcome::ReplicaFailed(..)))
+            || (ended == Some(&Outcome::NoMetric) && self.policy.on_missing_metric == OnMissingMetric::Fail)
+    }
+
     /// What the trainer of the latest failed trial said, as the end of a message.
     fn said_last(&self) -> String {
         self.last_words.as_ref().map(|words| format!("{SAID_LAST}    {words}")).unwrap_or_default()
@@ -116,10 +142,11 @@ impl Controller {
     /// A trainer that has never worked, and fails in the same words again and again, fails so with any parameters.
     fn why_failing_alike(&self) -> Option<String> {
         let trials = self.trials();
-        let last = trials.iter().filter(|trial| is_own_failure(trial)).max_by_key(|trial| trial.ended_at)?;
+        let last =
+            trials.iter().filter(|trial| self.is_own_failure(trial)).max_by_key(|trial| trial.ended_at)?;
         let gist = self.gists.get(&last.id)?;
         let alike: Vec<&Trial> =
-            trials.iter().filter(|t| is_own_failure(t) && self.gists.get(&t.id) == Some(gist)).collect();
+            trials.iter().filter(|t| self.is_own_failure(t) && self.gists.get(&t.id) == Some(gist)).collect();
         let farthest = alike.iter().filter_map(|trial| trial.last_step()).max();
         // One that gave a result, or has come farther than any of them, shows that it can work.
         let works = |trial: &Trial| {
@@ -139,7 +166,7 @@ impl Controller {
     fn why_failing_fast(&self) -> Option<String> {
         let failed_fast = |trial: &Trial| {
             let duration = trial.attempt_duration_s().map(Duration::from_secs_f64);
-            is_own_failure(trial) && duration.is_some_and(|duration| duration < FAST_FAILURE)
+            self.is_own_failure(trial) && duration.is_some_and(|duration| duration < FAST_FAILURE)
         };
         // One that has told a value shows that it can work.
         let is_at_work = |trial: &Trial| trial.is_active() && trial.curve.last().is_some();
@@ -155,11 +182,6 @@ impl Controller {
         let said = self.said_last();
         Some(format!("the first {n} trials failed within seconds; trial {} {outcome}{said}", last.id))
     }
-}
-
-/// Whether a trial failed by a fault of its trainer, or of how that is called.
-fn is_own_failure(trial: &Trial) -> bool {
-    matches!(trial.outcome(), Some(Outcome::Failed(_) | Outcome::ReplicaFailed(..) | Outcome::NoMetric))
 }
 
 #[cfg(test)]
@@ -193,6 +215,38 @@ mod tests {
             Output::Persist(Record::JobEnded(_, end)) => end.message,
             _ => None,
         })
+    }
+
+    /// Two trials side by side, of which the first ends without the metric; why the job has failed then.
+    fn first_lacks_metric(has_other_a_value: bool, on_missing_metric: OnMissingMetric) -> Option<String> {
+        let space = "params: [{parameterName: a, type: DOUBLE, minValue: 0, maxValue: 1}]";
+        let spec = config::tests::spec(&format!("{{maxTrials: 9, maxParallelTrials: 2, {space}}}"));
+        let mut controller = Controller::new(spec, Policy { on_missing_metric, ..Policy::default() });
+        let (now, first, second) = (Timestamp::UNIX_EPOCH, TrialId::after(0), TrialId::after(1));
+        controller.handle(now, Input::Tick);
+        controller.handle(now, Input::Started(first));
+        controller.handle(now, Input::Started(second));
+        if has_other_a_value {
+            let point = Point { step: Step(1), wall_time: WallTime(0.0), value: MetricValue::F64(f64::NAN) };
+            controller.handle(now, Input::Changed(second, vec![Change::Point(point)]));
+        }
+        controller.handle(now, Input::Exited(first, Exit::Code(0), now));
+        controller.handle(now, Input::OtherMetrics(first, "there is `x`".to_owned()));
+        controller.handle(now, Input::Settled(first, None));
+        let outputs: Vec<Output> = std::iter::from_fn(|| controller.poll_output()).collect();
+        let decided = outputs.iter().position(|o| matches!(o, Output::Persist(Record::FailDecided(..))));
+        let stopped = outputs.iter().position(|o| matches!(o, Output::Signal(id, _) if *id == second));
+        assert_eq!(decided.is_some(), stopped.is_some());
+        assert!(decided <= stopped, "it is stored before it is acted on");
+        controller.failure.clone()
+    }
+
+    #[test]
+    fn a_metric_that_never_comes_fails_the_job_unless_it_has_come_to_another_trial() {
+        let why = "trial 1 gave no value of the metric, and no other has:\n    there is `x`";
+        assert_eq!(first_lacks_metric(false, OnMissingMetric::Fail).as_deref(), Some(why));
+        assert_eq!(first_lacks_metric(true, OnMissingMetric::Fail), None);
+        assert_eq!(first_lacks_metric(false, OnMissingMetric::Continue), None);
     }
 
     #[test]

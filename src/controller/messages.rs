@@ -24,6 +24,9 @@ pub enum Input {
     /// Nothing of a trial's process tree is left, or it is in quarantine, and all that it wrote has been handed in.
     /// With it comes what its trainer, should it have failed, said last.
     Settled(TrialId, Option<String>),
+    /// All that a trial wrote was handed in: there are values, but none of the objective, for this reason.
+    /// [`Input::Settled`] follows.
+    OtherMetrics(TrialId, String),
     /// Nothing is left any more of a trial that was in quarantine.
     Released(TrialId),
     /// What a slot needs is not to be had any more, for this reason: there is one slot less.
@@ -84,8 +87,22 @@ pub enum Record {
     Ended(TrialId, Timestamp, Outcome),
     /// The job is being cancelled.
     CancelDecided(Timestamp),
+    /// The job has failed, for this reason: its trials are stopped.
+    FailDecided(Timestamp, String),
     /// The job is over.
     JobEnded(Timestamp, JobEnd),
+}
+
+/// What was decided of a job before its end.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Decided {
+    /// Nothing: it goes on.
+    #[default]
+    Nothing,
+    /// The user ended it.
+    Cancel,
+    /// It has failed, for this reason.
+    Fail(String),
 }
 
 /// How a job ended.
@@ -100,11 +117,15 @@ pub struct JobEnd {
 /// What stands between the reason of a failed job and what its trainer said.
 pub(super) const SAID_LAST: &str = "; it said last:\n";
 
+/// What stands before a reason that a note of the trial has told.
+pub(super) const FOR_THIS: &str = ":\n";
+
 impl JobEnd {
-    /// The message without what the trainer said last, for whoever was told that already.
+    /// The message without what the trainer said last, or why it gave no metric, for whoever was told that already.
     #[must_use]
     pub fn headline(&self) -> Option<&str> {
-        self.message.as_deref().and_then(|message| message.split(SAID_LAST).next())
+        let message = self.message.as_deref()?;
+        message.split(SAID_LAST).next()?.split(FOR_THIS).next()
     }
 }
 

@@ -23,7 +23,7 @@ use crate::study::{Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
 use crate::suggest::{self, Suggest};
 use crate::units::TrialId;
 
-pub use messages::{Input, JobEnd, JobState, Output, Record, Signal};
+pub use messages::{Decided, Input, JobEnd, JobState, Output, Record, Signal};
 
 /// How trials are treated, whatever is tuned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +36,18 @@ pub struct Policy {
     pub time_limit: Option<Duration>,
     /// When the job is to be over. No trial is started that could hardly end by then.
     pub deadline: Option<Timestamp>,
+    /// What a trial without the metric means for the job.
+    pub on_missing_metric: OnMissingMetric,
+}
+
+/// What it means for a job that a trial gave other metrics and not the wanted one, while no trial has given that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnMissingMetric {
+    /// The next trials would give none either: the job fails.
+    #[default]
+    Fail,
+    /// That trial failed, and no more.
+    Continue,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,23 +139,26 @@ impl Controller {
         self.first = first.get();
     }
 
-    /// Goes on with a job of which an earlier controller put out these trials, by number, and, where it was being
-    /// cancelled, that. To be called once, before any input.
-    pub fn resume(&mut self, trials: Vec<Trial>, is_cancelling: bool) {
+    /// Goes on with a job of which an earlier controller put out these trials, by number, and what it had decided of
+    /// the job. To be called once, before any input.
+    pub fn resume(&mut self, trials: Vec<Trial>, decided: Decided) {
+        let is_ending = decided != Decided::Nothing;
         // Those that run come first: what they have of the machine nobody else gets.
         for trial in &trials {
             // One that is only suggested may have been started all the same.
-            if trial.stage == Stage::Running || (trial.stage == Stage::Suggested && is_cancelling) {
+            if trial.stage == Stage::Running || (trial.stage == Stage::Suggested && is_ending) {
                 self.unseen.insert(trial.id);
                 self.outputs.push_back(Output::TakeBack(trial.id, trial.attempt));
             }
         }
-        for trial in trials.iter().filter(|trial| trial.stage == Stage::Suggested && !is_cancelling) {
+        for trial in trials.iter().filter(|trial| trial.stage == Stage::Suggested && !is_ending) {
             self.outputs.push_back(Output::Start(trial.id, trial.params.clone(), trial.attempt));
         }
         self.trials.extend(trials);
-        if is_cancelling {
-            self.phase = Phase::Cancelling;
+        match decided {
+            Decided::Nothing => {}
+            Decided::Cancel => self.phase = Phase::Cancelling,
+            Decided::Fail(why) => (self.phase, self.failure) = (Phase::Failing, Some(why)),
         }
     }
 
@@ -208,6 +223,7 @@ impl Controller {
                 self.heard(id, last_words);
                 self.settled(now, id);
             }
+            Input::OtherMetrics(id, why) => self.other_metrics(now, id, why),
             Input::Released(id) => {
                 self.quarantined.remove(&id);
             }
@@ -315,12 +331,13 @@ impl Controller {
 
     /// Goes on with what an earlier controller had decided and perhaps not yet done.
     fn go_on_with_stops(&mut self, now: Timestamp) {
+        let is_ending = matches!(self.phase, Phase::Cancelling | Phase::Failing);
         for id in self.ids() {
-            let is_known = |trial: &&Trial| trial.stage == Stage::Running && !self.unseen.contains(&id);
-            let Some(trial) = self.trial(id).filter(is_known) else { continue };
-            if trial.stop.is_some() {
+            let Some(trial) = self.trial(id) else { continue };
+            let is_known = trial.stage == Stage::Running && !self.unseen.contains(&id);
+            if is_known && trial.stop.is_some() {
                 self.stop(now, id, Purpose::EarlyStop);
-            } else if self.phase == Phase::Cancelling {
+            } else if is_ending && (is_known || matches!(trial.stage, Stage::Waiting(..))) {
                 self.stop(now, id, Purpose::Cancel);
             }
         }
@@ -449,7 +466,8 @@ impl Controller {
 
     fn fail(&mut self, now: Timestamp, why: String) {
         self.phase = Phase::Failing;
-        self.failure = Some(why);
+        self.failure = Some(why.clone());
+        self.persist(Record::FailDecided(now, why));
         self.stop_all(now);
     }
 

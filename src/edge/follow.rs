@@ -23,7 +23,7 @@ use crate::limits::{FOLLOW_BATCH, REMOTE_POLL_INTERVAL};
 use crate::scalar::RunSelector;
 use crate::series::Change;
 use crate::study::{CatchUp, Curve, launch};
-use crate::tail::{Burst, Config, Found, Gather, Progress, Seen, Tail, burst};
+use crate::tail::{Burst, Config, Found, Gather, Overdue, Progress, Seen, Tail, burst};
 use crate::units::{Tag, TrialId, WallTime};
 
 /// What a follower reports.
@@ -33,8 +33,8 @@ pub enum Followed {
     Changed(TrialId, Vec<Change>),
     /// A trial writes outside of its directory.
     Outside(TrialId, OutsideFile),
-    /// No value has come for as long as was to be waited; told once.
-    NoMetric(TrialId, Box<Seen>),
+    /// No value has come until now; told once for either reason.
+    NoMetric(TrialId, Overdue, Box<Seen>),
     /// Values came late, in a burst; told once.
     Late(TrialId, Late),
     /// Everything was read to its end; nothing follows.
@@ -57,7 +57,7 @@ pub struct Objective {
     pub tag: Tag,
     /// The run directories that may be read.
     pub run: RunSelector,
-    /// How long to wait for a first value before [`Followed::NoMetric`].
+    /// How long to wait for a first value before [`Followed::NoMetric`] at the latest.
     pub no_metric_after: Duration,
     /// Of a trial with several replicas: values of the objective that others write than those that speak for the
     /// trial count only where those write none.
@@ -309,8 +309,8 @@ fn follow(
         }
         let Some(until) = wait_until else { continue };
         let now = clock.now();
-        if gather.take_missing(now)
-            && reports.blocking_send(Followed::NoMetric(trial, Box::new(gather.seen()))).is_err()
+        if let Some(why) = gather.take_missing(now)
+            && reports.blocking_send(Followed::NoMetric(trial, why, Box::new(gather.seen()))).is_err()
         {
             return;
         }

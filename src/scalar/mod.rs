@@ -3,7 +3,9 @@
 //! Layer 3: may import layers 0 to 2. Pure.
 
 mod hparams;
+mod meaning;
 mod metadata;
+mod near;
 mod parts;
 mod placeholder;
 mod scan;
@@ -23,10 +25,11 @@ use crate::units::MetricValue;
 
 pub use hparams::{HPARAMS_TAG, HparamValue, RunHparams, encode_hparams};
 pub use metadata::Metadata;
+pub use near::{NearMiss, Nearby, Other, Same, measures, near_misses, nearby};
 pub use parts::{PartEvent, PartFault, PartScan};
 pub use placeholder::is_placeholder;
 pub use scan::{Scanned, ScannedWhat, scan};
-pub use select::{NearMiss, OWN_DIRECTORY, RunSelector, is_evaluation, near_misses};
+pub use select::{OWN_DIRECTORY, RunSelector, is_evaluation};
 pub use single::{SingleFloat, SingleFloats};
 pub use words::{Split, is_number, words};
 

@@ -117,6 +117,16 @@ impl Split {
         })
     }
 
+    /// What is glued to the split that one word names: `loss` in `valloss`.
+    #[must_use]
+    pub fn glued_to(word: &str) -> Option<&'static str> {
+        let is_exact = SPLIT_WORDS.iter().any(|(_, words)| words.contains(&word));
+        GLUED
+            .into_iter()
+            .find(|glued| !is_exact && word.ends_with(glued))
+            .filter(|_| Self::of_word(word).is_some())
+    }
+
     /// The splits that words name: the number of the first word, how many words it is, and the split.
     pub fn all(words: &[String]) -> impl DoubleEndedIterator<Item = (usize, usize, Self)> {
         (0..words.len()).filter_map(|at| {

@@ -2,16 +2,19 @@
 //! in case the objective is not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use super::missing::{Missing, Places, explain, wrong_kind, wrong_run};
 use super::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED, MAX_WRITERS_LISTED};
-use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, is_placeholder, near_misses};
+use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, Split, is_placeholder, measures, words};
 use crate::series::{Change, Objective, Point};
 use crate::tfrecord::Damage;
 use crate::units::{RunName, Step, Tag};
+
+/// At how many steps another tag has values by when the wanted one is missed.
+const STEPS_OF_OTHERS: u32 = 3;
 
 /// Gathers what a [`super::Tail`] finds below one trial's directory.
 #[derive(Debug)]
@@ -19,10 +22,31 @@ pub struct Gather {
     wanted: Tag,
     /// When to tell that no value has come; `None` once that is told or one came.
     tell_missing_at: Option<Timestamp>,
+    /// Another tag has values at several steps; `None` once that was told.
+    others_go_on: Option<bool>,
     objective: Objective,
     /// As those write it whose values count only where nobody else's are there.
     others: Objective,
     seen: Seen,
+}
+
+/// Why to tell now that no value has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overdue {
+    /// Other tags have values at several steps by now.
+    OthersGoOn,
+    /// The time to wait for it is over.
+    Time,
+}
+
+/// What one run holds under one tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// What it holds.
+    pub kind: Kind,
+    /// How often its step changed, and once more for the first.
+    n_steps: u32,
+    last_step: Step,
 }
 
 /// What was seen below a trial's directory.
@@ -30,8 +54,10 @@ pub struct Gather {
 pub struct Seen {
     /// How many event files there are, a metrics file included.
     pub n_files: usize,
-    /// Each tag and what it holds.
-    pub tags: BTreeMap<Tag, Kind>,
+    /// Each tag and what each run holds under it.
+    pub tags: BTreeMap<Tag, BTreeMap<RunName, Held>>,
+    /// How many tags of runs these are.
+    pub n_places: usize,
     /// The run that the objective was read from.
     pub chosen: Option<RunName>,
     /// Other runs that hold it.
@@ -65,8 +91,8 @@ impl Gather {
     /// at `tell_missing_at`.
     #[must_use]
     pub fn new(wanted: Tag, selector: RunSelector, tell_missing_at: Option<Timestamp>) -> Self {
-        let others = Objective::new(selector.clone());
-        Self { wanted, tell_missing_at, objective: Objective::new(selector), others, seen: Seen::default() }
+        let (objective, others) = (Objective::new(selector.clone()), Objective::new(selector));
+        Self { wanted, tell_missing_at, others_go_on: Some(false), objective, others, seen: Seen::default() }
     }
 
     /// Takes something that was found.
@@ -97,7 +123,7 @@ impl Gather {
                             self.objective_of(aside).offer(run, writer, started, point);
                         }
                     }
-                    self.remember(tag, &content);
+                    self.remember(run, tag, step, &content);
                 }
                 Ingested::SessionStart(step) => {
                     self.objective_of(aside).session_start(run, writer, started, step);
@@ -116,7 +142,8 @@ impl Gather {
                 Ingested::Graph => {}
             },
             Found::Hypertune { writer, entry, .. } => {
-                self.remember(&entry.tag, &Content::Scalar(entry.value));
+                let content = Content::Scalar(entry.value);
+                self.remember(&RunName::from(OWN_DIRECTORY), entry.tag.as_str(), entry.step, &content);
                 if entry.tag == self.wanted.as_str() {
                     self.count(entry.step, aside);
                     let point = Point { step: entry.step, wall_time: entry.wall_time, value: entry.value };
@@ -169,13 +196,17 @@ impl Gather {
         self.objective.chosen().or(self.others.chosen())
     }
 
-    /// Whether to tell now that no value has come; true once.
-    pub fn take_missing(&mut self, now: Timestamp) -> bool {
-        let is_due = self.tell_missing_at.is_some_and(|at| at <= now);
-        if is_due || self.chosen().is_some() {
-            self.tell_missing_at = None;
+    /// Whether to tell now that no value has come, and why: once for either reason.
+    pub fn take_missing(&mut self, now: Timestamp) -> Option<Overdue> {
+        if self.chosen().is_some() {
+            (self.tell_missing_at, self.others_go_on) = (None, None);
         }
-        is_due && self.chosen().is_none()
+        if self.tell_missing_at.is_some_and(|at| at <= now) {
+            self.tell_missing_at = None;
+            return Some(Overdue::Time);
+        }
+        let is_so = self.others_go_on == Some(true);
+        is_so.then(|| self.others_go_on = None).map(|()| Overdue::OthersGoOn)
     }
 
     /// What was seen so far.
@@ -197,18 +228,52 @@ impl Gather {
         self.seen.n_beyond_step_0 += u64::from(step != Step(0));
     }
 
-    fn remember(&mut self, tag: &str, content: &Content) {
+    fn remember(&mut self, run: &RunName, tag: &str, step: Step, content: &Content) {
         let kind = match content {
             Content::Scalar(_) => Kind::Scalar,
             Content::Other(kind) => *kind,
         };
-        if self.seen.tags.len() < MAX_TAGS_REMEMBERED && !self.seen.tags.contains_key(tag) {
-            self.seen.tags.insert(Tag::from(tag), kind);
+        let held = self.seen.tags.get_mut(tag).and_then(|runs| runs.get_mut(run));
+        let n_steps = match held {
+            Some(held) if held.last_step == step => return,
+            Some(held) => {
+                held.last_step = step;
+                held.n_steps = held.n_steps.saturating_add(1);
+                held.n_steps
+            }
+            None if self.seen.n_places < MAX_TAGS_REMEMBERED => {
+                self.seen.n_places += 1;
+                let held = Held { kind, n_steps: 1, last_step: step };
+                self.seen.tags.entry(Tag::from(tag)).or_default().insert(run.clone(), held);
+                1
+            }
+            None => return,
+        };
+        if n_steps == STEPS_OF_OTHERS && self.others_go_on.is_some() && kind == Kind::Scalar {
+            let counts = measures(tag) && !comes_before(run, tag, &self.wanted);
+            self.others_go_on = Some(self.others_go_on == Some(true) || counts);
         }
     }
 }
 
+/// Whether a tag is measured on training data and the wanted one on others, which come at the end of an epoch.
+fn comes_before(run: &RunName, tag: &str, wanted: &Tag) -> bool {
+    let split = |name: &str| Split::of_words(&words(name));
+    split(wanted.as_str()).is_some_and(|wanted| wanted != Split::Train)
+        && split(tag).or_else(|| split(run.as_str())) == Some(Split::Train)
+}
+
 impl Seen {
+    /// What is known where only the tags of runs are, and what they hold.
+    pub fn of<'t>(n_files: usize, tags: impl Iterator<Item = (&'t RunName, &'t Tag, Kind)>) -> Self {
+        let mut seen = Self { n_files, ..Self::default() };
+        for (run, tag, kind) in tags {
+            let held = Held { kind, n_steps: 1, last_step: Step(0) };
+            seen.tags.entry(tag.clone()).or_default().insert(run.clone(), held);
+        }
+        seen
+    }
+
     /// Whether the writer counts no steps: all of several values are at step 0, and only the last of
     /// them can count.
     #[must_use]
@@ -218,8 +283,9 @@ impl Seen {
 
     /// That nothing but Lightning's placeholder stands under a tag, and what does elsewhere.
     fn explain_placeholder(&self, tag: &str, mend: &str) -> String {
-        let others = self.tags.iter().filter(|(other, kind)| **kind == Kind::Scalar && other.as_str() != tag);
-        let others: Vec<String> = others.take(8).map(|(other, _)| format!("`{other}`")).collect();
+        let others = self.tags.keys().filter(|other| other.as_str() != tag && measures(other.as_str()));
+        let others = others.filter(|other| self.kind_of(other) == Some(Kind::Scalar));
+        let others: Vec<String> = others.take(8).map(|other| format!("`{other}`")).collect();
         let elsewhere = if others.is_empty() {
             String::new()
         } else {
@@ -231,20 +297,55 @@ impl Seen {
         )
     }
 
-    /// Why no value of `wanted` was found, and what to do: a sentence, and one with a way out; `mend` says how a
-    /// tag that comes close is asked for.
+    /// What a tag holds: numbers, where any run has them.
+    fn kind_of(&self, tag: &Tag) -> Option<Kind> {
+        let kinds = || self.tags.get(tag).into_iter().flatten().map(|(_, held)| held.kind);
+        kinds().find(|kind| *kind == Kind::Scalar).or_else(|| kinds().next())
+    }
+
+    /// Whether there are values of other tags, and none of `wanted` that could be a result.
     #[must_use]
-    pub fn explain_missing(&self, wanted: &Tag, mend: &str) -> String {
-        let tag = wanted.as_str();
+    pub fn has_others_only(&self, wanted: &Tag) -> bool {
+        let is_other = |tag: &Tag| tag != wanted && self.kind_of(tag) == Some(Kind::Scalar);
+        self.chosen.is_none() && self.tags.keys().any(is_other)
+    }
+
+    /// Why no value of `wanted` was found in the runs that `selector` allows, and what to do; `mend` says how a tag
+    /// that may have been meant is asked for.
+    #[must_use]
+    pub fn explain_missing(&self, wanted: &Tag, selector: &RunSelector, mend: &str) -> Missing {
+        if let Some(message) = self.explain_nothing() {
+            return Missing::of(message);
+        }
+        match self.kind_of(wanted) {
+            Some(Kind::Scalar) if self.n_values == 0 && self.n_placeholders > 0 => {
+                Missing::of(self.explain_placeholder(wanted.as_str(), mend))
+            }
+            Some(Kind::Scalar) => wrong_run(
+                wanted,
+                &self.tags.get(wanted).into_iter().flat_map(BTreeMap::keys).collect::<Vec<_>>(),
+            ),
+            Some(kind) => wrong_kind(wanted, kind),
+            None => {
+                let places: Places<'_> = (self.tags.iter())
+                    .map(|(tag, runs)| (tag, runs.iter().map(|(run, held)| (run, held.kind)).collect()))
+                    .collect();
+                explain(wanted, selector, &places)
+            }
+        }
+    }
+
+    /// Why there is no value at all, where there is none.
+    fn explain_nothing(&self) -> Option<String> {
         if self.tags.is_empty() {
             if let (0, Some(path)) = (self.n_files, &self.unclear) {
-                return format!(
+                return Some(format!(
                     "no event file was found below the trial's directory; {path} was written meanwhile, but \
                      whose it is cannot be told: `hptune: {{trial: {{directory: own}}}}` in the configuration \
                      runs each trial in its own directory"
-                );
+                ));
             }
-            return if self.n_files == 0 {
+            let text = if self.n_files == 0 {
                 "no event file was found below the trial's directory; \
                  have the trainer write its summaries below --job-dir"
                     .to_owned()
@@ -255,32 +356,9 @@ impl Seen {
                  have the writer flush more often, or check that it is given summaries"
                     .to_owned()
             };
+            return Some(text);
         }
-        match self.tags.get(wanted) {
-            Some(Kind::Scalar) if self.n_values == 0 && self.n_placeholders > 0 => {
-                return self.explain_placeholder(tag, mend);
-            }
-            Some(Kind::Scalar) => {
-                return format!("`{tag}` is there, but in no run directory that hptune.objective.run allows");
-            }
-            Some(kind) => return format!("`{tag}` is there but holds a {kind}, not a scalar"),
-            None => {}
-        }
-        let mut text = format!("no value under the tag `{tag}`");
-        let scalars = || self.tags.iter().filter(|(_, kind)| **kind == Kind::Scalar).map(|(tag, _)| tag);
-        let near = near_misses(tag, scalars());
-        if near.is_empty() {
-            let listed: Vec<String> = scalars().take(8).map(|tag| format!("`{tag}`")).collect();
-            let more = scalars().count().saturating_sub(listed.len());
-            let _ = write!(text, "; the tags that were written are {}", listed.join(", "));
-            if more > 0 {
-                let _ = write!(text, " and {more} more");
-            }
-        } else {
-            let named: Vec<String> = near.iter().map(|tag| format!("`{tag}`")).collect();
-            let _ = write!(text, "; did you mean {}? {mend}", named.join(" or "));
-        }
-        text
+        None
     }
 }
 
@@ -291,19 +369,17 @@ mod tests {
     use crate::series::WriterId;
     use crate::units::{MetricValue, WallTime};
 
+    fn take(gather: &mut Gather, tag: &str, step: i64, content: Content) {
+        let (writer, step, wall_time, run) = (WriterId(0), Step(step), WallTime(1.0), RunName::root());
+        let ingested = Ingested::Value { step, wall_time, tag, content, metadata: Metadata::default() };
+        let (path, started) = ("x.tfevents.1", WallTime(0.0));
+        gather.handle(Found::Event { run: &run, path, writer, started, ingested });
+    }
+
     fn seen(values: &[(&str, Content)]) -> Seen {
         let mut gather = Gather::new(Tag::from("accuracy"), RunSelector::default(), None);
-        let run = RunName::root();
         for (tag, content) in values {
-            let (writer, step, wall_time, content) = (WriterId(0), Step(1), WallTime(1.0), content.clone());
-            let ingested = Ingested::Value { step, wall_time, tag, content, metadata: Metadata::default() };
-            gather.handle(Found::Event {
-                run: &run,
-                path: "x.tfevents.1",
-                writer,
-                started: WallTime(0.0),
-                ingested,
-            });
+            take(&mut gather, tag, 1, content.clone());
         }
         gather.seen()
     }
@@ -313,8 +389,8 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let gather = || Gather::new(Tag::from("acc"), RunSelector::default(), Some(at(10)));
         let mut without = gather();
-        let told: Vec<bool> = [9, 10, 11].map(|second| without.take_missing(at(second))).into();
-        assert_eq!(told, [false, true, false]);
+        let told = [9, 10, 11].map(|second| without.take_missing(at(second)));
+        assert_eq!(told, [None, Some(Overdue::Time), None]);
         let mut with = gather();
         let (writer, step, wall_time, started) = (WriterId(0), Step(1), WallTime(1.0), WallTime(0.0));
         let ingested = Ingested::Value {
@@ -325,20 +401,41 @@ mod tests {
             metadata: Metadata::default(),
         };
         with.handle(Found::Event { run: &RunName::root(), path: "x.tfevents.1", writer, started, ingested });
-        assert!(!with.take_missing(at(11)));
+        assert_eq!(with.take_missing(at(11)), None);
+    }
+
+    #[test]
+    fn that_no_value_has_come_is_told_at_once_when_another_tag_has_several() {
+        #[track_caller]
+        fn check(tag: &str, steps: &[i64], expected: Option<Overdue>) {
+            let mut gather = Gather::new(Tag::from("acc"), RunSelector::default(), None);
+            for step in steps {
+                take(&mut gather, tag, *step, Content::Scalar(MetricValue::F32(0.5)));
+            }
+            assert_eq!(gather.take_missing(Timestamp::UNIX_EPOCH), expected);
+            assert_eq!(gather.take_missing(Timestamp::UNIX_EPOCH), None, "it is told once");
+        }
+        check("loss", &[1, 2, 3], Some(Overdue::OthersGoOn));
+        check("loss", &[1, 2], None);
+        check("loss", &[7, 7, 7], None);
+        check("epoch", &[1, 2, 3], None);
+        check("acc", &[1, 2, 3], None);
+        assert!(comes_before(&RunName::from("train"), "epoch_loss", &Tag::from("val_acc")));
+        assert!(!comes_before(&RunName::from("train"), "val_loss", &Tag::from("val_acc")));
     }
 
     #[test]
     fn a_missing_objective_is_explained_by_what_is_there() {
         #[track_caller]
         fn check(values: &[(&str, Content)], expected: &str) {
-            let text = seen(values).explain_missing(&Tag::from("accuracy"), "set it");
+            let missing = seen(values).explain_missing(&Tag::from("accuracy"), &RunSelector::default(), "");
+            let text = missing.text();
             assert!(text.contains(expected), "{text}");
         }
         let scalar = || Content::Scalar(MetricValue::F32(0.5));
         check(&[], "no event file");
         check(&[("accuracy_1", scalar()), ("loss", scalar())], "did you mean `accuracy_1`?");
         check(&[("lr", scalar()), ("loss", scalar())], "`loss`, `lr`");
-        check(&[("accuracy", Content::Other(Kind::Histogram))], "holds a histogram");
+        check(&[("accuracy", Content::Other(Kind::Histogram))], "holds histograms");
     }
 }

@@ -8,6 +8,7 @@ mod gather;
 mod hypertune;
 mod ingest;
 mod lateness;
+pub mod missing;
 mod packed;
 mod read;
 #[cfg(test)]
@@ -29,7 +30,7 @@ use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
 
 use file::{File, FileProgress};
-pub use gather::{Gather, Seen};
+pub use gather::{Gather, Held, Overdue, Seen};
 pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews, Logged, MAY_LACK, ReportLog, Unreadable};
 pub use ingest::{Ingest, Ingested};
 pub use lateness::{Burst, burst};

@@ -13,6 +13,7 @@ mod hparams;
 mod inputs;
 mod inspect;
 mod layering;
+mod missing;
 mod outside;
 mod packed;
 mod peers;

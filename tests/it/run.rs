@@ -315,11 +315,11 @@ fn enough_failures_end_the_job() {
 #[test]
 fn a_metric_that_is_not_found_is_explained() {
     let place = Place::new();
-    let text =
-        config(1, "", "").replace("hyperparameterMetricTag: acc", "hyperparameterMetricTag: accuracy_1");
-    let ran = run(&place, &text.replace("accuracy_1", "acc_1"), &[0.5], WRITE);
+    let text = config(1, "", "").replace("MetricTag: acc", "MetricTag: epoch_acc");
+    let ran = run(&place, &text, &[0.5], WRITE);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
-    assert!(ran.err.contains("did you mean `acc`? set hyperparameterMetricTag to it"), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `acc`?"), "{}", ran.err);
+    assert!(ran.err.contains("hyperparameterMetricTag: \"acc\""), "{}", ran.err);
     let ran = run(&Place::new(), &text, &[0.5], "true");
     assert!(ran.err.contains("no event file was found below the trial's directory"), "{}", ran.err);
 }
@@ -327,7 +327,8 @@ fn a_metric_that_is_not_found_is_explained() {
 #[test]
 fn that_no_value_has_come_is_told_while_the_trainer_runs() {
     let place = Place::new();
-    let text = config(1, "", "trial: {noMetricAfter: 100ms}").replace("MetricTag: acc", "MetricTag: acc_1");
+    let text =
+        config(1, "", "trial: {noMetricAfter: 100ms}").replace("MetricTag: acc", "MetricTag: epoch_acc");
     let script = format!("{WRITE}; until [ -e go ]; do sleep 0.01; done");
     let mut command = job(&place, &text, &[0.5], &script);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");

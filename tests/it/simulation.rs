@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hptune::controller::{Controller, Input, JobState, Output, Policy, Record, Signal};
+use hptune::controller::{
+    Controller, Decided, Input, JobState, OnMissingMetric, Output, Policy, Record, Signal,
+};
 use hptune::series::{Change, Point};
 use hptune::study::{Config, EarlyStopping, Exit, Measurement, Outcome, Stage, StudySpec, Trial};
 use hptune::units::{MetricValue, Step, TrialId, WallTime};
@@ -56,6 +58,7 @@ struct Stored {
     /// As a store reads them back.
     trials: Vec<Trial>,
     is_cancelling: bool,
+    failure: Option<String>,
     n_resumed: usize,
     suggested: Vec<TrialId>,
     params: BTreeSet<String>,
@@ -82,6 +85,8 @@ struct World {
     is_finished: bool,
     /// A job whose user cancels it at this time.
     cancel_ms: Option<i64>,
+    /// Its trainers write another metric than the wanted one.
+    lacks_metric: bool,
 }
 
 impl Stored {
@@ -95,6 +100,9 @@ impl Stored {
         | Record::Ended(id, ..)) = record
         else {
             self.is_cancelling |= matches!(record, Record::CancelDecided(_));
+            if let Record::FailDecided(_, why) = record {
+                assert_eq!(self.failure.replace(why.clone()), None, "a job fails once");
+            }
             return;
         };
         if let Record::Suggested(_, params) = record {
@@ -151,6 +159,7 @@ impl World {
                 Output::Persist(record) => self.store(record),
                 Output::Start(trial, params, attempt) => {
                     assert!(self.stored.suggested.contains(&trial), "stored before it is acted on");
+                    assert_eq!(self.stored.failure, None, "nothing is started once the job has failed");
                     assert_eq!(self.stored.attempts.get(&trial).copied().unwrap_or(1), attempt);
                     assert!(self.controller.spec().space.contains(&params));
                     self.start(trial);
@@ -159,7 +168,7 @@ impl World {
                 Output::Quarantine(trial) => {
                     // It may have gone just now.
                     let is_there = self.running.get_mut(&trial).map(|process| process.is_quarantined = true);
-                    self.feed(Input::Settled(trial, None));
+                    self.settle(trial);
                     if is_there.is_none() {
                         self.feed(Input::Released(trial));
                     }
@@ -180,7 +189,12 @@ impl World {
     fn resume(&mut self) {
         self.stored.n_resumed += 1;
         self.controller = Controller::new(self.controller.spec().clone(), self.policy);
-        self.controller.resume(self.stored.trials.clone(), self.stored.is_cancelling);
+        let decided = match &self.stored.failure {
+            _ if self.stored.is_cancelling => Decided::Cancel,
+            Some(why) => Decided::Fail(why.clone()),
+            None => Decided::Nothing,
+        };
+        self.controller.resume(self.stored.trials.clone(), decided);
         // Who was in quarantine is over; its slot counts as free until somebody looks.
         let ended = &self.stored.ended;
         self.running.retain(|id, _| !ended.contains_key(id));
@@ -207,9 +221,22 @@ impl World {
                     self.feed(Input::Exited(trial, exit, self.now()));
                 }
                 if self.stored.n_resumed == n_resumed {
-                    self.feed(Input::Settled(trial, None));
+                    self.settle(trial);
                 }
             }
+        }
+    }
+
+    /// All that a trial wrote was handed in.
+    fn settle(&mut self, trial: TrialId) {
+        let n_resumed = self.stored.n_resumed;
+        let is_missing = self.controller.trial(trial).is_some_and(|trial| trial.curve.last().is_none());
+        if is_missing && self.lacks_metric {
+            self.feed(Input::OtherMetrics(trial, "there are others".into()));
+        }
+        // A new controller finds it by itself.
+        if self.stored.n_resumed == n_resumed {
+            self.feed(Input::Settled(trial, None));
         }
     }
 
@@ -219,6 +246,7 @@ impl World {
         match record {
             Record::Suggested(trial, params) => {
                 assert_eq!(trial.get() as usize, stored.suggested.len() + 1, "ids go up by one");
+                assert_eq!(stored.failure, None, "no trial is suggested once the job has failed");
                 stored.suggested.push(trial);
                 stored.params.insert(params.to_string());
             }
@@ -237,7 +265,7 @@ impl World {
             Record::Ended(trial, _, outcome) => {
                 assert_eq!(stored.ended.insert(trial, outcome), None, "one final state a trial");
             }
-            Record::CancelDecided(_) => {}
+            Record::CancelDecided(_) | Record::FailDecided(..) => {}
             Record::JobEnded(_, end) => {
                 assert_eq!(stored.end.replace(end.state), None, "one end");
                 stored.message = end.message.unwrap_or_default();
@@ -272,7 +300,7 @@ impl World {
         };
         let process = Process {
             nature,
-            n_steps: below(random, 30) as i64,
+            n_steps: if self.lacks_metric { 0 } else { below(random, 30) as i64 },
             quality: below(random, 1000) as f64 / 1000.0,
             step: 0,
             next_ms: self.now_ms + 10,
@@ -337,7 +365,7 @@ impl World {
             }
             // A new controller finds it by itself.
             if is_same(self) {
-                self.feed(Input::Settled(trial, None));
+                self.settle(trial);
             }
             // A late word about it changes nothing.
             if is_same(self) && !self.running.contains_key(&trial) {
@@ -399,6 +427,11 @@ fn spec(random: &mut ChaCha8Rng) -> StudySpec {
     spec
 }
 
+/// Whether a job had ended for another reason than that its trials finished.
+fn was_ending_otherwise(stored: &Stored) -> bool {
+    stored.is_cancelling || stored.failure.is_some()
+}
+
 /// Runs one job to its end and checks what must hold of every job.
 fn run(seed: u64) -> Stored {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -413,7 +446,9 @@ fn run(seed: u64) -> Stored {
         retries: below(&mut random, u64::from(RETRIES) + 1) as u32,
         time_limit: (below(&mut random, 4) == 0).then_some(Duration::from_millis(200)),
         deadline: (below(&mut random, 8) == 0).then(|| Timestamp::from_millisecond(6_000).expect("a time")),
+        on_missing_metric: [OnMissingMetric::Fail, OnMissingMetric::Continue][below(&mut random, 2) as usize],
     };
+    let lacks_metric = below(&mut random, 6) == 0;
     let crash_one_in = (below(&mut random, 2) == 0).then(|| 5 + below(&mut random, 200));
     let controller = Controller::new(spec, policy);
     let mut world = World {
@@ -428,6 +463,7 @@ fn run(seed: u64) -> Stored {
         max_running: 0,
         is_finished: false,
         cancel_ms,
+        lacks_metric,
     };
     world.feed(Input::Tick);
     while !world.is_finished {
@@ -450,7 +486,18 @@ fn run(seed: u64) -> Stored {
     let has_no_slot = stored.message.contains("no slot is left");
     let is_late = stored.message.contains("the job's time");
     assert!(!is_late || policy.deadline.is_some());
+    let has_no_metric = stored.message.contains("no value of the metric");
+    let n_without = stored.ended.values().filter(|o| **o == Outcome::NoMetric).count();
+    if has_no_metric {
+        assert!(lacks_metric && policy.on_missing_metric == OnMissingMetric::Fail);
+        assert_eq!(stored.end, Some(JobState::Failed));
+        // The first to end so decides it, and each of the others was running then or had failed in another way.
+        assert!((1..=max_parallel).contains(&n_without), "{n_without}");
+    } else if lacks_metric && policy.on_missing_metric == OnMissingMetric::Fail {
+        assert!(n_without == 0 || was_ending_otherwise(&stored), "{}", stored.message);
+    }
     let was_cut_short = stored.end == Some(JobState::Cancelled)
+        || has_no_metric
         || is_program_gone
         || is_failing_fast
         || has_no_slot
@@ -481,6 +528,7 @@ fn a_thousand_jobs_keep_every_promise() {
     for seed in 0..1000 {
         let stored = run(seed);
         kinds.extend(stored.end.map(JobState::name));
+        kinds.extend(stored.message.contains("no value of the metric").then_some("metric that never comes"));
         n_resumed += stored.n_resumed;
         kinds.extend(stored.ended.values().map(|outcome| match outcome {
             Outcome::Succeeded => "trial succeeded",
@@ -495,7 +543,7 @@ fn a_thousand_jobs_keep_every_promise() {
         }));
     }
     // Every way to end was taken: the simulation shows what it claims to show.
-    assert_eq!(kinds.len(), 3 + 8, "{kinds:?}");
+    assert_eq!(kinds.len(), 3 + 8 + 1, "{kinds:?}");
     assert!(n_resumed > 1000, "{n_resumed}");
 }
 

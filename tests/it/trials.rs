@@ -238,7 +238,7 @@ fn a_trainer_that_never_works_ends_the_job_with_its_own_words() {
         "{message}"
     );
     // So is one that writes nothing that is known; one that works once goes on.
-    let second = place(&config(40, "", "").replace("MetricTag: acc", "MetricTag: acc_1"));
+    let second = place(&config(40, "", "").replace("MetricTag: acc", "MetricTag: epoch_acc"));
     run(&second, &[], WRITE);
     let message = second.describe("job")["errorMessage"].as_str().expect("a message").to_owned();
     assert!(message.contains("did you mean `acc`?"), "{message}");

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::app::Failure;
-use crate::controller::Record;
+use crate::controller::{Decided, Record};
 use crate::edge::clock::Clock;
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::process::own_cpus;
@@ -91,8 +91,8 @@ pub struct Plan {
     pub earlier: Earlier,
     /// The trials of a job that goes on, as the store has them.
     pub trials: Vec<Trial>,
-    /// It was being cancelled when it was interrupted.
-    pub is_cancelling: bool,
+    /// What was decided of it when it was interrupted.
+    pub decided: Decided,
 }
 
 /// Reads a configuration file.
@@ -191,7 +191,7 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
         gpus,
         earlier,
         trials: Vec::new(),
-        is_cancelling: false,
+        decided: Decided::Nothing,
     })
 }
 
@@ -272,7 +272,7 @@ fn go_on(
         return Err(Failure::usage(format!("job `{id}` is not in the store any more")));
     };
     refuse_over(&stored)?;
-    let StoredJob { mut job, state, trials, .. } = stored;
+    let StoredJob { mut job, state, message, trials, .. } = stored;
     if job.directory.as_os_str().is_empty() {
         // Older programs did not store it.
         job.directory = working_directory()?;
@@ -281,12 +281,16 @@ fn go_on(
     config.policy.deadline = job.deadline;
     let earlier = Earlier::of(&store, &config, &job.id)?;
     let was_cancelling = state == "CANCELLING";
-    let is_cancelling = was_cancelling || going == Going::ToCancel;
+    let decided = match message {
+        _ if was_cancelling || going == Going::ToCancel => Decided::Cancel,
+        Some(why) => Decided::Fail(why),
+        None => Decided::Nothing,
+    };
     let mut notes = Vec::new();
-    let (words, slots, gpus) = match is_cancelling {
+    let (words, slots, gpus) = match decided {
         // No trial is started: what one needs may be gone.
-        true => (Vec::new(), Slots::default(), Vec::new()),
-        false => {
+        Decided::Cancel | Decided::Fail(_) => (Vec::new(), Slots::default(), Vec::new()),
+        Decided::Nothing => {
             let words = words(&config, &job.command)?;
             // What an earlier program began this one finishes: its words are what they were.
             if let Err(fault) = command::check(&words, &config) {
@@ -298,10 +302,10 @@ fn go_on(
         }
     };
     let clock = Clock::start();
-    if is_cancelling && !was_cancelling {
+    if decided == Decided::Cancel && !was_cancelling {
         store.write(number, &[Record::CancelDecided(clock.now())]).map_err(store_failure)?;
     }
-    Ok(Plan { config, job, number, store, words, clock, notes, slots, gpus, earlier, trials, is_cancelling })
+    Ok(Plan { config, job, number, store, words, clock, notes, slots, gpus, earlier, trials, decided })
 }
 
 /// Takes a job for this process. One that was held from where nobody can look, another container perhaps that was

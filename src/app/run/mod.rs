@@ -41,8 +41,8 @@ use carry::Stored;
 pub use dry::{FirstTrial, first_trial};
 use pending::Pending;
 use remarks::Remarked;
-pub use trial::TrialFiles;
 use trial::{ForAll, Running, cgroup, describe, order};
+pub use trial::{ObjectiveRecord, TrialFiles};
 
 /// How a job ended, with all that it found.
 #[derive(Debug)]
@@ -121,6 +121,8 @@ struct Job<'t> {
     remarked: Remarked,
     /// So are the notes that trials write outside of their directories.
     outside_told: BTreeSet<Claim>,
+    /// The trial of which it was told that no value has come, because others have.
+    missing_told: Option<TrialId>,
     signal: Option<i32>,
     end: Option<JobEnd>,
 }
@@ -135,7 +137,7 @@ impl<'t> Job<'t> {
         let mut controller = Controller::new(plan.config.spec.clone(), plan.config.policy);
         let earlier = &mut plan.earlier;
         controller.learn(take(&mut earlier.warm), take(&mut earlier.previous), earlier.first);
-        controller.resume(take(&mut plan.trials), plan.is_cancelling);
+        controller.resume(take(&mut plan.trials), take(&mut plan.decided));
         Self {
             plan,
             controller,
@@ -153,6 +155,7 @@ impl<'t> Job<'t> {
             is_step_0_told: false,
             remarked: Remarked::default(),
             outside_told: BTreeSet::new(),
+            missing_told: None,
             signal: None,
             end: None,
         }
@@ -324,7 +327,7 @@ impl<'t> Job<'t> {
         order.max_handles = self.max_handles;
         let group = cgroup(files, &self.plan.job.id, trial, attempt).filter(Cgroup::make);
         order.cgroup = group.as_ref().map(|group| group.path().to_owned());
-        let started = describe(files, &self.plan.job.id, trial, params, slot, &self.plan.gpus, &order)
+        let started = describe(all, files, trial, params, slot, &self.plan.gpus, &order)
             .map_err(StartError::from)
             .and_then(|()| Kept::start(&order, files.mark()));
         match started {
@@ -472,10 +475,8 @@ impl<'t> Job<'t> {
                 self.tell_outside(trial, &file);
                 Ok(())
             }
-            Followed::NoMetric(trial, seen) => {
-                let text = seen
-                    .explain_missing(&self.plan.config.spec.metric_tag, "set hyperparameterMetricTag to it");
-                self.note(trial, format!("no value yet: {text}"));
+            Followed::NoMetric(trial, why, seen) => {
+                self.tell_missing(trial, why, &seen);
                 Ok(())
             }
             Followed::Late(trial, late) => {
@@ -526,6 +527,9 @@ impl<'t> Job<'t> {
     }
 
     fn settle(&mut self, trial: TrialId, seen: &Seen, said: Option<String>) -> Result<(), Failure> {
+        if seen.has_others_only(&self.plan.config.spec.metric_tag) {
+            self.feed(Input::OtherMetrics(trial, self.explain_missing(seen).text()))?;
+        }
         self.feed(Input::Settled(trial, said))?;
         self.tell_failure(trial, seen);
         self.remark();
@@ -538,10 +542,7 @@ impl<'t> Job<'t> {
         let status = self.running.get(&trial).map(|running| running.kept.status())?;
         match (status.exit, status.failed) {
             (_, Some((replica, _))) => Some(self.why_failed(&files.log(replica))),
-            (Some(Exit::Code(0)), None) => {
-                let mend = "set hyperparameterMetricTag to it";
-                Some(seen.explain_missing(&self.plan.config.spec.metric_tag, mend))
-            }
+            (Some(Exit::Code(0)), None) => Some(self.explain_missing(seen).text()),
             _ => Some(self.why_failed(&files.main_log())),
         }
     }

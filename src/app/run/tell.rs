@@ -9,7 +9,8 @@ use crate::limits::MAX_FAILURES_TOLD;
 use crate::report::Report;
 use crate::series::Change;
 use crate::study::{Outcome, Trial, gist, rank};
-use crate::tail::Seen;
+use crate::tail::missing::Missing;
+use crate::tail::{Overdue, Seen};
 use crate::tfrecord::{Damage, DamageKind};
 use crate::units::{MetricValue, TrialId};
 
@@ -35,7 +36,8 @@ impl Job<'_> {
 
     pub(super) fn tell_record(&mut self, record: Record) {
         let report = match record {
-            Record::Suggested(..) => return,
+            // Its end tells why.
+            Record::Suggested(..) | Record::FailDecided(..) => return,
             Record::Started(trial, _, attempt) => {
                 let params = self.trial(trial).map(|t| t.params.clone()).unwrap_or_default();
                 let text =
@@ -159,14 +161,37 @@ impl Job<'_> {
         }
     }
 
+    /// Why no value of the metric was found.
+    pub(super) fn explain_missing(&self, seen: &Seen) -> Missing {
+        let config = &self.plan.config;
+        seen.explain_missing(&config.spec.metric_tag, &config.run, "set hyperparameterMetricTag to it")
+    }
+
+    /// Tells that no value of the metric has come. That others go on without it says little once it has come to another
+    /// trial.
+    pub(super) fn tell_missing(&mut self, trial: TrialId, why: Overdue, seen: &Seen) {
+        let has_come = self.controller.trials().iter().any(|t| t.curve.last().is_some());
+        let is_told = match why {
+            Overdue::OthersGoOn => has_come || self.missing_told.is_some(),
+            Overdue::Time => self.missing_told == Some(trial),
+        };
+        if is_told {
+            return;
+        }
+        if why == Overdue::OthersGoOn {
+            self.missing_told = Some(trial);
+        }
+        let text = self.explain_missing(seen).text();
+        self.note(trial, format!("no value yet: {text}"));
+    }
+
     /// Tells why a trial failed, as far as its files and its log say.
     pub(super) fn tell_failure(&mut self, trial: TrialId, seen: &Seen) {
         let files = TrialFiles::of(&self.plan.job, trial);
         let outcome = self.trial(trial).and_then(Trial::outcome).cloned();
         match outcome {
             Some(Outcome::NoMetric) => {
-                let text = seen
-                    .explain_missing(&self.plan.config.spec.metric_tag, "set hyperparameterMetricTag to it");
+                let text = self.explain_missing(seen).text();
                 self.tell_once(trial, &text, &text);
             }
             Some(Outcome::Failed(_)) => self.tell_log(trial, &files.main_log()),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::own;
@@ -26,13 +27,30 @@ use crate::scalar::OWN_DIRECTORY;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
 use crate::study::{Assignment, CommandLine, Config, Replica, Slot};
 use crate::tail::is_trial;
-use crate::units::TrialId;
+use crate::units::{Tag, TrialId};
 
 /// What a trial is, among its records.
 const DESCRIPTION: &str = "trial.json";
 
 /// The same until it is whole.
 const NEW_DESCRIPTION: &str = "trial.json.new";
+
+/// What a job reads, among the records of its trials.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectiveRecord {
+    /// The tag; none in records of earlier versions.
+    pub metric_tag: Option<Tag>,
+    /// The pattern of the runs that are read, where there is one.
+    pub run: Option<String>,
+}
+
+impl ObjectiveRecord {
+    fn of(config: &Config) -> Self {
+        let run = config.run.pattern().map(str::to_owned);
+        Self { metric_tag: Some(config.spec.metric_tag.clone()), run }
+    }
+}
 
 /// Where the files of a trial are. What hptune keeps stands outside of the directory that the trainer is given:
 /// trainers empty, rename and replace theirs.
@@ -55,7 +73,7 @@ impl TrialFiles {
     }
 
     /// Those of a trial of a job with this directory or address, which has `local` on this machine.
-    pub(super) fn new(job_dir: &Path, local: &Path, trial: TrialId) -> Self {
+    pub(in crate::app) fn new(job_dir: &Path, local: &Path, trial: TrialId) -> Self {
         let address = job_dir.to_str().filter(|address| is_address(address));
         let address = address.map(|address| format!("{}/{trial}", address.trim_end_matches('/')));
         let job_dir = local;
@@ -118,6 +136,16 @@ impl TrialFiles {
         let mut description: Json = serde_json::from_str(&text).unwrap_or_default();
         let value = description.get_mut(key).map(Json::take).unwrap_or_default();
         serde_json::from_value(value).unwrap_or_default()
+    }
+
+    /// Whether there are records of a trial.
+    pub(in crate::app) fn are_described(&self) -> bool {
+        self.records.join(DESCRIPTION).is_file()
+    }
+
+    /// What its job reads.
+    pub(in crate::app) fn objective(&self) -> ObjectiveRecord {
+        self.described("objective")
     }
 
     /// What a trial that was started before has of the machine.
@@ -278,8 +306,8 @@ pub(super) fn order(
 
 /// Writes down what a trial is.
 pub(super) fn describe(
+    all: ForAll<'_>,
     files: &TrialFiles,
-    job_id: &str,
     trial: TrialId,
     params: &Assignment,
     slot: &Slot,
@@ -290,7 +318,8 @@ pub(super) fn describe(
     let gpu_memory: BTreeMap<&str, u64> = of_trial.map(|gpu| (&*gpu.id, gpu.used_mib)).collect();
     let main = order.replicas.first();
     let description = json!({
-        "job": job_id,
+        "job": all.job_id,
+        "objective": ObjectiveRecord::of(all.config),
         "trial": trial,
         "hyperparameters": params,
         "program": main.map(|replica| &replica.program),

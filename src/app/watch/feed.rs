@@ -215,12 +215,10 @@ impl Feed {
     /// What is there, in case a wanted tag is not.
     #[must_use]
     pub(super) fn seen(&self, n_files: usize) -> Seen {
-        let tags = self.memory.runs.values().flat_map(|run| run.tags.iter());
-        Seen {
-            n_files,
-            tags: tags.map(|(tag, known)| (tag.clone(), known.kind)).collect(),
-            ..Seen::default()
-        }
+        let runs = self.memory.runs.iter();
+        let tags =
+            runs.flat_map(|(run, memory)| memory.tags.iter().map(move |(tag, known)| (run, tag, known.kind)));
+        Seen::of(n_files, tags)
     }
 
     /// The tags that were asked for by name and of which no value has come.

@@ -33,6 +33,7 @@ use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivere
 use crate::edge::state::StateFile;
 use crate::edge::status::{self, Figures};
 use crate::limits::{READ_CHUNK_BYTES, REMOTE_POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
+use crate::scalar::RunSelector;
 use crate::study::Exit;
 use crate::tail::{Config, METRICS_PATH};
 use crate::units::Tag;
@@ -378,7 +379,8 @@ impl Watch<'_> {
             }
             Said::Missing(tag, seen) => {
                 let is_local = !remote::is_address(&self.request.job_dir.to_string_lossy());
-                let in_short = seen.explain_missing(&tag, "give it with --tag");
+                let in_short =
+                    seen.explain_missing(&tag, &RunSelector::default(), "give it with --tag").message;
                 let (job_dir, diagnose) = (self.request.job_dir.clone(), Arc::clone(&self.request.diagnose));
                 let told = self.told.clone();
                 // All files are read for it: on a thread of its own, signals are heard meanwhile.

@@ -115,7 +115,7 @@ pub struct StoredJob {
     pub job: NewJob,
     /// Its state in the service's terms.
     pub state: String,
-    /// What the user should know of its end.
+    /// What the user should know of its end; of one that is not over, why it has failed, where that is decided.
     pub message: Option<String>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,

@@ -84,6 +84,13 @@ pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) ->
                 params![job, at.as_millisecond()],
             )
         }
+        Record::FailDecided(at, why) => {
+            run("UPDATE job SET message = ? WHERE number = ?", params![why, job])?;
+            run(
+                "INSERT INTO decision (job, at_ms, kind, reason) VALUES (?, ?, 'fail', ?)",
+                params![job, at.as_millisecond(), Json::from(why.as_str()).to_string()],
+            )
+        }
         Record::JobEnded(at, JobEnd { state, message }) => run(
             "UPDATE job SET state = ?, message = ?, ended_ms = ?, holder = NULL WHERE number = ?",
             params![state.name(), message, at.as_millisecond(), job],

@@ -12,7 +12,7 @@ const SCHEMA: &str = "
         number     INTEGER PRIMARY KEY,
         id         TEXT NOT NULL UNIQUE,
         state      TEXT NOT NULL,            -- RUNNING, CANCELLING, SUCCEEDED, FAILED, CANCELLED
-        message    TEXT,
+        message    TEXT,                     -- why it failed, from when that is decided; or of its end
         created_ms INTEGER NOT NULL,         -- milliseconds since the Unix epoch, as all times here
         ended_ms   INTEGER,
         config     TEXT NOT NULL,            -- the configuration file as it was given
@@ -52,7 +52,7 @@ const SCHEMA: &str = "
         job        INTEGER NOT NULL REFERENCES job(number),
         trial      INTEGER,                  -- NULL: the whole job
         at_ms      INTEGER NOT NULL,
-        kind       TEXT NOT NULL,            -- stop, retry, cancel
+        kind       TEXT NOT NULL,            -- stop, retry, cancel, fail
         reason     TEXT NOT NULL             -- JSON
     ) STRICT;
 ";

@@ -7,7 +7,7 @@ use super::super::{Algorithm, EarlyStopping, Reduce, StudySpec};
 use super::fields::Reader;
 use super::study::DEFAULT_STOP_MIN_TRIALS;
 use super::{Needs, WarmStart};
-use crate::controller::Policy;
+use crate::controller::{OnMissingMetric, Policy};
 use crate::limits::{MAX_CPUS, MAX_GPUS, MAX_TRIALS};
 use crate::series::RunSelector;
 
@@ -184,6 +184,11 @@ fn read_trial_options(reader: &mut Reader, node: &Node, options: &mut Options) {
     if let Some(node) = fields.take("retries") {
         let retries = reader.integer(node, "hptune.trial.retries", 0..=1000);
         options.policy.retries = retries.map_or(0, |retries| retries as u32);
+    }
+    if let Some(node) = fields.take("onMissingMetric") {
+        let choices = [("fail", OnMissingMetric::Fail), ("continue", OnMissingMetric::Continue)];
+        let chosen = reader.choice(node, "hptune.trial.onMissingMetric", &choices);
+        options.policy.on_missing_metric = chosen.unwrap_or_default();
     }
     if let Some(node) = fields.take("appendJobDir") {
         let appends = reader.boolean(node, "hptune.trial.appendJobDir");
