@@ -62,7 +62,8 @@
 //! - **Memory is bounded.** What follows files keeps no points ([`series::Live`]), or those of a [`series::Sample`] of the
 //!   steps where there are very many ([`series::Series`], [`study::Curve`]): a result and the best are exact, the store and
 //!   the files have all. Any order of steps costs n log n at most.
-//! - **The objective** ([`series::Objective`]) is read from one run directory. What a restart changes is
+//! - **The objective** ([`series::Objective`]) is read from one run directory, which [`series::choose`] finds by one order for
+//!   jobs, `doctor` and rules, or from several that were asked for together. What a restart changes is
 //!   told as one [`series::Change::Rewind`], and what stands behind it.
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action
 //!   that follows from it. A trial holds its slot until its process tree is gone and its files are

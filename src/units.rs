@@ -28,6 +28,12 @@ impl fmt::Display for Step {
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
 pub struct WallTime(pub f64);
 
+impl From<jiff::Timestamp> for WallTime {
+    fn from(time: jiff::Timestamp) -> Self {
+        Self(time.as_duration().as_secs_f64())
+    }
+}
+
 /// The name under which a writer files a series of values, such as `eval/accuracy`. Compared whole,
 /// byte for byte. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::gathered::UnreadableReports;
 use super::inspect::{Inspection, Run, inspect};
 use super::job_dir::JobDir;
+use super::run_choice;
 use super::{Failure, quoted};
 use crate::edge::files;
-use crate::scalar::{Kind, RunSelector, is_evaluation, is_placeholder, measures};
-use crate::series::TagSummary;
+use crate::scalar::{Kind, RunSelector, is_placeholder, measures};
+use crate::series::{Candidate, Choice, TagSummary, Why, choose, of_best_split};
 use crate::study::DEFAULT_METRIC_TAG;
 use crate::tail::missing::{
     self, MAX_NAMED, Missing, NearTag, Places, listed, metric_tag, objective_run, yaml_text,
@@ -68,6 +69,8 @@ pub enum Cause {
     Placeholder,
     /// It is only in runs that are not allowed.
     WrongRun,
+    /// It is in several runs, and nobody can say which one counts.
+    UnlikeRuns,
     /// Another tag of a certain run means the same.
     RunInTag,
     /// Another tag means the same.
@@ -125,11 +128,13 @@ pub fn doctor(path: &Path, tag: Option<&str>, run: Option<&str>) -> Result<Diagn
     let known = job.as_ref().map(|job| job.objective.clone()).unwrap_or_default();
     let is_of_job =
         tag.is_none_or(|tag| known.metric_tag.as_ref().is_some_and(|known| known.as_str() == tag));
+    let is_mean = known.is_mean && is_of_job && run.is_none();
     let run = run.or(known.run.as_deref().filter(|_| is_of_job));
     let selector = match run {
         Some(glob) => RunSelector::glob(glob).map_err(|e| Failure::usage(format!("--run: {e}")))?,
         None => RunSelector::default(),
     };
+    let selector = if is_mean { selector.mean() } else { selector };
     let tag = tag.map(Tag::from).or(known.metric_tag).unwrap_or_else(|| Tag::from(DEFAULT_METRIC_TAG));
     let Some(JobDir { trials, .. }) = job else { return diagnose(path, &tag, &selector) };
     let mut shown: Option<(TrialId, Diagnosis)> = None;
@@ -220,7 +225,14 @@ impl Case<'_> {
     fn tag_is_there(&self, places: &[(&RunName, &TagSummary)]) -> Diagnosis {
         let tag = self.tag;
         let scalars = || places.iter().filter(|(_, summary)| summary.kind == Kind::Scalar);
-        let read = self.selector.choose(scalars().map(|(run, _)| *run));
+        let choice = self.choice(scalars().copied());
+        let (read, why, read_together) = match &choice {
+            Some(Choice::Run { run, why, alike }) => {
+                (Some(*run), Some((*why, alike)), self.read_together(alike))
+            }
+            Some(Choice::Unlike(_)) | None => (None, None, &[][..]),
+        };
+        let is_read = |run: &RunName| read == Some(run) || read_together.contains(&run);
         let shown = places.iter().map(|(run, summary)| PlaceOfTag {
             run: (*run).clone(),
             kind: summary.kind.name(),
@@ -228,35 +240,52 @@ impl Case<'_> {
             non_finite: summary.n_non_finite,
             last_step: summary.last().0,
             last_value: summary.last().1,
-            is_read: read == Some(*run),
+            is_read: is_read(run),
         });
         let shown: Vec<PlaceOfTag> = shown.collect();
         let mut diagnosis = if scalars().next().is_none() {
             let kind = places.first().map_or(Kind::Unknown, |(_, summary)| summary.kind);
             self.missing(Cause::WrongKind, missing::wrong_kind(tag, kind))
+        } else if let Some(Choice::Unlike(runs)) = &choice {
+            self.missing(Cause::UnlikeRuns, missing::unlike_runs(tag, runs))
         } else if let Some(run) = read {
             self.tag_is_read(run, scalars().find(|(name, _)| *name == run).map(|(_, summary)| *summary))
         } else {
             let runs: Vec<&RunName> = scalars().map(|(run, _)| *run).collect();
             self.missing(Cause::WrongRun, missing::wrong_run(tag, &runs))
         };
-        let others: Vec<&str> =
-            shown.iter().filter(|p| !p.is_read && p.kind == "scalar").map(|p| p.run.as_str()).collect();
-        if let Some(run) = read.filter(|_| !others.is_empty()) {
-            let is_only = !scalars().any(|(other, _)| *other != run && self.selector.allows(other));
-            let why = match (is_only, is_evaluation(run)) {
-                (true, _) => "no other is allowed",
-                (false, true) => "it is named for evaluation",
-                (false, false) => "it comes first",
-            };
-            diagnosis.notes.push(format!(
-                "the tag is in several runs: `{run}` is read ({why}), not {}; to read another: {}",
-                listed(others.iter().copied()),
-                others.first().map(|run| objective_run(run)).unwrap_or_default(),
-            ));
+        let others: Vec<RunName> =
+            shown.iter().filter(|p| !p.is_read && p.kind == "scalar").map(|p| p.run.clone()).collect();
+        if let (Some(run), Some((why, alike)), false) = (read, why, others.is_empty()) {
+            let alike: Vec<RunName> = alike.iter().map(|run| (*run).clone()).collect();
+            diagnosis.notes.push(run_choice::note(tag, run, Some((why, &alike)), &others));
+            if alike.len() < 2 {
+                let other = others.first().map(|run| objective_run(run.as_str())).unwrap_or_default();
+                diagnosis.notes.push(format!("to read another: {other}"));
+            }
         }
         diagnosis.places = shown;
         diagnosis
+    }
+
+    /// Which of the places that hold numbers a job would read.
+    fn choice<'p>(&self, scalars: impl Iterator<Item = (&'p RunName, &'p TagSummary)>) -> Option<Choice<'p>> {
+        let candidates = scalars.filter(|(run, _)| self.selector.allows(run)).map(|(run, summary)| {
+            let (started, last) = summary.clocks();
+            Candidate { run, started, last, n_values: summary.n_scalars }
+        });
+        let are_together =
+            self.selector.joins().is_some() || (self.selector.is_mean() && self.selector.pattern().is_some());
+        if !are_together {
+            return choose(candidates, self.selector.is_mean());
+        }
+        let alike = of_best_split(candidates);
+        Some(Choice::Run { run: alike.first()?, why: Why::Only, alike })
+    }
+
+    /// Those of runs alike that are read together with the one that is read.
+    fn read_together<'p>(&self, alike: &'p [&'p RunName]) -> &'p [&'p RunName] {
+        if self.selector.joins().is_some() || self.selector.is_mean() { alike } else { &[] }
     }
 
     fn tag_is_read(&self, run: &RunName, summary: Option<&TagSummary>) -> Diagnosis {

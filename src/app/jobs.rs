@@ -167,9 +167,7 @@ pub fn why(known: &KnownJob, trial: u32) -> Result<Why<'_>, Failure> {
     let found = find(known, trial)?;
     let ends = UsualEnds::of(trials);
     let is_compared = |other: &&Trial| {
-        other.id != found.id
-            && ends.is_reached_by(other)
-            && other.curve.is_evaluation() == found.curve.is_evaluation()
+        other.id != found.id && ends.is_reached_by(other) && other.curve.split() == found.curve.split()
     };
     let finished: Vec<&Trial> = trials.iter().filter(is_compared).collect();
     let all = finished.iter().copied().chain([found]);

@@ -18,6 +18,7 @@ mod packages;
 pub mod plot;
 pub mod prepare;
 pub mod run;
+pub mod run_choice;
 pub mod tuner;
 pub mod verify;
 pub mod watch;

@@ -67,6 +67,9 @@ pub(super) fn trials(spec: &StudySpec, trials: &[Trial]) -> String {
     let names: Vec<&str> = spec.space.parameters.iter().map(|p| &*p.name).collect();
     let mut headings = vec!["TRIAL", "RESULT", "STEP", "TIME"];
     headings.extend(&names);
+    // The trial's own directory goes without saying.
+    let has_runs = trials.iter().filter_map(|trial| trial.curve.run()).any(|run| run.as_str() != ".");
+    headings.extend(has_runs.then_some("RUN"));
     headings.push("OUTCOME");
     let mut rows = table(&headings);
     let ends = UsualEnds::of(trials);
@@ -80,6 +83,9 @@ pub(super) fn trials(spec: &StudySpec, trials: &[Trial]) -> String {
             trial.duration_s().map(duration).unwrap_or_default(),
         ];
         row.extend(trial.params.iter().map(|(_, value)| value.to_string()));
+        row.extend(
+            has_runs.then(|| trial.curve.run().map_or_else(String::new, |run| run.as_str().to_owned())),
+        );
         let mut outcome = trial.outcome().map_or_else(|| "running".to_owned(), ToString::to_string);
         if let (Some(step), Some(usual)) = (trial.last_step(), ends.missed_by(trial)) {
             outcome += &format!(" at step {step} of {usual}");

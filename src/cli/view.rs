@@ -95,6 +95,9 @@ impl Lines {
                 Some(format!("trial {trial} {outcome}; attempt {attempt} follows"))
             }
             Report::Point { .. } | Report::Source { .. } | Report::JobEnded { .. } => None,
+            Report::Rewind { trial, from_step: Step(i64::MIN) } => {
+                Some(format!("trial {trial}: what it reported does not count any more"))
+            }
             Report::Rewind { trial, from_step } => {
                 Some(format!("trial {trial} restarted: writes from step {from_step} on anew"))
             }

@@ -62,6 +62,8 @@ pub struct Objective {
     /// Of a trial with several replicas: values of the objective that others write than those that speak for the
     /// trial count only where those write none.
     pub cluster: Option<Members>,
+    /// When the present attempt of a trial began that was tried before.
+    pub attempt_since: Option<WallTime>,
     /// What is known already of an objective whose files were read before: of what they hold only what is new is
     /// reported.
     pub known: Curve,
@@ -255,6 +257,9 @@ fn follow(
 ) {
     let tell_missing_at = clock.now().checked_add(objective.no_metric_after).ok();
     let mut gather = Gather::new(objective.tag.clone(), objective.run.clone(), tell_missing_at);
+    if let Some(since) = objective.attempt_since {
+        gather = gather.of_attempt(since);
+    }
     let mut catch_up = objective.known.run().map(|_| CatchUp::new(objective.known.clone()));
     let mut changes = Vec::new();
     let mut punctuality = Punctuality::default();

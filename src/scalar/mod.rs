@@ -29,7 +29,7 @@ pub use near::{NearMiss, Nearby, Other, Same, measures, near_misses, nearby};
 pub use parts::{PartEvent, PartFault, PartScan};
 pub use placeholder::is_placeholder;
 pub use scan::{Scanned, ScannedWhat, scan};
-pub use select::{OWN_DIRECTORY, RunSelector, is_evaluation};
+pub use select::{OWN_DIRECTORY, RunSelector};
 pub use single::{SingleFloat, SingleFloats};
 pub use words::{Split, is_number, words};
 

@@ -8,12 +8,13 @@ use crate::units::RunName;
 /// entries are filed under it as their run; event files with the same tag are preferred.
 pub const OWN_DIRECTORY: &str = ".hptune";
 
-/// Which run directory an objective is read from, where several hold its tag.
+/// Which run directories an objective may be read from, and how several become one series.
 #[derive(Debug, Clone, Default)]
 pub struct RunSelector {
     glob: Option<GlobMatcher>,
     /// The pattern as it was given: a run's name may be one that reads as a pattern of others.
     name: String,
+    is_mean: bool,
 }
 
 impl RunSelector {
@@ -24,13 +25,13 @@ impl RunSelector {
     /// The glob's own message where `pattern` is none.
     pub fn glob(pattern: &str) -> Result<Self, globset::Error> {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build()?.compile_matcher();
-        Ok(Self { glob: Some(glob), name: pattern.to_owned() })
+        Ok(Self { glob: Some(glob), name: pattern.to_owned(), is_mean: false })
     }
 
-    /// The pattern that was given, if one was.
+    /// The same runs; at each step that all have, the mean of their values counts.
     #[must_use]
-    pub fn pattern(&self) -> Option<&str> {
-        self.glob.is_some().then_some(&*self.name)
+    pub fn mean(self) -> Self {
+        Self { is_mean: true, ..self }
     }
 
     /// Whether `run` may be read at all.
@@ -42,24 +43,37 @@ impl RunSelector {
         })
     }
 
-    /// The one of `runs` to read: a directory named for evaluation before others, then the
-    /// shallowest, then the first by name; the metrics file last.
+    /// Whether the mean of several runs was asked for.
     #[must_use]
-    pub fn choose<'a>(&self, runs: impl Iterator<Item = &'a RunName>) -> Option<&'a RunName> {
-        runs.filter(|run| self.allows(run)).min_by_key(|run| {
-            let depth = if run.as_str() == "." { 0 } else { 1 + run.as_str().matches('/').count() };
-            (run.as_str().rsplit('/').next() == Some(OWN_DIRECTORY), !is_evaluation(run), depth, *run)
-        })
+    pub fn is_mean(&self) -> bool {
+        self.is_mean
+    }
+
+    /// The pattern that was given, if one was.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&str> {
+        self.glob.is_some().then_some(&*self.name)
+    }
+
+    /// The pattern that all runs match which are to be read as one series, where one was given: a name that is no
+    /// pattern of others asks for one run.
+    #[must_use]
+    pub fn joins(&self) -> Option<&str> {
+        self.pattern().filter(|pattern| !self.is_mean && is_pattern(pattern))
     }
 }
 
-/// Whether a run's directory, or one above it, is named for evaluation: `eval*`, `valid*`, `test*`.
-#[must_use]
-pub fn is_evaluation(run: &RunName) -> bool {
-    run.as_str().split('/').any(|part| {
-        let part = part.to_ascii_lowercase();
-        ["eval", "valid", "test"].iter().any(|prefix| part.starts_with(prefix))
-    })
+/// Whether a glob matches more than one name: characters that stand in brackets alone are escaped.
+fn is_pattern(glob: &str) -> bool {
+    let mut rest = glob;
+    while let Some(at) = rest.find(['*', '?', '[', ']', '{', '}']) {
+        let from = &rest[at..];
+        let escaped =
+            ["[*]", "[?]", "[[]", "[]]", "[{]", "[}]"].iter().find_map(|class| from.strip_prefix(class));
+        let Some(behind) = escaped else { return true };
+        rest = behind;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -67,26 +81,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn evaluation_wins_unless_told_otherwise() {
+    fn runs_are_allowed_by_name_by_directory_and_by_glob() {
         #[track_caller]
-        fn check(pattern: Option<&str>, runs: &[&str], expected: Option<&str>) {
+        fn check(pattern: Option<&str>, run: &str, expected: bool) {
             let selector =
                 pattern.map_or_else(RunSelector::default, |p| RunSelector::glob(p).expect("a glob"));
-            let runs: Vec<RunName> = runs.iter().map(|run| RunName::from(*run)).collect();
-            assert_eq!(selector.choose(runs.iter()).map(RunName::as_str), expected);
+            assert_eq!(selector.allows(&RunName::from(run)), expected, "{run}");
         }
-        check(None, &[".", "eval"], Some("eval"));
-        check(None, &["train", "validation"], Some("validation"));
-        check(Some("train"), &["train", "validation"], Some("train"));
-        check(Some("eval*"), &["a/eval_1", "a"], Some("a/eval_1"));
-        check(Some("eval*"), &["train"], None);
-        check(Some("lr=[0.1]"), &["lr=0", "lr=[0.1]"], Some("lr=0"));
-        check(Some("lr=[0.1]"), &["lr=[0.1]"], Some("lr=[0.1]"));
-        check(Some("lr=[[]0.1[]]"), &["lr=0", "lr=[0.1]"], Some("lr=[0.1]"));
-        check(None, &["b", "a"], Some("a"));
-        check(None, &["a/b", "."], Some("."));
-        check(None, &["a/b", ".hptune"], Some("a/b"));
-        check(None, &["1/.hptune", "1/a/b"], Some("1/a/b"));
-        check(None, &[], None);
+        check(None, "train", true);
+        check(Some("train"), "train", true);
+        check(Some("train"), "validation", false);
+        check(Some("eval*"), "a/eval_1", true);
+        check(Some("a*"), "b/c", false);
+        check(Some("lr=[0.1]"), "lr=0", true);
+        check(Some("lr=[0.1]"), "lr=[0.1]", true);
+        check(Some("lr=[[]0.1[]]"), "lr=[0.1]", true);
+        check(Some("lr=[[]0.1[]]"), "lr=0", false);
+    }
+
+    #[test]
+    fn only_a_pattern_joins_runs() {
+        #[track_caller]
+        fn check(pattern: &str, expected: bool) {
+            let selector = RunSelector::glob(pattern).expect("a glob");
+            assert_eq!(selector.joins(), expected.then_some(pattern));
+            assert_eq!(selector.mean().joins(), None);
+        }
+        check("PPO_*", true);
+        check("{a,b}", true);
+        check("train", false);
+        check("lr=[[]0.1[]]", false);
+        check("x[01]", true);
+        assert_eq!(RunSelector::default().joins(), None);
     }
 }

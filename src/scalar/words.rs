@@ -2,6 +2,8 @@
 //!
 //! One table serves run directories (`loss_val`, `Eval/epoch 3`) and tags (`val_loss`, `Loss/train`).
 
+use crate::units::RunName;
+
 /// The words of a name, in lower case and in their order: what stands between characters that are neither letters nor
 /// digits, between letters and digits, and between the humps of `ValLoss` or `HTTPError`. Numbers are words of their
 /// own, written as in the name.
@@ -106,6 +108,19 @@ const GLUED: [&str; 15] = [
 const MIN_GLUED: usize = 3;
 
 impl Split {
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::Development => "development",
+            Self::Evaluation => "evaluation",
+            Self::HoldOut => "hold-out",
+            Self::Test => "test",
+            Self::Train => "training",
+        }
+    }
+
     /// The split that one word names.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
@@ -115,6 +130,12 @@ impl Split {
             let stem = GLUED.iter().find_map(|glued| word.strip_suffix(glued))?;
             exact(stem).filter(|_| stem.len() >= MIN_GLUED)
         })
+    }
+
+    /// The split that the name of a run stands for.
+    #[must_use]
+    pub fn of_run(run: &RunName) -> Option<Self> {
+        Self::of_words(&words(run.as_str()))
     }
 
     /// What is glued to the split that one word names: `loss` in `valloss`.

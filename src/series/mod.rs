@@ -13,6 +13,7 @@
 mod attempts;
 mod block;
 mod by_tag;
+mod candidates;
 mod course;
 mod history;
 mod live;
@@ -28,9 +29,10 @@ mod writer;
 
 use crate::units::{MetricValue, Step, WallTime};
 
-pub use crate::scalar::{RunSelector, is_evaluation};
+pub use crate::scalar::{RunSelector, Split};
 pub use attempts::{Attempts, GoOver, Standing};
 pub use by_tag::{ByTag, Recording};
+pub use candidates::{Candidate, Choice, Why, choose, is_preferred, of_best_split, pattern_of};
 pub use course::{Course, Dropped, Outline};
 pub use history::{History, Written};
 pub use live::{Live, Rewound, Told};

@@ -35,6 +35,7 @@ pub struct TagSummary {
     parts: Vec<(Writer, Stretches)>,
     last: Option<(Step, Moment, Option<MetricValue>)>,
     rewinds: Vec<Rewind>,
+    clocks: (WallTime, WallTime),
 }
 
 impl TagSummary {
@@ -55,6 +56,7 @@ impl TagSummary {
             parts: Vec::new(),
             last: None,
             rewinds: Vec::new(),
+            clocks: (WallTime(f64::NAN), WallTime(f64::NAN)),
         }
     }
 
@@ -134,6 +136,10 @@ impl TagSummary {
         let parts = std::mem::take(&mut self.parts);
         let writers = parts.iter().map(|(writer, written)| (*writer, written));
         self.rewinds = attempts.rewinds(writers.clone());
+        self.clocks = parts.iter().fold(self.clocks, |(started, last), (writer, _)| {
+            let (begun, ended) = writer.clocks();
+            (WallTime(started.0.min(begun.0)), WallTime(last.0.max(ended.0)))
+        });
         match last_standing(writers.clone(), attempts) {
             LastStanding::None => None,
             LastStanding::Of(at, last) => {
@@ -162,6 +168,13 @@ impl TagSummary {
     #[must_use]
     pub fn count(&self) -> u64 {
         if self.n_scalars > 0 { self.n_scalars } else { self.n_values }
+    }
+
+    /// The clock of the first event of the first of its files, and the latest clock of any of their events; NaN where there
+    /// are none. For a summary that is finished.
+    #[must_use]
+    pub fn clocks(&self) -> (WallTime, WallTime) {
+        self.clocks
     }
 
     /// The largest step of what the latest attempt left standing, and the number there: of several, the

@@ -30,6 +30,12 @@ impl Writer {
         Self { id, started, last: started }
     }
 
+    /// The clock of its first event, and the latest of any.
+    #[must_use]
+    pub fn clocks(&self) -> (WallTime, WallTime) {
+        (self.started, self.last)
+    }
+
     /// Takes it that an event of it has this clock. NaN says nothing.
     #[inline]
     pub fn at_work(&mut self, clock: WallTime) {

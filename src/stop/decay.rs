@@ -53,7 +53,7 @@ impl StopRule for DecayCurve {
         let others: Vec<View<'_>> = trials
             .iter()
             .filter(|other| other.id != trial.id && ends.is_reached_by(other))
-            .filter(|other| other.curve.is_evaluation() == trial.curve.is_evaluation())
+            .filter(|other| other.curve.split() == trial.curve.split())
             .map(view)
             .collect();
         let best = others.iter().filter_map(View::result).min_by(f64::total_cmp)?;

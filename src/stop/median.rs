@@ -32,7 +32,7 @@ impl StopRule for MedianRule {
         let mut averages: Vec<f64> = trials
             .iter()
             .filter(|other| other.id != trial.id && ends.is_reached_by(other))
-            .filter(|other| other.curve.is_evaluation() == trial.curve.is_evaluation())
+            .filter(|other| other.curve.split() == trial.curve.split())
             .filter_map(|other| other.curve.running_average(step))
             .collect();
         let n_trials = u32::try_from(averages.len()).unwrap_or(u32::MAX);

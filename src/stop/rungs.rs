@@ -27,7 +27,7 @@ pub struct Rungs {
 impl StopRule for Rungs {
     fn judge(&self, spec: &StudySpec, trial: &Trial, trials: &[Trial]) -> Option<StopReason> {
         let step = trial.last_step()?;
-        let is_compared = |other: &Trial| other.curve.is_evaluation() == trial.curve.is_evaluation();
+        let is_compared = |other: &Trial| other.curve.split() == trial.curve.split();
         let is_finished = |other: &&Trial| other.outcome() == Some(&Outcome::Succeeded) && is_compared(other);
         let end = trials.iter().filter(is_finished).filter_map(Trial::last_step).max()?;
         let rung = self.rung(trial, step, end)?;

@@ -2,7 +2,7 @@
 
 use super::Goal;
 use crate::limits::MAX_CURVE_POINTS;
-use crate::series::{Change, Sample, is_evaluation};
+use crate::series::{Change, Sample, Split};
 use crate::units::{RunName, Step, WallTime};
 
 /// One value of the objective.
@@ -57,11 +57,11 @@ impl Curve {
         self.run.as_ref()
     }
 
-    /// Whether the measurements come from a run directory that is named for evaluation. Those of
-    /// training and those of evaluation are never compared with each other.
+    /// Which data the measurements were made on, as far as their run directory's name says. Those of training and those
+    /// of validation are never compared with each other.
     #[must_use]
-    pub fn is_evaluation(&self) -> bool {
-        self.run.as_ref().is_some_and(is_evaluation)
+    pub fn split(&self) -> Option<Split> {
+        self.run.as_ref().and_then(Split::of_run)
     }
 
     /// Takes changes of the objective, in order: as many of them at once as there are, since each call looks at what

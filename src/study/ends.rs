@@ -3,7 +3,10 @@
 //! A trainer that is told to end by somebody may do so with exit code 0, as Lightning does: what it gave is the result
 //! of a part of a training, and its curve says nothing of where whole ones lead.
 
+use std::collections::BTreeMap;
+
 use super::{Assignment, Outcome, ParamValue, Trial};
+use crate::series::Split;
 use crate::units::Step;
 
 /// Last steps, and numbers of parameters, within this share of each other are the same.
@@ -15,12 +18,9 @@ const FAR: f64 = 0.75;
 /// The fewest trials that say where trials usually end.
 const MIN_TRIALS: usize = 3;
 
-/// Where trials usually end: those that are read from evaluation and the others apart.
+/// Where trials usually end, apart by the data that their values are of.
 #[derive(Debug)]
-pub struct UsualEnds<'t> {
-    of_evaluation: Option<UsualEnd<'t>>,
-    of_others: Option<UsualEnd<'t>>,
-}
+pub struct UsualEnds<'t>(BTreeMap<Option<Split>, UsualEnd<'t>>);
 
 /// The last step of most trials, and the parameters of those.
 #[derive(Debug)]
@@ -34,21 +34,20 @@ impl<'t> UsualEnds<'t> {
     /// of three or more, agree: trainers that end when nothing is gained any more have no usual end.
     #[must_use]
     pub fn of(trials: &'t [Trial]) -> Self {
-        let of_kind = |is_evaluation: bool| {
-            let is_it = |trial: &&Trial| trial.curve.is_evaluation() == is_evaluation && is_whole(trial);
-            let ends =
-                trials.iter().filter(is_it).filter_map(|trial| Some((trial.last_step()?.0, &trial.params)));
-            UsualEnd::of(ends.collect())
-        };
-        Self { of_evaluation: of_kind(true), of_others: of_kind(false) }
+        let mut ends: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for trial in trials.iter().filter(|trial| is_whole(trial)) {
+            let end = trial.last_step().map(|step| (step.0, &trial.params));
+            ends.entry(trial.curve.split()).or_default().extend(end);
+        }
+        let usual = ends.into_iter().filter_map(|(split, ends)| Some((split, UsualEnd::of(ends)?)));
+        Self(usual.collect())
     }
 
     /// The usual end, where this trial ended well by itself and far before it. A trial of which a parameter may decide
     /// how many steps it has (all others have one and the same value of it, and this one another) is none.
     #[must_use]
     pub fn missed_by(&self, trial: &Trial) -> Option<Step> {
-        let usual = if trial.curve.is_evaluation() { &self.of_evaluation } else { &self.of_others };
-        let usual = usual.as_ref().filter(|_| is_whole(trial))?;
+        let usual = self.0.get(&trial.curve.split()).filter(|_| is_whole(trial))?;
         let is_far = (trial.last_step()?.0 as f64) < FAR * usual.step as f64;
         (is_far && !usual.is_explained(&trial.params)).then_some(Step(usual.step))
     }

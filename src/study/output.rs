@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Assignment, Measurement, StudySpec, Trial};
+use crate::series::is_preferred;
 use crate::units::{TrialId, serialize_f64};
 
 /// Which trials are best.
@@ -22,13 +23,14 @@ pub struct Ranking {
     pub order: Vec<TrialId>,
 }
 
-/// Ranks the trials of a study. Where the objective of some comes from evaluation, one that never came
-/// to be evaluated is not compared with them.
+/// Ranks the trials of a study. Where the objective of some comes from validation data, one that never came to be
+/// validated is not compared with them: only those count whose data are the best that any has; see [`is_preferred`].
 #[must_use]
 pub fn rank(spec: &StudySpec, trials: &[Trial]) -> Ranking {
-    let is_evaluated = trials.iter().any(|trial| worth(spec, trial).is_some() && trial.curve.is_evaluation());
-    let comparable =
-        |trial: &Trial| worth(spec, trial).filter(|_| trial.curve.is_evaluation() == is_evaluated);
+    let with_result = trials.iter().filter(|trial| worth(spec, trial).is_some());
+    let best_split = with_result.map(|trial| trial.curve.split());
+    let best_split = best_split.reduce(|best, other| if is_preferred(other, best) { other } else { best });
+    let comparable = |trial: &Trial| worth(spec, trial).filter(|_| Some(trial.curve.split()) == best_split);
     let mut sorted: Vec<(Option<f64>, &Trial)> =
         trials.iter().map(|trial| (comparable(trial), trial)).collect();
     sorted.sort_by(|(a, trial_a), (b, trial_b)| {

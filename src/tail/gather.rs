@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::missing::{Missing, Places, explain, wrong_kind, wrong_run};
+use super::missing::{Missing, Places, explain, listed, unlike_runs, wrong_kind, wrong_run};
 use super::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED, MAX_WRITERS_LISTED};
 use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, Split, is_placeholder, measures, words};
-use crate::series::{Change, Objective, Point};
+use crate::series::{Change, Objective, Point, Why};
 use crate::tfrecord::Damage;
-use crate::units::{RunName, Step, Tag};
+use crate::units::{RunName, Step, Tag, WallTime};
 
 /// At how many steps another tag has values by when the wanted one is missed.
 const STEPS_OF_OTHERS: u32 = 3;
@@ -24,6 +24,8 @@ pub struct Gather {
     tell_missing_at: Option<Timestamp>,
     /// Another tag has values at several steps; `None` once that was told.
     others_go_on: Option<bool>,
+    /// That the runs which hold it are unlike was told.
+    are_unlike_told: bool,
     objective: Objective,
     /// As those write it whose values count only where nobody else's are there.
     others: Objective,
@@ -60,8 +62,14 @@ pub struct Seen {
     pub n_places: usize,
     /// The run that the objective was read from.
     pub chosen: Option<RunName>,
+    /// Why, where it is one, with those that are alike but for numbers.
+    pub why: Option<(Why, Vec<RunName>)>,
+    /// Runs that hold it and are unlike, so that none of them is read.
+    pub unlike: Vec<RunName>,
     /// Other runs that hold it.
     pub left_out: Vec<RunName>,
+    /// Runs in which earlier attempts of the trial left it, and which the present one does not go on with.
+    pub history: Vec<RunName>,
     /// The first stretches that gave no event, with the path of their file.
     pub damages: Vec<(String, Damage)>,
     /// How many there are in all.
@@ -92,7 +100,21 @@ impl Gather {
     #[must_use]
     pub fn new(wanted: Tag, selector: RunSelector, tell_missing_at: Option<Timestamp>) -> Self {
         let (objective, others) = (Objective::new(selector.clone()), Objective::new(selector));
-        Self { wanted, tell_missing_at, others_go_on: Some(false), objective, others, seen: Seen::default() }
+        Self {
+            wanted,
+            tell_missing_at,
+            others_go_on: Some(false),
+            are_unlike_told: false,
+            objective,
+            others,
+            seen: Seen::default(),
+        }
+    }
+
+    /// The same for a trial that was tried before: the present attempt began at `since`.
+    #[must_use]
+    pub fn of_attempt(self, since: WallTime) -> Self {
+        Self { objective: self.objective.of_attempt(since), others: self.others.of_attempt(since), ..self }
     }
 
     /// Takes something that was found.
@@ -149,6 +171,7 @@ impl Gather {
                     let point = Point { step: entry.step, wall_time: entry.wall_time, value: entry.value };
                     // Whoever reports does so for the trial.
                     let run = RunName::from(OWN_DIRECTORY);
+                    self.objective_of(aside).at_work(&run, writer, entry.wall_time);
                     self.objective_of(aside).offer(&run, writer, entry.wall_time, point);
                 }
             }
@@ -187,23 +210,38 @@ impl Gather {
 
     /// The changes of the objective since the last call, in order.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let of_others = self.others.take_changes();
+        let (changes, of_others) = (self.objective.take_changes(), self.others.take_changes());
         // Where those that count come first now, they begin with a source, which voids what the others had told.
-        if self.objective.chosen().is_some() { self.objective.take_changes() } else { of_others }
+        if self.objective.chosen().is_some() || !changes.is_empty() { changes } else { of_others }
     }
 
-    fn chosen(&self) -> Option<&RunName> {
-        self.objective.chosen().or(self.others.chosen())
+    fn settle(&mut self) {
+        self.objective.settle();
+        self.others.settle();
+    }
+
+    fn chosen(&self) -> Option<RunName> {
+        self.objective.chosen().or_else(|| self.others.chosen())
     }
 
     /// Whether to tell now that no value has come, and why: once for either reason.
     pub fn take_missing(&mut self, now: Timestamp) -> Option<Overdue> {
+        self.settle();
         if self.chosen().is_some() {
             (self.tell_missing_at, self.others_go_on) = (None, None);
         }
         if self.tell_missing_at.is_some_and(|at| at <= now) {
             self.tell_missing_at = None;
             return Some(Overdue::Time);
+        }
+        let n_unlike = self.objective.unlike().len() as u64;
+        // A run of validation data may come yet; until then nobody has to wait for the end to be asked.
+        if n_unlike > 0
+            && self.seen.n_values >= n_unlike * u64::from(STEPS_OF_OTHERS)
+            && !std::mem::replace(&mut self.are_unlike_told, true)
+        {
+            self.others_go_on = None;
+            return Some(Overdue::OthersGoOn);
         }
         let is_so = self.others_go_on == Some(true);
         is_so.then(|| self.others_go_on = None).map(|()| Overdue::OthersGoOn)
@@ -212,10 +250,15 @@ impl Gather {
     /// What was seen so far.
     #[must_use]
     pub fn seen(&self) -> Seen {
+        let (history, left_out) =
+            self.objective.left_out().cloned().partition(|run| self.objective.is_history(run));
         Seen {
-            chosen: self.chosen().cloned(),
+            chosen: self.chosen(),
+            why: self.objective.why().map(|(why, alike)| (why, alike.to_vec())),
+            unlike: self.objective.unlike().to_vec(),
             is_of_others: self.objective.chosen().is_none() && self.others.chosen().is_some(),
-            left_out: self.objective.left_out().cloned().collect(),
+            left_out,
+            history,
             ..self.seen.clone()
         }
     }
@@ -306,7 +349,10 @@ impl Seen {
     /// Whether there are values of other tags, and none of `wanted` that could be a result.
     #[must_use]
     pub fn has_others_only(&self, wanted: &Tag) -> bool {
-        let is_other = |tag: &Tag| tag != wanted && self.kind_of(tag) == Some(Kind::Scalar);
+        // Under the wanted tag there may be values in runs that do not count.
+        let is_other = |tag: &Tag| {
+            (tag != wanted || self.n_placeholders == 0) && self.kind_of(tag) == Some(Kind::Scalar)
+        };
         self.chosen.is_none() && self.tags.keys().any(is_other)
     }
 
@@ -321,6 +367,13 @@ impl Seen {
             Some(Kind::Scalar) if self.n_values == 0 && self.n_placeholders > 0 => {
                 Missing::of(self.explain_placeholder(wanted.as_str(), mend))
             }
+            Some(Kind::Scalar) if !self.unlike.is_empty() => {
+                unlike_runs(wanted, &self.unlike.iter().collect::<Vec<_>>())
+            }
+            Some(Kind::Scalar) if !self.history.is_empty() => Missing::of(format!(
+                "the last attempt wrote no value under the tag `{wanted}`; what an earlier one wrote in {} does not count",
+                listed(self.history.iter().map(RunName::as_str))
+            )),
             Some(Kind::Scalar) => wrong_run(
                 wanted,
                 &self.tags.get(wanted).into_iter().flat_map(BTreeMap::keys).collect::<Vec<_>>(),
@@ -367,7 +420,7 @@ mod tests {
     use super::*;
     use crate::scalar::Metadata;
     use crate::series::WriterId;
-    use crate::units::{MetricValue, WallTime};
+    use crate::units::MetricValue;
 
     fn take(gather: &mut Gather, tag: &str, step: i64, content: Content) {
         let (writer, step, wall_time, run) = (WriterId(0), Step(step), WallTime(1.0), RunName::root());
@@ -422,6 +475,31 @@ mod tests {
         check("acc", &[1, 2, 3], None);
         assert!(comes_before(&RunName::from("train"), "epoch_loss", &Tag::from("val_acc")));
         assert!(!comes_before(&RunName::from("train"), "val_loss", &Tag::from("val_acc")));
+    }
+
+    #[test]
+    fn unlike_runs_are_asked_about_before_the_trial_ends() {
+        let mut gather = Gather::new(Tag::from("loss"), RunSelector::default(), None);
+        let write = |gather: &mut Gather, run: &str, writer: u32, step: i64| {
+            let (run, wall_time) = (RunName::from(run), WallTime(100.0 + step as f64));
+            let (content, metadata) = (Content::Scalar(MetricValue::I64(step)), Metadata::default());
+            let ingested = Ingested::Value { step: Step(step), wall_time, tag: "loss", content, metadata };
+            let (writer, started) = (WriterId(writer), WallTime(100.0));
+            gather.handle(Found::Event { run: &run, path: "x.tfevents.1", writer, started, ingested });
+        };
+        let mut told = Vec::new();
+        for step in 1..=4 {
+            write(&mut gather, "policy", 0, step);
+            write(&mut gather, "value", 1, step);
+            told.push(gather.take_missing(Timestamp::UNIX_EPOCH));
+        }
+        assert_eq!(told, [None, None, Some(Overdue::OthersGoOn), None]);
+        let missing = gather.seen().explain_missing(&Tag::from("loss"), &RunSelector::default(), "");
+        assert_eq!(missing.fix.len(), 2);
+        // Validation data end the doubt.
+        write(&mut gather, "val", 2, 4);
+        gather.take_changes();
+        assert_eq!(gather.seen().chosen, Some(RunName::from("val")));
     }
 
     #[test]

@@ -123,6 +123,18 @@ pub fn wrong_run(tag: &Tag, runs: &[&RunName]) -> Missing {
     }
 }
 
+/// `tag` is in several runs of which no name says which one counts.
+#[must_use]
+pub fn unlike_runs(tag: &Tag, runs: &[&RunName]) -> Missing {
+    let fix = runs.iter().take(MAX_NAMED).map(|run| objective_run(run.as_str())).collect();
+    let message = format!(
+        "`{tag}` is in {} run directories, and no name says which one counts: {}; add one of these lines to the configuration",
+        runs.len(),
+        listed(runs.iter().map(|run| run.as_str()))
+    );
+    Missing { fix, ..Missing::of(message) }
+}
+
 /// `tag` is there, but holds no numbers.
 #[must_use]
 pub fn wrong_kind(tag: &Tag, kind: Kind) -> Missing {
@@ -204,6 +216,12 @@ pub fn metric_tag(tag: &str) -> String {
 #[must_use]
 pub fn objective_run(run: &str) -> String {
     format!("hptune: {{objective: {{run: {}}}}}", yaml_text(&globset::escape(run)))
+}
+
+/// The line of a configuration for the mean of the runs that match a glob.
+#[must_use]
+pub fn objective_mean(glob: &str) -> String {
+    format!("hptune: {{objective: {{run: {}, across: mean}}}}", yaml_text(glob))
 }
 
 /// The first of some names, and how many more there are.

@@ -22,6 +22,7 @@ mod remarks;
 mod remote;
 mod restarts;
 mod run;
+mod run_choice;
 mod simulation;
 mod stores;
 mod support;

@@ -198,7 +198,7 @@ fn objects_are_followed_each_value_once_and_only_what_is_new_is_read() {
     watching.expect_points([20, 21]);
     watching.signal("TERM");
     watching.next("end");
-    assert_eq!(watching.wait(), Some(0));
+    assert_eq!(watching.wait(), Some(143));
 }
 
 #[test]

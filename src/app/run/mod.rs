@@ -15,6 +15,7 @@ use std::mem::take;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::Failure;
@@ -36,7 +37,7 @@ use crate::limits::{
 use crate::report::Report;
 use crate::study::{Assignment, Config, Exit, Slot, Trial};
 use crate::tail::Seen;
-use crate::units::TrialId;
+use crate::units::{TrialId, WallTime};
 use carry::Stored;
 pub use dry::{FirstTrial, first_trial};
 use pending::Pending;
@@ -266,10 +267,11 @@ impl<'t> Job<'t> {
             // Those that run need theirs.
             check_handles(HANDLES_A_TRIAL)?;
         }
+        let begun = (attempt > 1).then(|| self.plan.clock.now());
         let files = TrialFiles::of(&self.plan.job, trial);
         files.make(&self.plan.job.id, trial)?;
         if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
-            let follower = self.follower(trial)?;
+            let follower = self.follower(trial, begun)?;
             let slot = self.claim(&files);
             self.running.insert(trial, Running::new(kept, follower, slot));
             return Ok(());
@@ -277,7 +279,7 @@ impl<'t> Job<'t> {
         let no_slot = || io::Error::other("there is no GPU or processor left for it");
         let slot = self.plan.slots.take().ok_or_else(no_slot)?;
         let started = self.start_with(&files, trial, params, &slot, attempt).and_then(|mut kept| match self
-            .follower(trial)
+            .follower(trial, begun)
         {
             Ok(follower) => Ok((kept, follower)),
             Err(e) => {
@@ -344,8 +346,9 @@ impl<'t> Job<'t> {
         }
     }
 
-    /// Follows the files of a trial whose processes run, or ran.
-    fn follower(&self, trial: TrialId) -> io::Result<Follower> {
+    /// Follows the files of a trial whose processes run, or ran; `begun` tells when they were started, where the trial
+    /// was tried before.
+    fn follower(&self, trial: TrialId, begun: Option<Timestamp>) -> io::Result<Follower> {
         let files = TrialFiles::of(&self.plan.job, trial);
         let objective = Objective {
             tag: self.plan.config.spec.metric_tag.clone(),
@@ -353,6 +356,7 @@ impl<'t> Job<'t> {
             no_metric_after: self.plan.config.no_metric_after,
             cluster: (self.plan.config.cluster.replicas().len() > 1)
                 .then(|| Members { directory: files.directory.clone(), mark: files.mark() }),
+            attempt_since: begun.map(WallTime::from),
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };
         let outside = files.outside();
@@ -365,7 +369,8 @@ impl<'t> Job<'t> {
         let files = TrialFiles::of(&self.plan.job, trial);
         let taken = Kept::take_back(&files.record(attempt), files.mark()).and_then(|kept| {
             let Some(kept) = kept else { return Ok(false) };
-            let follower = self.follower(trial)?;
+            let begun = self.trial(trial).and_then(|t| t.attempt_at).filter(|_| attempt > 1);
+            let follower = self.follower(trial, begun)?;
             if let Some(host) = kept.host_out_of_sight() {
                 let text = format!("ran on {host}, which cannot be seen from here: it counts as lost");
                 self.note(trial, text);

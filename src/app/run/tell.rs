@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Job, TrialFiles};
+use crate::app::run_choice;
 use crate::controller::Record;
 use crate::edge::outside::{Claim, OutsideFile};
 use crate::limits::MAX_FAILURES_TOLD;
@@ -122,11 +123,14 @@ impl Job<'_> {
     pub(super) fn tell_seen(&mut self, trial: TrialId, seen: &Seen) {
         if let (Some(chosen), false, false) = (&seen.chosen, seen.left_out.is_empty(), self.is_choice_told) {
             self.is_choice_told = true;
-            let left: Vec<&str> = seen.left_out.iter().map(|run| run.as_str()).collect();
-            let tag = &self.plan.config.spec.metric_tag;
+            let why = seen.why.as_ref().map(|(why, alike)| (*why, &**alike));
+            let text = run_choice::note(&self.plan.config.spec.metric_tag, chosen, why, &seen.left_out);
+            self.note(trial, text);
+        }
+        if let [first, others @ ..] = &*seen.history {
+            let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
             let text = format!(
-                "`{tag}` is read from the run directory {chosen}, not from {}; hptune.objective.run decides it",
-                left.join(", ")
+                "what an earlier attempt wrote to {first}{more} does not count: the last attempt did not go on there"
             );
             self.note(trial, text);
         }

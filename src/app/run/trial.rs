@@ -43,12 +43,14 @@ pub struct ObjectiveRecord {
     pub metric_tag: Option<Tag>,
     /// The pattern of the runs that are read, where there is one.
     pub run: Option<String>,
+    /// Whether the mean of several runs is.
+    pub is_mean: bool,
 }
 
 impl ObjectiveRecord {
     fn of(config: &Config) -> Self {
         let run = config.run.pattern().map(str::to_owned);
-        Self { metric_tag: Some(config.spec.metric_tag.clone()), run }
+        Self { metric_tag: Some(config.spec.metric_tag.clone()), run, is_mean: config.run.is_mean() }
     }
 }
 

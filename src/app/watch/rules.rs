@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::report::watch::Line;
+use crate::series::{Split, is_preferred};
 use crate::units::{MetricValue, RunName, Step, Tag};
 
 /// A rule such as `metric1 < 0.2 after 1000`.
@@ -137,6 +138,12 @@ impl Judge {
         reason
     }
 
+    /// Whether the tag that patience is about is in a run, too, whose data a job would rather go by.
+    fn is_beside_a_better(&self, run: &RunName) -> bool {
+        let split = Split::of_run(run);
+        self.values.keys().any(|other| is_preferred(Split::of_run(other), split))
+    }
+
     fn judge(&mut self, run: &RunName, tag: &Tag, step: Step, value: MetricValue) -> Option<String> {
         let number = value.as_f64();
         if self.rules.stop_on_nan && !number.is_finite() {
@@ -153,6 +160,7 @@ impl Judge {
         if of != *tag {
             return None;
         }
+        let is_beside_a_better = self.is_beside_a_better(run);
         let values = self.values.entry(run.clone()).or_default();
         values.insert(step, number);
         let is_better = |new: f64, best: f64| match better {
@@ -174,7 +182,7 @@ impl Judge {
             *values = values.split_off(&best);
         }
         let (best_step, best) = best?;
-        (n_since >= patience).then(|| {
+        (n_since >= patience && !is_beside_a_better).then(|| {
             format!("the last {n_since} values of `{tag}` are no better than {best} at step {best_step}")
         })
     }
@@ -233,6 +241,23 @@ mod tests {
         assert_eq!(judge(rules(Better::Larger), &values).map(|(step, _)| step), Some(6));
         assert_eq!(judge(rules(Better::Smaller), &values).map(|(step, _)| step), Some(3));
         assert_eq!(judge(rules(Better::Larger), &values[..5]), None);
+    }
+
+    #[test]
+    fn patience_goes_by_validation_where_there_is_some() {
+        let rules = Rules { patience: Some((Tag::from("m"), 2, Better::Smaller)), ..Rules::default() };
+        let mut judge = Judge::new(rules);
+        let mut stops_at = |run: &str, values: &[f64]| {
+            values.iter().position(|value| {
+                let value = MetricValue::F64(*value);
+                let step = Step((value.as_f64() * 1000.0) as i64);
+                let (run, tag) = (RunName::from(run), Tag::from("m"));
+                judge.handle(&Line::Point { run, tag, step, wall_time: 0.0, value, attempt: 1 }).is_some()
+            })
+        };
+        assert_eq!(stops_at("val", &[0.1]), None);
+        assert_eq!(stops_at("train", &[0.1, 0.2, 0.3, 0.4]), None);
+        assert_eq!(stops_at("val", &[0.2, 0.3, 0.4]), Some(1));
     }
 
     #[test]

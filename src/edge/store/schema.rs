@@ -94,8 +94,9 @@ pub(super) fn look(connection: &Connection) -> rusqlite::Result<Holds> {
         SELECT count(*), count(*) FILTER (WHERE type = 'table' AND name IN ('job', 'trial', 'measurement', 'decision'))
         FROM sqlite_master";
     connection.busy_timeout(STORE_BUSY_TIMEOUT)?;
-    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    // In this order: whoever makes the tables meanwhile makes the version with them.
     let (n, n_ours): (i64, i64) = connection.query_row(TABLES, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok(match (n, n_ours) {
         (0, _) => Holds::Nothing,
         (_, 4) if version > 0 => Holds::Jobs(version),

@@ -57,6 +57,11 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
                 Err(e) => reader.error(node.at, "hptune.objective.run", e.to_string(), None),
             }
         }
+        if let Some(node) = objective.take("across")
+            && reader.choice(node, "hptune.objective.across", &[("mean", ())]).is_some()
+        {
+            options.run = options.run.mean();
+        }
         if let Some(node) = objective.take("reduce") {
             let choices = [("last", Reduce::Last), ("best", Reduce::Best)];
             reduce = reader.choice(node, "hptune.objective.reduce", &choices).unwrap_or_default();
