@@ -44,14 +44,16 @@ impl Root {
     /// A directory; it may come later.
     #[must_use]
     pub fn directory(path: &Path) -> Self {
-        Self {
+        let mut root = Self {
             directory: path.to_owned(),
             records: records_beside(path),
             held: None,
             is_away: false,
             only: None,
             open: None,
-        }
+        };
+        root.hold();
+        root
     }
 
     /// What `path` is now: one file, or a directory.

@@ -79,10 +79,12 @@ pub struct Members {
 }
 
 /// Where a trial writes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct At<'a> {
     /// Its directory on this machine.
     pub directory: &'a Path,
+    /// The same, as it was before the trial began: it may be renamed at once.
+    pub root: Root,
     /// Its directory in an object store, if it has one.
     pub address: Option<&'a str>,
     /// The record of what it writes elsewhere.
@@ -110,7 +112,7 @@ impl Follower {
     ) -> std::io::Result<Self> {
         let is_draining = Arc::new(AtomicBool::new(false));
         let (noticing, noticed) = channel();
-        let mut inside: Vec<Box<dyn Place>> = vec![Box::new(Root::directory(at.directory))];
+        let mut inside: Vec<Box<dyn Place>> = vec![Box::new(at.root)];
         let mut config = Config::default();
         if let Some(address) = at.address {
             inside.push(Box::new(Bucket::open(address, environment())?));

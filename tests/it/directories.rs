@@ -1,15 +1,10 @@
 //! What trainers do to the directory that they are given: it is theirs, and what hptune keeps stands outside of it.
 
 use std::fs;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use crate::support::{Place, Ran, config, event_file, processes_with};
-
-/// How long anything may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::{Place, Ran, config, event_file, processes_with, wait_for};
 
 /// A place with a configuration and an event file of two values, of which the last is 0.5.
 fn place(config: &str) -> Place {
@@ -21,20 +16,6 @@ fn place(config: &str) -> Place {
 
 fn run(place: &Place, script: &str) -> Ran {
     Ran::of(&place.job(&[], script).output().expect("it runs"))
-}
-
-fn start(place: &Place, script: &str) -> Child {
-    let mut command = place.job(&[], script);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs")
-}
-
-#[track_caller]
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Of each trial how it ended, its attempts and its result.
@@ -110,7 +91,7 @@ fn what_a_trainer_does_while_no_controller_runs_loses_nothing() {
     let place = place(&config(2, "", ""));
     let script = "echo $CLOUD_ML_TRIAL_ID >> starts; D=$HPTUNE_JOB_DIR; : > begun; until [ -e alone ]; do sleep 0.01; done; \
         rm -rf $D; mkdir $D; cp acc.tfevents $D/x.tfevents.1; exit";
-    let mut first = start(&place, script);
+    let mut first = place.start_job(script);
     wait_for("the trainer", || place.path().join("begun").exists());
     first.kill().expect("it runs");
     first.wait().expect("it ends");
@@ -127,7 +108,7 @@ fn a_job_of_an_earlier_version_goes_on() {
     let place = place(&config(2, "", ""));
     let script = "echo started $CLOUD_ML_TRIAL_ID; : > begun; until [ -e alone ]; do sleep 0.01; done; \
         cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
-    let mut first = start(&place, script);
+    let mut first = place.start_job(script);
     wait_for("the trainer", || place.path().join("begun").exists());
     first.kill().expect("it runs");
     first.wait().expect("it ends");

@@ -2,15 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
 
-use crate::support::{PROGRAM, Place, Ran, config, event_file, processes_with};
-
-/// How long anything may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::{PROGRAM, Place, Ran, config, event_file, processes_with, wait_for};
 
 /// Copies the prepared event file to where the trial's belong.
 const WRITE: &str = "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
@@ -29,20 +25,6 @@ fn limited(place: &Place, limits: &str, script: &str) -> Command {
     command.args(["-c", &run, PROGRAM, script]).current_dir(place.path());
     command.env("HPTUNE_STORE", place.path().join("store.db")).stdin(Stdio::null());
     command
-}
-
-fn start(place: &Place, script: &str) -> Child {
-    let mut command = place.job(&[], script);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs")
-}
-
-#[track_caller]
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn read(place: &Place, name: &str) -> String {
@@ -108,7 +90,7 @@ fn a_supervisor_that_its_trainer_stopped_goes_on() {
 fn a_job_whose_supervisors_are_stopped_is_cancelled_and_leaves_none() {
     let place = place(&config(2, "maxParallelTrials: 2", "trial: {gracePeriod: 200ms}"));
     let script = "echo $PPID >> supervisors; trap '' TERM; while :; do kill -STOP $PPID; sleep 0.05; done";
-    let mut job = start(&place, script);
+    let mut job = place.start_job(script);
     let supervisors = || read(&place, "supervisors").lines().map(str::to_owned).collect::<Vec<_>>();
     wait_for("both trials", || supervisors().len() == 2);
     let ran = place.run(&["jobs", "cancel", "job"]);
@@ -128,7 +110,7 @@ fn a_supervisor_that_was_stopped_while_no_controller_ran_goes_on_with_the_next_o
     let script = format!(
         "{WRITE}; echo $PPID > supervisor; : > begun; until [ -e alone ]; do sleep 0.01; done; kill -STOP $PPID"
     );
-    let mut first = start(&place, &script);
+    let mut first = place.start_job(&script);
     wait_for("the trainer", || place.path().join("begun").exists());
     first.kill().expect("it runs");
     first.wait().expect("it ends");

@@ -5,15 +5,11 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 
-use crate::support::{Place, Ran, config, event_file, event_file_at};
-
-/// How long anything may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::{Place, Ran, config, event_file, event_file_at, wait_for};
 
 /// Runs a job named `job` with a shell script as its trainer; `acc.tfevents` beside it holds `values`.
 #[track_caller]
@@ -35,15 +31,6 @@ const WRITE: &str = "mkdir -p $HPTUNE_JOB_DIR/a/b && cp acc.tfevents $HPTUNE_JOB
 fn is_alive(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
-}
-
-#[track_caller]
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
-        std::thread::yield_now();
-    }
 }
 
 fn signal(child: &Child, signal: Signal) {

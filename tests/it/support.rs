@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use hptune::event;
 use hptune::tfrecord;
@@ -10,6 +11,19 @@ use hptune::units::{Step, WallTime};
 use serde_json::Value as Json;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
+
+/// How long anything may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 /// The writers that have a golden directory.
 pub(crate) const WRITERS: [&str; 6] = [
@@ -64,6 +78,12 @@ impl Place {
         // The script's own arguments follow its name.
         let tail = ["--", "sh", "-c", script, "trainer"];
         self.command(&[&head[..], options, &tail[..]].concat())
+    }
+
+    /// The same, begun; what it prints is dropped.
+    pub(crate) fn start_job(&self, script: &str) -> Child {
+        let mut command = self.job(&[], script);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs")
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {

@@ -3,15 +3,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 
-use crate::support::{Place, Ran, config, event_file, processes_with};
-
-/// How long anything may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::{Place, Ran, config, event_file, processes_with, wait_for};
 
 /// Copies the prepared event file to where the trial's belong.
 const WRITE: &str = "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
@@ -27,20 +23,6 @@ fn place(config: &str) -> Place {
 #[track_caller]
 fn run(place: &Place, options: &[&str], script: &str) -> Ran {
     Ran::of(&place.job(options, script).output().expect("it runs"))
-}
-
-fn start(place: &Place, script: &str) -> Child {
-    let mut command = place.job(&[], script);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs")
-}
-
-#[track_caller]
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn read(place: &Place, name: &str) -> String {
@@ -212,7 +194,7 @@ fn a_preempted_or_lost_trial_is_tried_again() {
         "echo $PPID > keeper; echo $$ > trainer; echo attempt >> attempts; \
          case $(wc -l < attempts) in 1) kill -TERM $$;; 2) sleep 1000;; esac; {WRITE}"
     );
-    let mut job = start(&place, &script);
+    let mut job = place.start_job(&script);
     wait_for("the second attempt", || read(&place, "attempts").lines().count() == 2);
     kill(&read(&place, "keeper"));
     assert_eq!(job.wait().expect("it ends").code(), Some(0));
@@ -286,7 +268,7 @@ fn a_job_is_over_at_its_deadline() {
 fn the_same_command_goes_on_with_a_job_that_was_killed() {
     let place = place(&config(2, "", ""));
     let script = format!("echo $CLOUD_ML_TRIAL_ID >> starts; {WRITE}; until [ -e go ]; do sleep 0.02; done");
-    let mut first = start(&place, &script);
+    let mut first = place.start_job(&script);
     wait_for("a value", || {
         place.run(&["jobs", "describe", "job", "--json"]).out.contains("\"objectiveValue\": 0.5")
     });
@@ -328,7 +310,7 @@ fn reports_that_come_while_no_controller_runs_are_kept() {
         }
         report 1 60; : > begun; until [ -e alone ]; do sleep 0.01; done
         report 21 120; report 111 210; report 151 250; : > reported";
-    let mut controller = start(&place, script);
+    let mut controller = place.start_job(script);
     wait_for("the first reports", || place.path().join("begun").exists());
     controller.kill().expect("it runs");
     controller.wait().expect("it ends");
@@ -371,7 +353,7 @@ fn reports_that_come_while_no_controller_runs_are_kept() {
 #[test]
 fn a_cancelled_job_whose_controller_was_killed_is_cancelled() {
     let place = place(&config(9, "", "trial: {gracePeriod: 500ms}"));
-    let mut first = start(&place, "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done");
+    let mut first = place.start_job("trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done");
     wait_for("the trainer", || read(&place, "pid").ends_with('\n'));
     kill_process(Pid::from_child(&first), Signal::INT).expect("it runs");
     wait_for("the decision", || place.run(&["jobs", "list", "--json"]).out.contains("CANCELLING"));
@@ -536,7 +518,7 @@ fn secrets_of_the_environment_are_handed_on_and_stored_nowhere() {
 fn a_log_is_followed_while_its_trial_runs() {
     let place = place(&config(1, "", ""));
     let script = format!("echo one; {WRITE}; until [ -e go ]; do sleep 0.02; done; echo two");
-    let mut job = start(&place, &script);
+    let mut job = place.start_job(&script);
     wait_for("the trial", || read(&place, "out/.hptune/1/trainer.log").contains("one"));
     let mut logs = place.command(&["jobs", "logs", "-f", "job", "1"]);
     let mut logs = logs.stdout(Stdio::piped()).spawn().expect("it runs");
@@ -665,7 +647,7 @@ fn processors_are_a_trial_s_own() {
 #[test]
 fn a_job_whose_controller_cannot_be_seen_goes_on_when_nothing_more_is_heard_of_it() {
     let place = place(&config(1, "", ""));
-    let mut first = start(&place, &format!("{WRITE}; until [ -e go ]; do sleep 0.02; done"));
+    let mut first = place.start_job(&format!("{WRITE}; until [ -e go ]; do sleep 0.02; done"));
     wait_for("a value", || {
         place.run(&["jobs", "describe", "job", "--json"]).out.contains("\"objectiveValue\": 0.5")
     });

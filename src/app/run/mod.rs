@@ -22,6 +22,7 @@ use super::Failure;
 use super::prepare::Plan;
 use crate::controller::{Controller, Input, JobEnd, JobState, Signal};
 use crate::edge::cgroup::Cgroup;
+use crate::edge::files::Root;
 use crate::edge::follow::{At, Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::host::{HostError, check_handles, raise_handle_limit};
@@ -270,8 +271,9 @@ impl<'t> Job<'t> {
         let begun = (attempt > 1).then(|| self.plan.clock.now());
         let files = TrialFiles::of(&self.plan.job, trial);
         files.make(&self.plan.job.id, trial)?;
+        let root = Root::directory(&files.directory);
         if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
-            let follower = self.follower(trial, begun)?;
+            let follower = self.follower(trial, begun, root)?;
             let slot = self.claim(&files);
             self.running.insert(trial, Running::new(kept, follower, slot));
             return Ok(());
@@ -279,7 +281,7 @@ impl<'t> Job<'t> {
         let no_slot = || io::Error::other("there is no GPU or processor left for it");
         let slot = self.plan.slots.take().ok_or_else(no_slot)?;
         let started = self.start_with(&files, trial, params, &slot, attempt).and_then(|mut kept| match self
-            .follower(trial, begun)
+            .follower(trial, begun, root)
         {
             Ok(follower) => Ok((kept, follower)),
             Err(e) => {
@@ -348,7 +350,7 @@ impl<'t> Job<'t> {
 
     /// Follows the files of a trial whose processes run, or ran; `begun` tells when they were started, where the trial
     /// was tried before.
-    fn follower(&self, trial: TrialId, begun: Option<Timestamp>) -> io::Result<Follower> {
+    fn follower(&self, trial: TrialId, begun: Option<Timestamp>, root: Root) -> io::Result<Follower> {
         let files = TrialFiles::of(&self.plan.job, trial);
         let objective = Objective {
             tag: self.plan.config.spec.metric_tag.clone(),
@@ -360,7 +362,8 @@ impl<'t> Job<'t> {
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };
         let outside = files.outside();
-        let at = At { directory: &files.directory, address: files.address.as_deref(), outside: &outside };
+        let (directory, address) = (&files.directory, files.address.as_deref());
+        let at = At { directory, root, address, outside: &outside };
         Follower::start(trial, at, objective, self.plan.clock, self.reports.clone())
     }
 
@@ -370,7 +373,7 @@ impl<'t> Job<'t> {
         let taken = Kept::take_back(&files.record(attempt), files.mark()).and_then(|kept| {
             let Some(kept) = kept else { return Ok(false) };
             let begun = self.trial(trial).and_then(|t| t.attempt_at).filter(|_| attempt > 1);
-            let follower = self.follower(trial, begun)?;
+            let follower = self.follower(trial, begun, Root::directory(&files.directory))?;
             if let Some(host) = kept.host_out_of_sight() {
                 let text = format!("ran on {host}, which cannot be seen from here: it counts as lost");
                 self.note(trial, text);

@@ -1,7 +1,7 @@
 //! Event files that a trial writes outside of its directory: `SummaryWriter()` writes to `./runs/DATE_HOST`, Lightning
 //! to `./lightning_logs/version_N`, Keras's examples to `./logs/fit/DATE`.
 //!
-//! The keeper of a trial looks for them while the trial runs ([`Finding`]), and writes down what it found
+//! The keeper of a trial looks for them while the trial runs, and writes down what it found
 //! ([`OutsideFile`]): the process table and the file's name say whose a file is, the file itself does not. Whoever
 //! follows the trial, a later controller too, reads there what belongs to it ([`TrialPlace`]).
 
