@@ -20,6 +20,8 @@ const STEPS_OF_OTHERS: u32 = 3;
 #[derive(Debug)]
 pub struct Gather {
     wanted: Tag,
+    /// Of which data it is, as far as its name, or the name of the runs that are allowed, says.
+    wanted_split: Option<Split>,
     /// When to tell that no value has come; `None` once that is told or one came.
     tell_missing_at: Option<Timestamp>,
     /// Another tag has values at several steps; `None` once that was told.
@@ -99,14 +101,15 @@ impl Gather {
     /// at `tell_missing_at`.
     #[must_use]
     pub fn new(wanted: Tag, selector: RunSelector, tell_missing_at: Option<Timestamp>) -> Self {
-        let (objective, others) = (Objective::new(selector.clone()), Objective::new(selector));
+        let split = |name: &str| Split::of_words(&words(name));
         Self {
+            wanted_split: split(wanted.as_str()).or_else(|| selector.pattern().and_then(split)),
             wanted,
             tell_missing_at,
             others_go_on: Some(false),
             are_unlike_told: false,
-            objective,
-            others,
+            objective: Objective::new(selector.clone()),
+            others: Objective::new(selector),
             seen: Seen::default(),
         }
     }
@@ -293,16 +296,18 @@ impl Gather {
             None => return,
         };
         if n_steps == STEPS_OF_OTHERS && self.others_go_on.is_some() && kind == Kind::Scalar {
-            let counts = measures(tag) && !comes_before(run, tag, &self.wanted);
+            // A run that is allowed may hold the wanted tag yet.
+            let is_other = self.wanted.as_str() != tag;
+            let counts = is_other && measures(tag) && !comes_before(run, tag, self.wanted_split);
             self.others_go_on = Some(self.others_go_on == Some(true) || counts);
         }
     }
 }
 
 /// Whether a tag is measured on training data and the wanted one on others, which come at the end of an epoch.
-fn comes_before(run: &RunName, tag: &str, wanted: &Tag) -> bool {
+fn comes_before(run: &RunName, tag: &str, wanted: Option<Split>) -> bool {
     let split = |name: &str| Split::of_words(&words(name));
-    split(wanted.as_str()).is_some_and(|wanted| wanted != Split::Train)
+    wanted.is_some_and(|wanted| wanted != Split::Train)
         && split(tag).or_else(|| split(run.as_str())) == Some(Split::Train)
 }
 
@@ -473,8 +478,25 @@ mod tests {
         check("loss", &[7, 7, 7], None);
         check("epoch", &[1, 2, 3], None);
         check("acc", &[1, 2, 3], None);
-        assert!(comes_before(&RunName::from("train"), "epoch_loss", &Tag::from("val_acc")));
-        assert!(!comes_before(&RunName::from("train"), "val_loss", &Tag::from("val_acc")));
+    }
+
+    #[test]
+    fn what_is_measured_in_training_comes_before_what_is_not() {
+        #[track_caller]
+        fn check(wanted: &str, pattern: Option<&str>, tag: &str, is_told: bool) {
+            let selector = pattern.map(|pattern| RunSelector::glob(pattern).expect("a glob"));
+            let mut gather = Gather::new(Tag::from(wanted), selector.unwrap_or_default(), None);
+            for step in 1..=3 {
+                gather.remember(&"train".into(), tag, Step(step), &Content::Scalar(MetricValue::F32(0.5)));
+            }
+            assert_eq!(gather.take_missing(Timestamp::UNIX_EPOCH).is_some(), is_told, "{wanted}, {tag}");
+        }
+        check("val_acc", None, "epoch_loss", false);
+        check("val_acc", None, "val_loss", true);
+        check("acc", None, "epoch_loss", true);
+        // The run that is allowed comes later.
+        check("epoch_acc", Some("validation"), "epoch_acc", false);
+        check("epoch_acc", Some("validation"), "epoch_loss", false);
     }
 
     #[test]
