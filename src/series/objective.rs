@@ -164,6 +164,10 @@ impl Objective {
         let offered = known.series.offer(writer, started, point);
         self.is_stale |= is_news;
         self.pass_on(&name, Some(point), offered);
+        if self.reads == Reads::Nothing {
+            // What is told later is told from what the series keeps, which may be a sample.
+            self.settle();
+        }
     }
 
     /// The changes since the last call, in order.
@@ -375,7 +379,7 @@ impl Objective {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::MetricValue;
+    use crate::limits::MAX_SERIES_POINTS;
 
     fn offer(objective: &mut Objective, run: &str, step: i64) {
         let point = Point { step: Step(step), wall_time: WallTime(0.0), value: MetricValue::I64(step) };
@@ -421,6 +425,16 @@ mod tests {
         assert_eq!(objective.take_changes().first(), Some(&Change::Rewind(Step(21))));
         offer(&mut objective, 1, 10.0, 22, 121.0);
         assert_eq!(told(&mut objective), [Some(22)]);
+    }
+
+    #[test]
+    fn every_value_is_told_however_many_come_at_once() {
+        let mut objective = Objective::default();
+        let n = 4 * MAX_SERIES_POINTS;
+        for step in 0..n {
+            offer(&mut objective, ".", step as i64);
+        }
+        assert_eq!(told(&mut objective).into_iter().flatten().count(), n);
     }
 
     #[test]
