@@ -2,7 +2,7 @@
 
 use crate::scalar::Split;
 use crate::series::{Why, pattern_of};
-use crate::tail::missing::{MAX_NAMED, objective_mean};
+use crate::tail::missing::{listed, objective_mean};
 use crate::units::{RunName, Tag};
 
 /// Why a run is read; `None` where there is nothing to choose from.
@@ -25,8 +25,8 @@ fn reason(why: Why) -> Option<String> {
 #[must_use]
 pub fn note(tag: &Tag, run: &RunName, why: Option<(Why, &[RunName])>, left_out: &[RunName]) -> String {
     let why_text = why.and_then(|(why, _)| reason(why)).map(|text| format!(" ({text})")).unwrap_or_default();
-    let text =
-        format!("`{tag}` is read from the run directory {run}, not from {}{why_text}", listed(left_out));
+    let others = listed(left_out.iter().map(RunName::as_str));
+    let text = format!("`{tag}` is read from the run directory `{run}`, not from {others}{why_text}");
     match why {
         Some((Why::FirstFold | Why::FirstNumber, alike)) => {
             let pattern = pattern_of(&alike.iter().collect::<Vec<_>>());
@@ -34,14 +34,4 @@ pub fn note(tag: &Tag, run: &RunName, why: Option<(Why, &[RunName])>, left_out: 
         }
         _ => format!("{text}; hptune.objective.run decides it"),
     }
-}
-
-/// The first of some names, and how many more there are.
-fn listed(names: &[RunName]) -> String {
-    let n_more = names.len().saturating_sub(MAX_NAMED);
-    let mut shown: Vec<String> = names.iter().take(MAX_NAMED).map(ToString::to_string).collect();
-    if n_more > 0 {
-        shown.push(format!("{n_more} more"));
-    }
-    shown.join(", ")
 }

@@ -118,7 +118,8 @@ fn hold(path: &Path, first: impl Fn() -> io::Result<String>) -> io::Result<Optio
     loop {
         let file = match File::open(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => match make(path, &first()?) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                // A link that leads nowhere is not made anew; what is stored takes its place.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && !path.is_symlink() => continue,
                 Err(_) => return Ok(None),
                 Ok(()) => continue,
             },
@@ -164,6 +165,17 @@ mod tests {
         assert!(is_refused(), "so it is when the file was replaced");
         drop(state);
         assert_eq!(open().expect("it opens").get("x"), Some(7));
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_replaced_by_what_is_stored() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state");
+        std::os::unix::fs::symlink("nowhere", &path).expect("it is made");
+        let state = StateFile::<u32>::open(&path, "a").expect("it opens");
+        state.put("x", 7).expect("it is stored");
+        drop(state);
+        assert_eq!(StateFile::<u32>::open(&path, "a").expect("it opens").get("x"), Some(7));
     }
 
     #[test]

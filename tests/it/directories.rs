@@ -4,15 +4,7 @@ use std::fs;
 
 use serde_json::Value as Json;
 
-use crate::support::{Place, Ran, config, event_file, processes_with, wait_for};
-
-/// A place with a configuration and an event file of two values, of which the last is 0.5.
-fn place(config: &str) -> Place {
-    let place = Place::new();
-    place.write("c.yaml", config);
-    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
-    place
-}
+use crate::support::{Place, Ran, config, processes_with, wait_for};
 
 fn run(place: &Place, script: &str) -> Ran {
     Ran::of(&place.job(&[], script).output().expect("it runs"))
@@ -42,7 +34,7 @@ fn succeeded(attempts: u64) -> (String, u64, Option<f64>) {
 fn a_trainer_may_do_with_its_directory_what_it_likes() {
     #[track_caller]
     fn check(script: &str) {
-        let place = place(&config(2, "maxParallelTrials: 2", ""));
+        let place = Place::of_job(&config(2, "maxParallelTrials: 2", ""));
         let ran = run(&place, &format!("echo hello; W=$PWD; D=$HPTUNE_JOB_DIR; {script}"));
         assert_eq!(ran.code, Some(0), "{script}: {}", ran.err);
         assert_eq!(trials(&place), [succeeded(1), succeeded(1)], "{script}: {}", ran.err);
@@ -65,7 +57,7 @@ fn a_trainer_may_do_with_its_directory_what_it_likes() {
 
 #[test]
 fn an_attempt_that_empties_the_directory_of_the_one_before_is_still_of_its_trial() {
-    let place = place(&config(1, "", "trial: {retries: 2}"));
+    let place = Place::of_job(&config(1, "", "trial: {retries: 2}"));
     let script = "rm -rf $HPTUNE_JOB_DIR; mkdir $HPTUNE_JOB_DIR; echo attempt >> attempts; \
         [ $(wc -l < attempts) = 3 ] || { echo partial > $HPTUNE_JOB_DIR/checkpoint; exit 1; }; \
         cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
@@ -76,7 +68,7 @@ fn an_attempt_that_empties_the_directory_of_the_one_before_is_still_of_its_trial
 
 #[test]
 fn a_directory_that_became_a_file_ends_its_trial_and_is_told() {
-    let place = place(&config(2, "maxParallelTrials: 2", "trial: {retries: 1}"));
+    let place = Place::of_job(&config(2, "maxParallelTrials: 2", "trial: {retries: 1}"));
     let ran = run(&place, "rm -rf $HPTUNE_JOB_DIR; : > $HPTUNE_JOB_DIR");
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     let outcomes: Vec<String> = trials(&place).into_iter().map(|(outcome, ..)| outcome).collect();
@@ -88,7 +80,7 @@ fn a_directory_that_became_a_file_ends_its_trial_and_is_told() {
 
 #[test]
 fn what_a_trainer_does_while_no_controller_runs_loses_nothing() {
-    let place = place(&config(2, "", ""));
+    let place = Place::of_job(&config(2, "", ""));
     let script = "echo $CLOUD_ML_TRIAL_ID >> starts; D=$HPTUNE_JOB_DIR; : > begun; until [ -e alone ]; do sleep 0.01; done; \
         rm -rf $D; mkdir $D; cp acc.tfevents $D/x.tfevents.1; exit";
     let mut first = place.start_job(script);
@@ -105,7 +97,7 @@ fn what_a_trainer_does_while_no_controller_runs_loses_nothing() {
 
 #[test]
 fn a_job_of_an_earlier_version_goes_on() {
-    let place = place(&config(2, "", ""));
+    let place = Place::of_job(&config(2, "", ""));
     let script = "echo started $CLOUD_ML_TRIAL_ID; : > begun; until [ -e alone ]; do sleep 0.01; done; \
         cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
     let mut first = place.start_job(script);
@@ -126,7 +118,7 @@ fn a_job_of_an_earlier_version_goes_on() {
 
 #[test]
 fn what_is_kept_of_another_job_s_trials_is_not_added_to() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     // The trainer leaves nothing but what was kept of it.
     run(&place, "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; sleep 0.2; rm -rf $HPTUNE_JOB_DIR");
     let other = place.run(&["run", "c.yaml", "--job-id", "other", "--job-dir", "out", "--", "true"]);

@@ -6,17 +6,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
 
-use crate::support::{PROGRAM, Place, Ran, config, event_file, processes_with, wait_for};
+use crate::support::{PROGRAM, Place, Ran, config, processes_with, wait_for};
 
 /// Copies the prepared event file to where the trial's belong.
 const WRITE: &str = "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
-
-fn place(config: &str) -> Place {
-    let place = Place::new();
-    place.write("c.yaml", config);
-    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
-    place
-}
 
 /// The job `job` after what the shell does with its limits.
 fn limited(place: &Place, limits: &str, script: &str) -> Command {
@@ -39,7 +32,7 @@ fn outcomes(place: &Place) -> Vec<String> {
 
 #[test]
 fn too_few_file_handles_make_fewer_trials_at_once_and_cost_none() {
-    let place = place(&config(12, "maxParallelTrials: 12", ""));
+    let place = Place::of_job(&config(12, "maxParallelTrials: 12", ""));
     // Where all could run at once they would: each waits until no other has begun for a while.
     let script = format!(
         "{WRITE}; : > running.$CLOUD_ML_TRIAL_ID; sleep 1; ls running.* | wc -l >> at-once; rm running.$CLOUD_ML_TRIAL_ID"
@@ -54,7 +47,7 @@ fn too_few_file_handles_make_fewer_trials_at_once_and_cost_none() {
 
 #[test]
 fn the_controller_has_all_handles_that_it_may_have_and_its_trainers_what_it_was_given() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     let script = format!(
         "ulimit -Sn > soft; ulimit -Hn > hard; {WRITE}; : > begun; until [ -e go ]; do sleep 0.01; done"
     );
@@ -75,7 +68,7 @@ fn the_controller_has_all_handles_that_it_may_have_and_its_trainers_what_it_was_
 
 #[test]
 fn a_supervisor_that_its_trainer_stopped_goes_on() {
-    let place = place(&config(3, "", ""));
+    let place = Place::of_job(&config(3, "", ""));
     // At once, again and again, and as the last thing that it does.
     let script = format!(
         "kill -STOP $PPID; {WRITE}; case $CLOUD_ML_TRIAL_ID in 2) sleep 0.5; kill -STOP $PPID; sleep 0.5;; esac; \
@@ -88,7 +81,7 @@ fn a_supervisor_that_its_trainer_stopped_goes_on() {
 
 #[test]
 fn a_job_whose_supervisors_are_stopped_is_cancelled_and_leaves_none() {
-    let place = place(&config(2, "maxParallelTrials: 2", "trial: {gracePeriod: 200ms}"));
+    let place = Place::of_job(&config(2, "maxParallelTrials: 2", "trial: {gracePeriod: 200ms}"));
     let script = "echo $PPID >> supervisors; trap '' TERM; while :; do kill -STOP $PPID; sleep 0.05; done";
     let mut job = place.start_job(script);
     let supervisors = || read(&place, "supervisors").lines().map(str::to_owned).collect::<Vec<_>>();
@@ -106,7 +99,7 @@ fn a_job_whose_supervisors_are_stopped_is_cancelled_and_leaves_none() {
 
 #[test]
 fn a_supervisor_that_was_stopped_while_no_controller_ran_goes_on_with_the_next_one() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     let script = format!(
         "{WRITE}; echo $PPID > supervisor; : > begun; until [ -e alone ]; do sleep 0.01; done; kill -STOP $PPID"
     );
@@ -138,7 +131,7 @@ fn groups_with(directory: &Path, name: &str) -> Vec<PathBuf> {
 
 #[test]
 fn a_trial_that_cannot_be_started_leaves_no_control_group() {
-    let place = place(&config(5, "", ""));
+    let place = Place::of_job(&config(5, "", ""));
     let program = place.write("trainer", "#!/no/such/interpreter\n");
     let made = Command::new("chmod").args(["755", &program]).status().expect("it runs");
     assert!(made.success());

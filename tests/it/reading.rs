@@ -236,7 +236,7 @@ fn the_doctor_names_what_is_the_matter_and_what_mends_it() {
     assert_eq!(json["fix"][1], "hptune: {objective: {run: \"eval\"}}");
     let json = doctor(&place, "acc", 0, "none");
     assert!(
-        json["notes"][0].as_str().expect("a note").contains("read from the run directory eval"),
+        json["notes"][0].as_str().expect("a note").contains("read from the run directory `eval`"),
         "{json:#}"
     );
     let ran = place.run(&["doctor", ".", "--tag", "acc", "--run", "train"]);

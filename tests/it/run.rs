@@ -385,7 +385,7 @@ fn the_evaluation_run_is_read_and_the_choice_is_told() {
                   cp eval.tfevents $HPTUNE_JOB_DIR/eval/x.tfevents.1";
     let ran = run(&place, &config(1, "", ""), &[0.9], script);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.err.contains("`acc` is read from the run directory eval, not from ."), "{}", ran.err);
+    assert!(ran.err.contains("`acc` is read from the run directory `eval`, not from `.`"), "{}", ran.err);
     assert_eq!(place.describe("job")["trainingOutput"]["trials"][0]["finalMetric"]["objectiveValue"], 0.3);
 }
 

@@ -57,7 +57,7 @@ fn validation_data_are_read_whatever_the_writer_calls_them() {
         let ran = run(&place, "", &put(&[("v", validation), ("t", train)]));
         assert_eq!(ran.code, Some(0), "{}", ran.err);
         assert_eq!(result(&place), (0.5, validation.to_owned()));
-        let expected = format!("`acc` is read from the run directory {validation}, not from {train}");
+        let expected = format!("`acc` is read from the run directory `{validation}`, not from `{train}`");
         assert!(ran.err.contains(&expected), "{}", ran.err);
         let described = place.run(&["jobs", "describe", "job"]);
         assert!(described.out.contains("RUN") && described.out.contains(validation), "{}", described.out);

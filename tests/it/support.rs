@@ -49,6 +49,14 @@ impl Place {
         Self { directory: tempfile::tempdir().expect("a directory") }
     }
 
+    /// The same with a configuration and an event file of two values, of which the last is 0.5.
+    pub(crate) fn of_job(config: &str) -> Self {
+        let place = Self::new();
+        place.write("c.yaml", config);
+        place.write("acc.tfevents", event_file(&[0.25, 0.5]));
+        place
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -12,14 +12,6 @@ use crate::support::{Place, Ran, config, event_file, processes_with, wait_for};
 /// Copies the prepared event file to where the trial's belong.
 const WRITE: &str = "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
 
-/// A place with a configuration and an event file of two values.
-fn place(config: &str) -> Place {
-    let place = Place::new();
-    place.write("c.yaml", config);
-    place.write("acc.tfevents", event_file(&[0.25, 0.5]));
-    place
-}
-
 #[track_caller]
 fn run(place: &Place, options: &[&str], script: &str) -> Ran {
     Ran::of(&place.job(options, script).output().expect("it runs"))
@@ -42,7 +34,8 @@ fn kill(pid: &str) {
 /// Has every replica of a trial read its TF_CONFIG by TensorFlow's rules.
 #[track_caller]
 fn check_cluster(fields: &str, expected: &[(&str, Json)]) {
-    let place = place(&config(1, "", "").replace("trainingInput:\n", &format!("trainingInput:\n{fields}")));
+    let place =
+        Place::of_job(&config(1, "", "").replace("trainingInput:\n", &format!("trainingInput:\n{fields}")));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/tf_config.py");
     // The main one waits for the others, with which it would end.
     let n = expected.len();
@@ -85,7 +78,7 @@ fn a_trial_ends_with_its_master_and_fails_with_any_replica() {
         "echo hello from $HPTUNE_REPLICA; [ $HPTUNE_REPLICA = master-0 ] || {{ trap '' TERM; while :; do sleep 1; done; }}; \
          {WRITE}; cd out/.hptune/1; until [ -s worker-0.log ] && [ -s ps-0.log ]; do sleep 0.01; done"
     );
-    let whole = place(&text);
+    let whole = Place::of_job(&text);
     let ran = run(&whole, &[], &script);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(outcomes(&whole.describe("job")), ["succeeded"]);
@@ -100,7 +93,7 @@ fn a_trial_ends_with_its_master_and_fails_with_any_replica() {
         wrong.err
     );
 
-    let broken = place(&text);
+    let broken = Place::of_job(&text);
     let script = "[ $HPTUNE_REPLICA = worker-0 ] && { echo out of cheese; exit 7; }; sleep 1000";
     let ran = run(&broken, &[], script);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
@@ -120,7 +113,7 @@ fn of_replicas_that_write_the_same_the_master_s_counts() {
         place.write("worker-0.events", event_file(&[0.8, 0.9]));
         run(place, &[], script)
     };
-    let both = place(&text);
+    let both = Place::of_job(&text);
     let ran = write(&both, &[0.25, 0.5]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(
@@ -132,7 +125,7 @@ fn of_replicas_that_write_the_same_the_master_s_counts() {
     let values: Vec<Option<f64>> =
         metrics.as_array().expect("a list").iter().map(|metric| metric["objectiveValue"].as_f64()).collect();
     assert_eq!(values, [Some(0.25), Some(0.5)]);
-    let lone = place(&text);
+    let lone = Place::of_job(&text);
     let ran = write(&lone, &[]);
     assert!(ran.err.contains("written by worker-0 and not by the main replica"), "{}", ran.err);
     let trial = &lone.describe("job")["trainingOutput"]["trials"][0];
@@ -145,7 +138,7 @@ fn of_replicas_that_report_the_same_the_master_s_counts() {
     fn check(counts: &str, values: &[(&str, f64)], expected: f64, told: Option<&str>) {
         let text = config(1, "", "trial: {gracePeriod: 100ms}")
             .replace("trainingInput:\n", &format!("trainingInput:\n  {counts}\n"));
-        let place = place(&text);
+        let place = Place::of_job(&text);
         for (replica, value) in values {
             let line = format!("{{\"acc\": \"{value}\", \"global_step\": \"1\", \"timestamp\": 1.5}}\n");
             place.write(&format!("{replica}.report"), line);
@@ -171,7 +164,7 @@ fn of_replicas_that_report_the_same_the_master_s_counts() {
 
 #[test]
 fn a_failed_trial_is_tried_again_and_is_no_new_one() {
-    let place = place(&config(2, "", "trial: {retries: 1}"));
+    let place = Place::of_job(&config(2, "", "trial: {retries: 1}"));
     // The first attempt fails; the second goes on from its checkpoint.
     let script = format!(
         "{WRITE}; [ -e $HPTUNE_JOB_DIR/checkpoint ] || {{ touch $HPTUNE_JOB_DIR/checkpoint; exit 9; }}"
@@ -188,7 +181,7 @@ fn a_failed_trial_is_tried_again_and_is_no_new_one() {
 
 #[test]
 fn a_preempted_or_lost_trial_is_tried_again() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     // Somebody ends the trainer, then its keeper; the third attempt is left alone.
     let script = format!(
         "echo $PPID > keeper; echo $$ > trainer; echo attempt >> attempts; \
@@ -208,7 +201,7 @@ fn a_preempted_or_lost_trial_is_tried_again() {
 
 #[test]
 fn a_trainer_that_never_works_ends_the_job_with_its_own_words() {
-    let first = place(&config(40, "", ""));
+    let first = Place::of_job(&config(40, "", ""));
     let ran = run(&first, &[], "echo ModuleNotFoundError: No module named tensroflow; exit 1");
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     let job = first.describe("job");
@@ -220,18 +213,18 @@ fn a_trainer_that_never_works_ends_the_job_with_its_own_words() {
         "{message}"
     );
     // So is one that writes nothing that is known; one that works once goes on.
-    let second = place(&config(40, "", "").replace("MetricTag: acc", "MetricTag: epoch_acc"));
+    let second = Place::of_job(&config(40, "", "").replace("MetricTag: acc", "MetricTag: epoch_acc"));
     run(&second, &[], WRITE);
     let message = second.describe("job")["errorMessage"].as_str().expect("a message").to_owned();
     assert!(message.contains("did you mean `acc`?"), "{message}");
-    let third = place(&config(5, "", ""));
+    let third = Place::of_job(&config(5, "", ""));
     let ran = run(&third, &[], &format!("{WRITE}; [ $CLOUD_ML_TRIAL_ID = 1 ]"));
     assert_eq!((ran.code, outcomes(&third.describe("job")).len()), (Some(0), 5), "{}", ran.err);
 }
 
 #[test]
 fn a_trial_may_run_so_long_and_no_longer() {
-    let place = place(&config(1, "", "trial: {maxRunningTime: 2s, gracePeriod: 100ms}"));
+    let place = Place::of_job(&config(1, "", "trial: {maxRunningTime: 2s, gracePeriod: 100ms}"));
     let ran = run(&place, &[], &format!("{WRITE}; trap '' TERM; while :; do sleep 1; done"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let job = place.describe("job");
@@ -242,7 +235,7 @@ fn a_trial_may_run_so_long_and_no_longer() {
 
 #[test]
 fn a_job_is_over_at_its_deadline() {
-    let asked = place(&config(9, "", "trial: {gracePeriod: 100ms}"));
+    let asked = Place::of_job(&config(9, "", "trial: {gracePeriod: 100ms}"));
     // The first trial takes 1 s, so that no third has room.
     let ran = run(&asked, &["--deadline", "2500ms"], &format!("{WRITE}; sleep 1"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
@@ -254,19 +247,19 @@ fn a_job_is_over_at_its_deadline() {
     // What runs is stopped in time, its values kept.
     let text = config(9, "", "trial: {gracePeriod: 100ms}")
         .replace("trainingInput:\n", "trainingInput:\n  scheduling: {maxRunningTime: 3s}\n");
-    let limited = place(&text);
+    let limited = Place::of_job(&text);
     let ran = run(&limited, &[], &format!("{WRITE}; trap '' TERM; while :; do sleep 1; done"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let job = limited.describe("job");
     assert_eq!(outcomes(&job), ["stopped early"]);
     assert!(ran.out.contains("the job's time was over when it had run"), "{}", ran.out);
-    let ran = run(&place(&text), &["--deadline", "2001-01-31T18:00:00Z"], WRITE);
+    let ran = run(&Place::of_job(&text), &["--deadline", "2001-01-31T18:00:00Z"], WRITE);
     assert!(ran.code == Some(2) && ran.err.contains("--deadline: is over"), "{}", ran.err);
 }
 
 #[test]
 fn the_same_command_goes_on_with_a_job_that_was_killed() {
-    let place = place(&config(2, "", ""));
+    let place = Place::of_job(&config(2, "", ""));
     let script = format!("echo $CLOUD_ML_TRIAL_ID >> starts; {WRITE}; until [ -e go ]; do sleep 0.02; done");
     let mut first = place.start_job(&script);
     wait_for("a value", || {
@@ -299,7 +292,7 @@ fn the_same_command_goes_on_with_a_job_that_was_killed() {
 
 #[test]
 fn reports_that_come_while_no_controller_runs_are_kept() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     // As the cloudml-hypertune package does: at most the last hundred, the whole file anew.
     let script = "\
         log=out/.hptune/1/reports.jsonl
@@ -352,7 +345,7 @@ fn reports_that_come_while_no_controller_runs_are_kept() {
 
 #[test]
 fn a_cancelled_job_whose_controller_was_killed_is_cancelled() {
-    let place = place(&config(9, "", "trial: {gracePeriod: 500ms}"));
+    let place = Place::of_job(&config(9, "", "trial: {gracePeriod: 500ms}"));
     let mut first = place.start_job("trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done");
     wait_for("the trainer", || read(&place, "pid").ends_with('\n'));
     kill_process(Pid::from_child(&first), Signal::INT).expect("it runs");
@@ -369,7 +362,7 @@ fn a_cancelled_job_whose_controller_was_killed_is_cancelled() {
 /// Has a job run a trial that ends only when it is killed, `disturb` its controller, and cancels it.
 #[track_caller]
 fn check_cancelled(disturb: impl FnOnce(&Place, &mut Child), told: impl FnOnce(&Child) -> String) {
-    let place = place(&config(9, "", "trial: {gracePeriod: 100ms}"));
+    let place = Place::of_job(&config(9, "", "trial: {gracePeriod: 100ms}"));
     let program =
         place.write("trainer", "#!/bin/sh\ntrap '' TERM; echo $$ > pid; while :; do sleep 0.1; done\n");
     fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it is set");
@@ -408,7 +401,7 @@ fn a_job_is_cancelled_whoever_runs_it() {
 
 #[test]
 fn a_finished_job_is_continued_by_a_new_one() {
-    let place = place(&config(3, "", ""));
+    let place = Place::of_job(&config(3, "", ""));
     run(&place, &[], WRITE);
     let next = |id: &str, fields: &str| {
         place.write("next.yaml", format!("hyperparameters: {{maxTrials: 2, {fields}}}\n"));
@@ -464,7 +457,7 @@ fn a_finished_job_is_continued_by_a_new_one() {
 
 #[test]
 fn a_search_begins_with_what_other_jobs_found_where_it_is_asked_to() {
-    let place = place(&config(3, "", ""));
+    let place = Place::of_job(&config(3, "", ""));
     run(&place, &[], WRITE);
     let warm = |id: &str, start: &str| {
         place.write("warm.yaml", config(1, "", &format!("warmStart: {start}")));
@@ -479,7 +472,7 @@ fn a_search_begins_with_what_other_jobs_found_where_it_is_asked_to() {
 
 #[test]
 fn a_dry_run_shows_all_that_a_trial_would_get_and_makes_nothing() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     let words = ["run", "c.yaml", "--job-id", "job", "--job-dir", "out", "--dry-run"];
     let mut command = place.command(&[&words[..], &["--", "sh", "-c", "true", "a b"]].concat());
     let ran = Ran::of(&command.env("API_TOKEN", "secret").output().expect("it runs"));
@@ -500,7 +493,7 @@ fn a_dry_run_shows_all_that_a_trial_would_get_and_makes_nothing() {
 
 #[test]
 fn secrets_of_the_environment_are_handed_on_and_stored_nowhere() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     let mut command = place.job(&[], &format!("{WRITE}; [ ${{#API_TOKEN}} = 9 ]"));
     let ran = Ran::of(&command.env("API_TOKEN", "tops3cret").output().expect("it runs"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
@@ -516,7 +509,7 @@ fn secrets_of_the_environment_are_handed_on_and_stored_nowhere() {
 
 #[test]
 fn a_log_is_followed_while_its_trial_runs() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     let script = format!("echo one; {WRITE}; until [ -e go ]; do sleep 0.02; done; echo two");
     let mut job = place.start_job(&script);
     wait_for("the trial", || read(&place, "out/.hptune/1/trainer.log").contains("one"));
@@ -549,7 +542,7 @@ const TWO_GPUS: &str = "0, GPU-aaa, 3\n1, GPU-bbb, 5\n";
 
 /// Runs 4 trials, 4 at once if they may, that note their GPUs.
 fn run_on_gpus(gpus: &str, options: &[&str], script: &str) -> (Place, Ran) {
-    let place = place(&config(4, "maxParallelTrials: 4", &format!("trial: {{gpus: {gpus}}}")));
+    let place = Place::of_job(&config(4, "maxParallelTrials: 4", &format!("trial: {{gpus: {gpus}}}")));
     let script = format!("{WRITE}; echo $CUDA_VISIBLE_DEVICES >> visible; {script}");
     let mut command = place.job(options, &script);
     with_gpus(&place, &mut command, TWO_GPUS);
@@ -586,7 +579,7 @@ fn gpus_are_assigned_by_their_uuid() {
 fn a_gpu_whose_memory_stays_in_use_is_given_to_nobody() {
     // What the second trial leaves in the first GPU's memory nobody takes away; a little is no trace of it.
     let script = "case $CUDA_VISIBLE_DEVICES in GPU-bbb) printf '0, GPU-aaa, 3\\n1, GPU-bbb, 9000\\n' > gpus;; esac; sleep 0.2";
-    let place = place(&config(5, "maxParallelTrials: 2", "trial: {gpus: 1, gpuFreeTimeout: 1s}"));
+    let place = Place::of_job(&config(5, "maxParallelTrials: 2", "trial: {gpus: 1, gpuFreeTimeout: 1s}"));
     let script = format!("{WRITE}; echo $CUDA_VISIBLE_DEVICES >> visible; {script}");
     let mut command = place.job(&[], &script);
     with_gpus(&place, &mut command, TWO_GPUS);
@@ -604,7 +597,7 @@ fn a_gpu_whose_memory_stays_in_use_is_given_to_nobody() {
 
 #[test]
 fn what_a_trial_holds_of_a_gpu_when_its_controller_is_killed_counts_as_its_own() {
-    let place = place(&config(2, "maxParallelTrials: 1", "trial: {gpus: 1, gpuFreeTimeout: 1s}"));
+    let place = Place::of_job(&config(2, "maxParallelTrials: 1", "trial: {gpus: 1, gpuFreeTimeout: 1s}"));
     let leave = "printf '0, GPU-aaa, 9000\\n1, GPU-bbb, 5\\n' > gpus";
     let script = format!(
         "{WRITE}; echo $CUDA_VISIBLE_DEVICES >> visible; {leave}; : > begun; until [ -e go ]; do sleep 0.02; done"
@@ -624,7 +617,7 @@ fn what_a_trial_holds_of_a_gpu_when_its_controller_is_killed_counts_as_its_own()
 
 #[test]
 fn without_gpus_a_trial_that_needs_one_is_refused() {
-    let place = place(&config(1, "", "trial: {gpus: 1}"));
+    let place = Place::of_job(&config(1, "", "trial: {gpus: 1}"));
     let mut command = place.job(&[], WRITE);
     with_gpus(&place, &mut command, "");
     place.write("bin/nvidia-smi", "#!/bin/sh\necho NVIDIA-SMI has failed >&2; exit 9\n");
@@ -635,7 +628,7 @@ fn without_gpus_a_trial_that_needs_one_is_refused() {
 
 #[test]
 fn processors_are_a_trial_s_own() {
-    let place = place(&config(2, "maxParallelTrials: 2", "trial: {cpus: 1}"));
+    let place = Place::of_job(&config(2, "maxParallelTrials: 2", "trial: {cpus: 1}"));
     let script = format!("{WRITE}; echo $OMP_NUM_THREADS $(nproc) >> cpus; sleep 0.2");
     let mut command = place.job(&[], &script);
     let ran = Ran::of(&command.env_remove("OMP_NUM_THREADS").output().expect("it runs"));
@@ -646,7 +639,7 @@ fn processors_are_a_trial_s_own() {
 
 #[test]
 fn a_job_whose_controller_cannot_be_seen_goes_on_when_nothing_more_is_heard_of_it() {
-    let place = place(&config(1, "", ""));
+    let place = Place::of_job(&config(1, "", ""));
     let mut first = place.start_job(&format!("{WRITE}; until [ -e go ]; do sleep 0.02; done"));
     wait_for("a value", || {
         place.run(&["jobs", "describe", "job", "--json"]).out.contains("\"objectiveValue\": 0.5")

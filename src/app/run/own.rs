@@ -36,11 +36,10 @@ fn absolute_path(word: &str, directory: &Path) -> Option<String> {
 }
 
 /// `PYTHONPATH`: the directory that a command was given in comes first, for modules that Python would have found
-/// there, then what the variable has.
-pub(super) fn python_path(directory: &Path) -> String {
+/// there, then what the variable has. `None` where the directory's name holds what stands between paths there.
+pub(super) fn python_path(directory: &Path) -> Option<String> {
     let given = env::var_os("PYTHONPATH").unwrap_or_default();
     let given = env::split_paths(&given).filter(|path| !path.as_os_str().is_empty());
     let all = std::iter::once(directory.to_owned()).chain(given.map(|path| directory.join(path)));
-    // No path of a list has the character that stands between them, but for this directory, perhaps.
-    env::join_paths(all).map_or_else(|_| String::new(), |paths| paths.to_string_lossy().into_owned())
+    env::join_paths(all).ok().map(|paths| paths.to_string_lossy().into_owned())
 }

@@ -110,7 +110,7 @@ impl Job<'_> {
             let hint = format!("`hptune jobs resume {}` goes on with the job then", self.plan.job.id);
             return Err(Failure::outside(format!("no trial can be started: {error}")).with_hint(hint));
         }
-        let is_new = self.pending.failing.is_none();
+        let is_new = self.pending.failing.as_ref().is_none_or(|known| known.error.shortage != error.shortage);
         match error.shortage {
             Some(Shortage::Handles) if !self.pending.are_handles_told => {
                 self.pending.are_handles_told = true;

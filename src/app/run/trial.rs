@@ -278,7 +278,7 @@ pub(super) fn order(
         let metrics_file = files.metrics_file(replica);
         let mut environment = launch::environment(&context, replica, &metrics_file.to_string_lossy());
         if is_own {
-            environment.push(("PYTHONPATH".into(), own::python_path(all.directory)));
+            environment.extend(own::python_path(all.directory).map(|path| ("PYTHONPATH".into(), path)));
         }
         if !slot.gpus.is_empty() {
             environment.push(("CUDA_VISIBLE_DEVICES".into(), slot.gpus.join(",")));

@@ -26,13 +26,15 @@ pub(super) fn is_written_by(others: &[Process], file: FileId, path: &Path) -> bo
     others.iter().any(has_open)
 }
 
-/// Whether a process of another trial, of any job, runs in one of these directories.
-pub(super) fn has_neighbours(trial_directory: &Path, is_place: impl Fn(&Path) -> bool) -> bool {
+/// Whether a process of another trial, of any job, runs in one of these directories, or may, where processes cannot
+/// be looked for.
+pub(super) fn may_have_neighbours(trial_directory: &Path, is_place: impl Fn(&Path) -> bool) -> bool {
     let own = trial_directory.to_string_lossy();
-    processes().unwrap_or_default().into_iter().any(|process| {
+    let is_neighbour = |process: Process| {
         working_directory(process.id).is_some_and(|directory| is_place(&directory))
             && has_other_value(process.id, TRIAL_DIR_VARIABLE, &own)
-    })
+    };
+    processes().map_or(true, |processes| processes.into_iter().any(is_neighbour))
 }
 
 #[cfg(test)]

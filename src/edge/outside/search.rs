@@ -18,10 +18,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{geteuid, getpid};
 use serde::{Deserialize, Serialize};
 
-use super::claims::{has_neighbours, is_written_by, process_in_name};
+use super::claims::{is_written_by, may_have_neighbours, process_in_name};
 use super::record::{Claim, OutsideFile, append, known};
 use super::watches::{Made, Watches};
 use crate::edge::process_table::{host_name, open_for_writing, working_directory};
@@ -169,7 +170,10 @@ impl Finder {
                 self.watches.as_ref().map(|watches| PollFd::from_borrowed_fd(watches.as_fd(), PollFlags::IN));
             let mut handles = vec![PollFd::new(stopped, PollFlags::IN)];
             handles.extend(watches);
-            if poll(&mut handles, Some(&rest)).is_err() {
+            if let Err(e) = poll(&mut handles, Some(&rest)) {
+                if e != Errno::INTR {
+                    thread::sleep(pause);
+                }
                 return false;
             }
             if handles.first().is_some_and(|stopped| !stopped.revents().is_empty()) {
@@ -187,7 +191,9 @@ impl Finder {
         for made in made {
             match made {
                 Made::File(path) => is_any |= self.offer(path),
-                Made::Directory(path, depth) if depth <= MAX_OUTSIDE_DEPTH && !is_passed_over(&path) => {
+                Made::Directory(path, depth)
+                    if depth <= MAX_OUTSIDE_DEPTH && !is_passed_over(&path) && !is_trial(&path) =>
+                {
                     is_any |= self.walk(VecDeque::from([(path, depth)]));
                 }
                 Made::Directory(..) => {}
@@ -243,19 +249,23 @@ impl Finder {
         let open = std::mem::take(&mut self.open);
         for (path, (found, id)) in open {
             let is_alone = !self.search.has_neighbours || process_in_name(&path, &self.host).is_some();
-            if self.have_others_open(id, &path) {
-                self.tell(path, Claim::Shared);
-            } else if is_alone || is_last || found.elapsed() >= SHARED_NAME_AFTER {
-                self.tell(path, Claim::Own);
-            } else {
-                self.open.insert(path, (found, id));
+            match self.have_others_open(id, &path) {
+                Ok(true) => self.tell(path, Claim::Shared),
+                Ok(false) if is_alone || is_last || found.elapsed() >= SHARED_NAME_AFTER => {
+                    self.tell(path, Claim::Own);
+                }
+                Err(_) if is_last => self.tell(path, Claim::Unclear),
+                Ok(false) | Err(_) => drop(self.open.insert(path, (found, id))),
             }
         }
     }
 
     /// Whether somebody who is not of the trial has a file open to write to.
-    fn have_others_open(&self, id: FileId, path: &Path) -> bool {
-        self.tree.partition().is_ok_and(|(_, others)| is_written_by(&others, id, path))
+    ///
+    /// # Errors
+    /// Processes cannot be looked for.
+    fn have_others_open(&self, id: FileId, path: &Path) -> io::Result<bool> {
+        self.tree.partition().map(|(_, others)| is_written_by(&others, id, path))
     }
 
     /// An event file outside of the trial's directory of which nothing was told yet.
@@ -291,15 +301,14 @@ impl Finder {
             if let Some(watches) = &mut self.watches {
                 watches.add(&directory, depth);
             }
-            let is_of_jobs = directory.join(OWN_DIRECTORY).is_dir();
             for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
                 n_entries += 1;
-                let (path, name) = (entry.path(), entry.file_name());
-                let Some(name) = name.to_str() else { continue };
+                let path = entry.path();
                 let Ok(kind) = entry.file_type() else { continue };
-                // Trials, of this job or of another one beside it.
-                let is_trial = is_of_jobs && name.bytes().all(|byte| byte.is_ascii_digit());
-                if kind.is_dir() && depth < MAX_OUTSIDE_DEPTH && !is_trial && !is_passed_over(&path) {
+                if kind.is_dir() {
+                    if depth >= MAX_OUTSIDE_DEPTH || is_passed_over(&path) || is_trial(&path) {
+                        continue;
+                    }
                     let is_new = entry.metadata().is_ok_and(|metadata| self.is_since(&metadata));
                     match is_new {
                         true => directories.push_front((path, depth + 1)),
@@ -356,8 +365,8 @@ impl Finder {
             && (is_in_own_directory
                 || (!self.search.has_neighbours
                     && is_made_since(metadata)
-                    && !has_neighbours(&self.search.directory, is_place)))
-            && !self.have_others_open(id, path)
+                    && !may_have_neighbours(&self.search.directory, is_place)))
+            && self.have_others_open(id, path).is_ok_and(|have| !have)
     }
 
     fn tell(&mut self, path: PathBuf, claim: Claim) {
@@ -383,6 +392,13 @@ impl Finder {
         let unclear: Vec<PathBuf> = self.unclear.keys().filter(|path| has_no_maker(path)).cloned().collect();
         unclear.into_iter().for_each(|path| self.tell(path, Claim::Unclear));
     }
+}
+
+/// The directory of a trial, of this job or of another one beside it.
+fn is_trial(directory: &Path) -> bool {
+    let is_number = |name: &std::ffi::OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    directory.file_name().is_some_and(is_number)
+        && directory.parent().is_some_and(|job_dir| job_dir.join(OWN_DIRECTORY).is_dir())
 }
 
 /// Directories that hold much and no event files of a trainer.
