@@ -85,7 +85,8 @@ pub struct Controller {
     n_slots_lost: u32,
     /// What the trainer of the latest failed trial said last.
     last_words: Option<String>,
-    /// The gist of what the trainer of each trial said last, as a hash.
+    /// The gist of what the trainer of each trial said last, as a hash. It is not stored: after a restart of the
+    /// controller it takes as many failures anew.
     gists: BTreeMap<TrialId, u64>,
     phase: Phase,
     /// Why the phase is [`Phase::Failing`], where it is.

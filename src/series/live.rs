@@ -25,6 +25,8 @@ pub struct Live {
     starts: Vec<Moment>,
     /// Of the sessions, for all tags.
     voids: Voids,
+    /// No value of any writer that its own later sessions left standing lies behind this step.
+    reach: Option<Step>,
 }
 
 /// One writer of a run.
@@ -84,12 +86,17 @@ impl Live {
         let (writer, section) = (at_work.writer, Section { session: at_work.sessions.len(), restart: 0 });
         let rewind = session_rewind(step);
         let mut rewound = Vec::new();
-        for (tag, live) in self.tags.iter_mut() {
-            if live.is_replaced(&self.writers, &self.voids, &writer, rewind.from) {
-                rewound.push(tag.clone());
-            }
-            if let Some(own) = live.parts.get_mut(&id) {
-                own.cut(rewind.from);
+        // Of many sessions in turn only those look at every tag that may make something void.
+        if self.reach >= Some(rewind.from) {
+            self.reach = None;
+            for (tag, live) in self.tags.iter_mut() {
+                if live.is_replaced(&self.writers, &self.voids, &writer, rewind.from) {
+                    rewound.push(tag.clone());
+                }
+                if let Some(own) = live.parts.get_mut(&id) {
+                    own.cut(rewind.from);
+                }
+                self.reach = self.reach.max(live.reach());
             }
         }
         self.voids.add(writer.start(), rewind.from);
@@ -146,6 +153,7 @@ impl Live {
             self.tags.get_or_insert_with(Tag::from(tag), LiveTag::default);
         }
         let Some(live) = self.tags.get_mut(tag) else { return Told::LeftOut };
+        self.reach = self.reach.max(Some(point.step));
         let writer = *writer;
         let stretches = live.part(id, &self.writers);
         let reach = stretches.reach();
@@ -245,6 +253,11 @@ impl LiveTag {
         self.parts.get_or_insert_with(id, Stretches::default)
     }
 
+    /// No value of any writer lies behind this step, but for those that it made void itself.
+    fn reach(&self) -> Option<Step> {
+        self.parts.iter().filter_map(|(_, stretches)| stretches.reach()).max()
+    }
+
     /// Notes where a writer resumed.
     fn note(&mut self, writer: &Writer, from: Step) {
         if self.parts.len() > 1 {
@@ -320,6 +333,7 @@ impl From<Stored> for Live {
             LiveTag { parts: parts.into_iter().collect(), voids }
         };
         live.tags = stored.tags.into_iter().map(|(tag, parts)| (tag, of_tag(parts))).collect();
+        live.reach = live.tags.iter().filter_map(|(_, tag)| tag.reach()).max();
         live
     }
 }

@@ -43,6 +43,8 @@ pub struct Objective {
     /// What is read is to be found anew before changes are handed out.
     is_stale: bool,
     changes: Vec<Change>,
+    /// From which step on all is told anew, once, before changes are handed out: a writer may restart very often.
+    retell_from: Option<Step>,
 }
 
 /// A run, or several that are joined.
@@ -181,6 +183,10 @@ impl Objective {
         if std::mem::take(&mut self.is_stale) {
             self.choose();
         }
+        if let Some(from) = self.retell_from.take() {
+            self.changes.push(Change::Rewind(from));
+            self.tell_from(from);
+        }
     }
 
     /// What is read since [`Self::settle`]: a run, or a name for several.
@@ -294,8 +300,14 @@ impl Objective {
             (Reads::Mean(read), _) if !read.contains(name) => return,
             (Reads::Nothing | Reads::Unlike(_), _) => return,
             (Reads::Run(..) | Reads::Mean(_), Offered::Retold(from)) => {
-                self.changes.push(Change::Rewind(from));
-                return self.tell_from(from);
+                self.retell_from = Some(self.retell_from.map_or(from, |earlier| earlier.min(from)));
+                return;
+            }
+            // It is told with those.
+            (Reads::Run(..) | Reads::Mean(_), Offered::Stands)
+                if point.is_some_and(|point| self.retell_from.is_some_and(|from| point.step >= from)) =>
+            {
+                return;
             }
             (Reads::Run(..), Offered::Stands) => point,
             (Reads::Mean(runs), Offered::Stands) => point.and_then(|point| self.mean(runs, point.step)),
@@ -342,7 +354,7 @@ impl Objective {
             return;
         }
         let was_read = self.chosen().is_some();
-        self.reads = reads;
+        (self.reads, self.retell_from) = (reads, None);
         match self.chosen() {
             Some(name) => self.changes.push(Change::Source(name)),
             None if was_read => self.changes.push(Change::Rewind(Step(i64::MIN))),
@@ -435,6 +447,27 @@ mod tests {
             offer(&mut objective, ".", step as i64);
         }
         assert_eq!(told(&mut objective).into_iter().flatten().count(), n);
+    }
+
+    #[test]
+    fn very_many_restarts_beside_another_writer_tell_the_rest_once() {
+        let mut objective = Objective::default();
+        let run = RunName::root();
+        let offer = |objective: &mut Objective, writer, step, clock| {
+            let point = Point { step: Step(step), wall_time: WallTime(clock), value: MetricValue::I64(step) };
+            objective.offer(&run, WriterId(writer), WallTime(1.0), point);
+        };
+        for step in 1..=1000 {
+            offer(&mut objective, 0, step, 1e6);
+        }
+        objective.take_changes();
+        for _ in 0..1000 {
+            objective.session_start(&run, WriterId(1), WallTime(1.0), Step(0));
+            offer(&mut objective, 1, 5, 10.0);
+        }
+        let changes = objective.take_changes();
+        assert!(changes.len() <= 1002, "{}", changes.len());
+        assert_eq!(steps(&changes).last(), Some(&1000));
     }
 
     #[test]

@@ -14,8 +14,8 @@ const TAG: &str = "";
 /// latest attempt leaves them.
 ///
 /// What a writer replaced is kept: one that was only silent, and had not ended as it seemed, gets it back.
-/// Of a series of more than [`MAX_SERIES_POINTS`] points those of a [`Sample`] of the steps are kept, and all that came
-/// since the sample was taken.
+/// Of a series of more than [`MAX_SERIES_POINTS`] points those of a [`Sample`] of the steps are kept, of each writer the
+/// last, the smallest and the largest, and all that came since the sample was taken.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
     live: Live,
@@ -167,10 +167,11 @@ impl Series {
         while self.n_kept.max(self.standing.len()) > MAX_SERIES_POINTS && self.sample.half() != self.sample {
             self.sample = self.sample.half();
             let sample = self.sample;
-            let last = self.standing.last_key_value().map(|(step, _)| *step);
-            self.standing.retain(|step, _| Some(*step) == last || sample.has(*step));
-            for kept in self.writers.values_mut() {
-                kept.points.retain(|(_, point)| sample.has(point.step));
+            let kept = landmarks(self.standing.values().map(|(point, _)| point));
+            self.standing.retain(|step, _| sample.has(*step) || kept.contains(&Some(*step)));
+            for writer in self.writers.values_mut() {
+                let kept = landmarks(writer.points.iter().map(|(_, point)| point));
+                writer.points.retain(|(_, point)| sample.has(point.step) || kept.contains(&Some(point.step)));
             }
             self.count_kept();
         }
@@ -181,6 +182,20 @@ impl Series {
     fn count_kept(&mut self) {
         self.n_kept = self.writers.values().map(|kept| kept.points.len()).sum();
     }
+}
+
+/// The steps of points that results are made of: the last, and of those that are finite the smallest and the largest.
+fn landmarks<'p>(points: impl Iterator<Item = &'p Point>) -> [Option<Step>; 3] {
+    let (mut last, mut smallest, mut largest) = (None, None::<&Point>, None::<&Point>);
+    for point in points {
+        last = last.max(Some(point.step));
+        let value = point.value.as_f64();
+        if value.is_finite() {
+            smallest = smallest.filter(|least| least.value.as_f64() <= value).or(Some(point));
+            largest = largest.filter(|most| most.value.as_f64() >= value).or(Some(point));
+        }
+    }
+    [last, smallest.map(|point| point.step), largest.map(|point| point.step)]
 }
 
 impl Kept {
@@ -343,6 +358,24 @@ mod tests {
         assert_eq!(series.offer(A, WallTime(999.0), point(80, 1080.0)), Replaced);
         assert_eq!(series.offer(A, WallTime(999.0), point(90, 1090.0)), Replaced);
         assert_eq!(steps_and_values(&series), [(70, 1070.0), (80, 2080.0)]);
+    }
+
+    #[test]
+    fn a_sample_has_what_results_are_made_of() {
+        let mut series = Series::default();
+        let n = 5 * MAX_SERIES_POINTS as i64 + 1;
+        for step in 0..n {
+            let value = if step == 77_777 { 3.0 } else { -f64::from(u8::from(step == 88_889)) };
+            let point = Point { step: Step(step), wall_time: WallTime(1.0), value: MetricValue::F64(value) };
+            series.offer(A, WallTime(1.0), point);
+        }
+        assert!(series.len() < 3 * MAX_SERIES_POINTS);
+        // Told anew from what the writers keep.
+        series.retell(Step(i64::MIN), Some(None));
+        let steps: Vec<i64> = series.points().map(|point| point.step.0).collect();
+        for step in [77_777, 88_889, n - 1] {
+            assert!(steps.contains(&step), "{step}");
+        }
     }
 
     #[test]

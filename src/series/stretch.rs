@@ -11,6 +11,8 @@
 //!   restart from the very beginning is a new process with a new file.
 //! - The values that follow *go on from there*: they rise, over more than would fill the widest gap that the writer has
 //!   left so far, without coming back to the front. What does that, or fills a gap, was only late.
+//! - Their clocks do not fall with them. A value with an earlier clock than that of the largest step was written before
+//!   it, and was only read late, as lines around a hole in a file are.
 //!
 //! So 100, 200, 300, 101, 201 resumes at 101, known by 201; 100, 200, 300, 250, 350 and 100, 200, 300, 101, 400 do not.
 //! Falling steps speak for their own tag alone: tags are counted differently, and one that begins anew in each epoch
@@ -219,6 +221,10 @@ impl Stretches {
     #[inline(never)]
     fn take_out_of_order(&mut self, added: Added, is_full: bool) -> Begun {
         let Some(stretch) = self.list.last_mut() else { return Begun::Nothing };
+        if added.step < stretch.last_step && added.clock < stretch.last_clock {
+            stretch.add(added);
+            return Begun::Nothing;
+        }
         let trend = self.trend.get_or_insert_with(|| Box::new(Trend::new(stretch.last_step)));
         let restart = trend.take(added);
         if restart.is_empty() || is_full {
@@ -511,6 +517,16 @@ mod tests {
         check(&[1, 2, 3, 6, 7, 8, 4, 5, 9, 10], &[]);
         check(&[1, 2, 3, 4, 5, 8, 9, 12, 6, 7, 10, 11, 13], &[]);
         check(&[100, 200, 101, 201], &[]);
+    }
+
+    #[test]
+    fn values_that_were_written_before_and_read_late_are_none() {
+        let mut stretches = Stretches::default();
+        for step in [7, 8, 9, 10, 12, 14, 11, 13, 15, 16] {
+            stretches.add(&[], Step(step), WallTime(1000.0 + step as f64), None);
+        }
+        assert_eq!(stretches.iter().count(), 1);
+        check(&[7, 8, 9, 10, 12, 14, 11, 13, 15, 16], &[11]);
     }
 
     #[test]

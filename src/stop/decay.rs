@@ -14,9 +14,9 @@ use crate::units::Step;
 
 /// The learning-curve rule.
 ///
-/// Only trials that ran to their own end teach it, and not far less far than the others ([`UsualEnds`]). Values that are not finite are passed over; trials that are read from
-/// training and trials that are read from evaluation are not compared. Steps may differ between trials: a
-/// curve is read between its points. Beyond the last step of the finished trials nobody is stopped.
+/// Only trials that ran to their own end teach it, which was not far before that of the others ([`UsualEnds`]). Values
+/// that are not finite are passed over; trials are compared only with those whose values are of the same data
+/// ([`Curve::split`]). Steps may differ between trials: a curve is read between its points. Beyond the last step of the finished trials nobody is stopped.
 #[derive(Debug, Clone, Copy)]
 pub struct DecayCurve {
     /// No trial is stopped before this step.

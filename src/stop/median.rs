@@ -11,8 +11,8 @@ use crate::study::{StopReason, StudySpec, Trial, UsualEnds};
 ///
 /// A finished trial is one that succeeded by running to its own end, not far before that of the others ([`UsualEnds`]):
 /// those that were stopped would lower the bar with their worst part. Values that are not finite count neither way; a trial that
-/// has none that is finite is not judged. Trials that are read from training and trials that are read
-/// from evaluation are not compared.
+/// has none that is finite is not judged. Trials are compared only with those whose values are of the same data
+/// ([`crate::study::Curve::split`]).
 #[derive(Debug, Clone, Copy)]
 pub struct MedianRule {
     /// No trial is stopped before this step.

@@ -20,7 +20,8 @@ pub struct Measurement {
 ///
 /// Of more than [`MAX_CURVE_POINTS`] it keeps those of a [`Sample`] of the steps, and in any case the first two, the last,
 /// the smallest and the largest: results are exact, and what is read between steps is off by no more than the curve does
-/// within some thousandth of its length. All of them are in the store.
+/// within some thousandth of its length. Where a restart voids the end of so long a curve, what is last and best of the
+/// rest is the last and best of those kept, until the trainer comes that far again.
 #[derive(Debug, Clone, Default)]
 pub struct Curve {
     run: Option<RunName>,

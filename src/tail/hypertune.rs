@@ -135,6 +135,8 @@ impl HypertuneFile {
             .filter(|(i, line)| !line.trim_ascii().is_empty() && is_whole(*i, line))
             .map(|(_, line)| unwrapped(line))
             .collect();
+        // The package gives each line the time of its report. Of lines without one that are the same to the byte, and come
+        // in different readings, the first counts.
         // Old lines leave at the front, new ones come at the end. A reading may lack some in the middle, where a network
         // file system shows a hole: so each line is known by itself, not by its place.
         let known: HashSet<u64> = self.told.iter().copied().collect();

@@ -61,11 +61,11 @@ impl Drop for Piped {
 
 #[test]
 fn once_is_patient_with_a_reader_that_takes_lines_slowly() {
-    let n = 20_000;
+    let n = 40_000;
     let place = many(n);
     let mut watching = Piped::start(place.command(&["watch", ".", "--once", "--grace", "1s"]));
     let (mut text, mut buffer) = (String::from("{"), vec![0; 64 << 10]);
-    // All of it takes longer than three times the grace.
+    let start = Instant::now();
     loop {
         thread::sleep(Duration::from_millis(80));
         match watching.out.read(&mut buffer).expect("it is readable") {
@@ -74,6 +74,7 @@ fn once_is_patient_with_a_reader_that_takes_lines_slowly() {
         }
     }
     assert_eq!(watching.child.wait().expect("it ends").code(), Some(0));
+    assert!(start.elapsed() > Duration::from_secs(3), "it takes longer than three times the grace");
     assert_eq!(text.matches("\"kind\":\"point\"").count(), n as usize);
     assert!(text.ends_with("}\n") && text.contains("\"kind\":\"end\""));
 }
