@@ -3,6 +3,7 @@
 //! Layer 0: imports nothing of this crate and does no IO.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -196,8 +197,10 @@ impl Serialize for TrialId {
     }
 }
 
-/// A scalar exactly as its writer stored it: the type is kept, so that an `f32` of 0.1 prints as
-/// `0.1` and a 64-bit integer keeps its last digit.
+/// A scalar exactly as its writer stored it, with its type.
+///
+/// The number that it stands for is the same wherever it is written, stored or compared
+/// ([`MetricValue::as_f64`]): texts and tables, the store, rules and results alike.
 #[derive(Debug, Clone, Copy)]
 pub enum MetricValue {
     /// `simple_value`, or a tensor of float32, float16 or bfloat16 (both widen without loss).
@@ -211,25 +214,45 @@ pub enum MetricValue {
 }
 
 impl MetricValue {
-    /// The value as a 64-bit float. An `f32` goes through its shortest decimal text, so that a
-    /// written 0.1 means 0.1 and not 0.10000000149011612; integers beyond 2^53 round.
+    /// The number that the value stands for, as a 64-bit float.
+    ///
+    /// A whole `f32` is that number, to the last digit: 2147483648 is not the 2147483600 that would be enough to tell
+    /// it from other floats. Any other `f32` is the shortest decimal that reads back as it, for that is what was meant: 0.1,
+    /// and not 0.10000000149011612. Either becomes the same `f32` again where it is narrowed, and of two the larger gives the
+    /// larger number. An `f64` is itself; integers beyond 2^53 round. NaN and infinities stay what they are.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         match self {
-            Self::F32(v) if v.is_finite() => v.to_string().parse().unwrap_or(f64::from(v)),
-            Self::F32(_) | Self::F64(_) | Self::I64(_) | Self::U64(_) => self.widen(),
-        }
-    }
-
-    /// The value as a 64-bit float, as it is stored: an `f32` of 0.1 is 0.10000000149011612. For
-    /// comparing; integers beyond 2^53 round.
-    #[must_use]
-    pub fn widen(self) -> f64 {
-        match self {
+            Self::F32(v) if has_fraction(v) => {
+                zmij::Buffer::new().format_finite(v).parse().unwrap_or(f64::from(v))
+            }
             Self::F32(v) => f64::from(v),
             Self::F64(v) => v,
             Self::I64(v) => v as f64,
             Self::U64(v) => v as f64,
+        }
+    }
+
+    /// How the numbers compare, integers to the last digit; `None` where one is NaN.
+    #[must_use]
+    pub fn compare(self, other: Self) -> Option<Ordering> {
+        match (self, other) {
+            // As their numbers do, without the way through them.
+            (Self::F32(a), Self::F32(b)) => a.partial_cmp(&b),
+            (a, b) => match (a.as_integer(), b.as_integer()) {
+                (Some(a), Some(b)) => Some(a.cmp(&b)),
+                _ => a.as_f64().partial_cmp(&b.as_f64()),
+            },
+        }
+    }
+
+    /// The integer that a value of an integer type is.
+    #[must_use]
+    pub fn as_integer(self) -> Option<i128> {
+        match self {
+            Self::F32(_) | Self::F64(_) => None,
+            Self::I64(v) => Some(v.into()),
+            Self::U64(v) => Some(v.into()),
         }
     }
 
@@ -257,13 +280,16 @@ impl PartialEq for MetricValue {
     }
 }
 
-/// The shortest text that reads back to the same value in the same type; `NaN`, `inf`, `-inf`.
+/// The shortest text that reads back to the same number ([`MetricValue::as_f64`]), integers whole; `NaN`, `inf`, `-inf`.
 impl fmt::Display for MetricValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::F32(v) if is_unwieldy(f64::from(*v)) => write!(f, "{v:e}"),
-            Self::F32(v) => write!(f, "{v}"),
-            Self::F64(v) if is_unwieldy(*v) => write!(f, "{v:e}"),
+        match *self {
+            // The digits of its number. Where two decimals are equally near, another formatter may take the other one.
+            Self::F32(v) if has_fraction(v) && v.abs() > 1e-5 => {
+                f.write_str(zmij::Buffer::new().format_finite(v))
+            }
+            Self::F32(_) => Self::F64(self.as_f64()).fmt(f),
+            Self::F64(v) if is_unwieldy(v) => write!(f, "{v:e}"),
             Self::F64(v) => write!(f, "{v}"),
             Self::I64(v) => write!(f, "{v}"),
             Self::U64(v) => write!(f, "{v}"),
@@ -342,8 +368,15 @@ fn is_unwieldy(value: f64) -> bool {
     value.is_finite() && value != 0.0 && !(1e-5..1e16).contains(&value.abs())
 }
 
+/// Whether it is a finite number that is not whole.
+pub(crate) fn has_fraction(value: f32) -> bool {
+    value.is_finite() && value.fract() != 0.0
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -377,8 +410,53 @@ mod tests {
     }
 
     #[test]
-    fn a_float32_widens_to_the_decimal_that_was_meant() {
-        assert_eq!(MetricValue::F32(0.1).as_f64(), 0.1);
+    fn a_float32_is_the_whole_number_that_it_is_or_the_decimal_that_was_meant() {
+        #[track_caller]
+        fn check(value: f32, number: f64, text: &str) {
+            let value = MetricValue::F32(value);
+            assert_eq!((value.as_f64(), &*value.to_string()), (number, text));
+            assert_eq!(serde_json::to_value(value).expect("it serializes"), number);
+        }
+        check(0.1, 0.1, "0.1");
+        check(-1e-5, -1e-5, "-0.00001");
+        check(9e-6, 9e-6, "9e-6");
+        check(16_777_216.0, 16_777_216.0, "16777216");
+        check(123_456_789.0, 123_456_792.0, "123456792");
+        check(1_597_463_007.0, 1_597_463_040.0, "1597463040");
+        check(-2_147_483_648.0, -2_147_483_648.0, "-2147483648");
+        check(2_414_953.2, 2_414_953.2, "2414953.2");
+        check(1e20, 100_000_002_004_087_734_272.0, "1.0000000200408773e20");
+        check(f32::MAX, f64::from(f32::MAX), "3.4028234663852886e38");
         assert!(MetricValue::F32(f32::NAN).as_f64().is_nan());
+        assert_eq!(MetricValue::F32(-0.0).to_string(), "-0");
+    }
+
+    #[test]
+    fn values_compare_as_their_numbers_do() {
+        #[track_caller]
+        fn check(a: MetricValue, b: MetricValue, expected: Option<Ordering>) {
+            assert_eq!(a.compare(b), expected);
+            assert_eq!(b.compare(a), expected.map(Ordering::reverse));
+        }
+        use MetricValue::{F32, F64, I64, U64};
+        check(F32(0.1), F64(0.1), Some(Ordering::Equal));
+        check(F32(0.1), F32(0.2), Some(Ordering::Less));
+        check(F32(2_147_483_648.0), I64(2_147_483_620), Some(Ordering::Greater));
+        check(I64(i64::MAX), U64(i64::MAX.unsigned_abs() + 1), Some(Ordering::Less));
+        check(F64(f64::NAN), I64(1), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        /// Whatever of a float32 is kept, all else follows from it.
+        #[test]
+        fn the_number_of_a_float32_has_its_text_its_order_and_its_bits(a: u32, b: u32) {
+            let (a, b) = (f32::from_bits(a), f32::from_bits(b));
+            let number = MetricValue::F32(a).as_f64();
+            prop_assert_eq!(MetricValue::F32(a).to_string(), shortest(number));
+            prop_assert!(a.is_nan() && number.is_nan() || (number as f32).to_bits() == a.to_bits());
+            prop_assert_eq!(number.partial_cmp(&MetricValue::F32(b).as_f64()), a.partial_cmp(&b));
+        }
     }
 }

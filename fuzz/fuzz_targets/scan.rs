@@ -11,7 +11,7 @@ type Said = (u64, i64, Vec<(String, String, String)>, bool);
 /// A value with its bits, so that NaN equals itself.
 fn plain(value: Value<'_>) -> (String, String, String) {
     let content = match value.content {
-        Content::Scalar(v) => format!("{v:?} {:x}", v.widen().to_bits()),
+        Content::Scalar(v) => format!("{v:?} {:x}", v.as_f64().to_bits()),
         Content::Other(kind) => kind.name().to_owned(),
     };
     (value.tag.to_owned(), content, value.metadata.plugin().to_owned())

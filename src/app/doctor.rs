@@ -322,11 +322,10 @@ impl Case<'_> {
                     .to_owned(),
             );
         }
-        if summary.n_scalars < summary.n_values {
+        if let Some(kind) = summary.other {
             let n_others = summary.n_values - summary.n_scalars;
-            found
-                .notes
-                .push(format!("{n_others} further values under it are no numbers, and are passed over"));
+            let note = "further values under it are no numbers, and are passed over";
+            found.notes.push(format!("{n_others} {note}: {}", missing::of_kind(kind)));
         }
         if summary.n_non_finite > 0 {
             found.notes.push(format!("{} of its values are NaN or infinite", summary.n_non_finite));

@@ -9,6 +9,7 @@ use super::choice::Choice;
 use super::origin::Origin;
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
+use crate::scalar::{Content, Kind};
 use crate::series::{Attempts, ByTag, Course, Dropped, History, Outline, Point, Stretches, Writer, Written};
 use crate::tail::{Found, Ingested, Listed, Unreadable, packed_in_words, run_of};
 use crate::tfrecord::DamageKind;
@@ -113,18 +114,23 @@ pub struct Faults {
     pub notes: Vec<String>,
     /// How many values were left out because they are under tags beyond those that are told apart.
     pub n_left_out: u64,
+    /// How many tensors of one element cannot be read ([`Kind::Unread`]).
+    pub n_unread: u64,
 }
 
 impl Faults {
     /// Whether something is missing that may have been there.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.n_damages > 0 || self.unreadable.n() > 0 || !self.troubles.is_empty() || self.n_left_out > 0
+        self.n_damages > 0
+            || self.unreadable.n() + self.n_unread + self.n_left_out > 0
+            || !self.troubles.is_empty()
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.n_damages += other.n_damages;
         self.n_left_out += other.n_left_out;
+        self.n_unread += other.n_unread;
         self.unreadable.join(other.unreadable);
         self.notes.extend(other.notes);
         self.troubles.extend(other.troubles);
@@ -148,6 +154,9 @@ impl Faults {
             Found::Event { ingested: Ingested::Damage(damage), .. } if damage.kind != DamageKind::Torn => {
                 self.n_damages += 1;
             }
+            Found::Event {
+                ingested: Ingested::Value { content: Content::Other(Kind::Unread), .. }, ..
+            } => self.n_unread += 1,
             Found::Unreadable { path, error } => self.tell_trouble(path, error),
             Found::Packed { path, with } => self.notes.push(packed_in_words(path, with)),
             Found::UnreadableReports { path, unreadable, .. } => self.unreadable.add(path, unreadable),
@@ -159,6 +168,13 @@ impl Faults {
             | Found::TooManyFiles { .. } => {}
         }
     }
+}
+
+/// That so many tensors of one element cannot be read.
+#[must_use]
+pub fn unread_in_words(n: u64) -> String {
+    let cannot = if n == 1 { "tensor of one element cannot" } else { "tensors of one element cannot" };
+    format!("{n} {cannot} be read: of a type that is not known here, or without a value of its type")
 }
 
 /// The chosen series below one path.

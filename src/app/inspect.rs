@@ -13,7 +13,7 @@ use crate::edge::{order, read, walk};
 use crate::limits::{
     MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED, READ_CHUNK_BYTES,
 };
-use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Metadata, RunHparams};
+use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Kind, Metadata, RunHparams};
 use crate::series::{Attempts, ByTag, GoOver, Rewind, Standing, TagSummary, Writer, WriterId};
 use crate::tail::{Found, Ingested, packed_in_words, run_of};
 use crate::tfrecord::{Damage, DamageKind};
@@ -51,6 +51,8 @@ pub struct Run {
     pub tags: BTreeMap<Tag, TagSummary>,
     /// How many values are under tags beyond those that are told apart.
     pub n_left_out: u64,
+    /// How many tensors of one element cannot be read ([`Kind::Unread`]).
+    pub n_unread: u64,
     /// The first and the last clock of its values, of those that are numbers.
     pub wall_times: Option<(WallTime, WallTime)>,
     /// The first stretches that gave no event, with the path of their file.
@@ -74,6 +76,7 @@ struct FileSummary {
     writer_name: String,
     n_graphs: u64,
     n_sessions: usize,
+    n_unread: u64,
     hparams: RunHparams,
     tags: ByTag<TagSummary>,
     damages: Vec<Damage>,
@@ -89,7 +92,7 @@ impl Inspection {
     pub fn has_faults(&self) -> bool {
         self.runs.is_empty()
             || !self.troubles.is_empty()
-            || self.runs.values().any(|run| run.count_damages() + run.unreadable.n() > 0)
+            || self.runs.values().any(|run| run.count_damages() + run.n_unread + run.unreadable.n() > 0)
     }
 
     fn add(&mut self, file: FileSummary) {
@@ -125,6 +128,7 @@ impl Run {
         self.n_graphs += file.n_graphs;
         self.n_sessions += file.n_sessions;
         self.n_left_out += file.tags.n_left_out();
+        self.n_unread += file.n_unread;
         self.hparams.join(file.hparams);
         self.unreadable.join(file.unreadable);
         let is_new = !file.writer_name.is_empty() && !self.writers.contains(&file.writer_name);
@@ -247,6 +251,7 @@ impl FileSummary {
 
     #[inline]
     fn add(&mut self, tag: &str, step: Step, wall_time: WallTime, content: &Content, metadata: Metadata<'_>) {
+        self.n_unread += u64::from(*content == Content::Other(Kind::Unread));
         let Some(summary) = self.tags.entry(tag, || TagSummary::new(step)) else { return };
         summary.add(&self.origin.sessions, step, wall_time, content);
         if !metadata.is_empty() {
@@ -318,6 +323,7 @@ struct RunJson<'a> {
     last_wall_time: Option<f64>,
     tags: Vec<TagJson<'a>>,
     left_out: u64,
+    unread: u64,
     damaged: u64,
     damaged_by_kind: BTreeMap<&'static str, u64>,
     damages: Vec<DamageJson<'a>>,
@@ -375,6 +381,7 @@ impl<'a> InspectionJson<'a> {
             last_wall_time: run.wall_times.and_then(|(_, last)| finite(last)),
             tags: run.tags.iter().map(|(tag, summary)| tag_json(tag, summary)).collect(),
             left_out: run.n_left_out,
+            unread: run.n_unread,
             damaged: run.count_damages(),
             damaged_by_kind: run.n_damages.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
             damages: run.damages.iter().map(damage_json).collect(),

@@ -267,5 +267,5 @@ fn along(points: Vec<Point>, x: Abscissa) -> Vec<(f64, f64)> {
         Abscissa::Relative => point.wall_time.0 - *begun.get_or_insert(point.wall_time.0),
         Abscissa::Wall => point.wall_time.0,
     };
-    points.iter().map(|point| (at(point), point.value.widen())).collect()
+    points.iter().map(|point| (at(point), point.value.as_f64())).collect()
 }

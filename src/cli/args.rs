@@ -44,7 +44,8 @@ pub(super) enum Verb {
     ///
     /// With COMMAND, watch is the trainer's parent: it passes signals on, delivers what is left when the trainer has
     /// ended, and ends with its exit code. Without, it follows until it is told to end. Lines are JSON objects; see
-    /// docs/watch.md. Where they go to stdout, COMMAND's output goes to stderr.
+    /// docs/watch.md. Values are written, and compared by --stop-if, as the numbers that `hptune export` writes. Where
+    /// lines go to stdout, COMMAND's output goes to stderr.
     Watch(Box<Watch>),
     /// Show what is in event files: runs, tags, counts, steps, last values, damage
     ///
@@ -60,8 +61,9 @@ pub(super) enum Verb {
     ///
     /// Columns: run, tag, step, wall_time, value, attempt, and one for each hyperparameter that the runs' writers noted;
     /// in Parquet also value_exact, for integers that a 64-bit float cannot hold.
-    /// Values are written so that they read back to the same bits. The exit code is 1 where there is nothing to export
-    /// or the files are damaged; what is intact is written all the same.
+    /// A value is the same number in every format, and reads back to the same bits: a whole float32 as the number that it
+    /// is (2147483648), any other as the shortest decimal that is this float32 (0.1). The exit code is 1 where there is
+    /// nothing to export or the files are damaged; what is intact is written all the same.
     Export(Export),
     /// Draw curves in the terminal, or to an SVG, PNG or HTML file
     ///

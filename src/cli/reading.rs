@@ -9,7 +9,7 @@ use super::printer::Printer;
 use super::tables;
 use crate::app::choice::Choice;
 use crate::app::export::{Exported, Request, Source};
-use crate::app::gathered::Faults;
+use crate::app::gathered::{Faults, unread_in_words};
 use crate::app::plot::{self, Abscissa, Drawing};
 use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, quoted, verify as app_verify};
 use crate::edge::output::Output;
@@ -312,6 +312,9 @@ fn tell(faults: &Faults, path: &Path, printer: Printer) -> u8 {
     }
     if let Some(words) = faults.unreadable.in_words() {
         printer.talk(&format!("warning: {words}"));
+    }
+    if faults.n_unread > 0 {
+        printer.talk(&format!("warning: {}", unread_in_words(faults.n_unread)));
     }
     if faults.n_left_out > 0 {
         printer.talk(&format!(

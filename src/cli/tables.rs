@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::printer::Style;
 use super::text::{brief, duration, printable, size};
 use crate::app::doctor::Diagnosis;
+use crate::app::gathered::unread_in_words;
 use crate::app::inspect::{Inspection, Run};
 use crate::app::jobs::KnownJob;
 use crate::app::verify::{Verification, VerifiedFile};
@@ -128,6 +129,9 @@ fn section(run_name: &RunName, run: &Run, style: Style) -> String {
     let n_others: u64 = run.tags.values().map(|tag| tag.n_values - tag.count()).sum();
     if n_others > 0 {
         lines.push(format!("  {n_others} further values under these tags are no numbers"));
+    }
+    if run.n_unread > 0 {
+        lines.push(format!("  {}", unread_in_words(run.n_unread)));
     }
     lines.extend(run.unreadable.in_words().map(|words| format!("  {}", printable(&words))));
     let n_damages = run.count_damages();

@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, RawDirEntry, Stat, openat, stat, statat};
+use rustix::io::Errno;
 
 use super::files::{ListError, Root, describe, identify};
 use crate::limits::{LIST_BUFFER_BYTES, MAX_WALK_DEPTH};
@@ -227,10 +228,12 @@ fn add_file(base: Base<'_>, path: &Path, stat: &Stat, here: &mut Found) {
     }
 }
 
-/// What is gone, or replaced, since it was listed is no fault.
+/// What is gone, or replaced, since it was listed is no fault. Nor are links that lead to each other: they lead to
+/// nothing.
 fn fail(base: Base<'_>, path: &Path, error: io::Error, here: &mut Found) {
-    let is_gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-    if !is_gone || path == base.directory {
+    let is_nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+    if !is_nothing || path == base.directory {
         here.errors.push(ListError { path: path.to_string_lossy().into_owned(), error });
     }
 }

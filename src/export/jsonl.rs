@@ -8,7 +8,7 @@ use serde_json::Serializer;
 
 use super::lines::Lines;
 use super::table::{Cell, Column};
-use crate::units::{MetricValue, serialize_f64};
+use crate::units::{MetricValue, has_fraction, serialize_f64};
 
 /// Cells to lines of JSON.
 pub(super) struct JsonLinesEncoder<W> {
@@ -45,7 +45,7 @@ impl<W: Write> JsonLinesEncoder<W> {
             Cell::Count(number) => serde_json::to_writer(line, &number)?,
             Cell::Float(number) => serialize_f64(&number, &mut Serializer::new(line))?,
             // The same number as the value's own encoding, without the way through an f64.
-            Cell::Value(MetricValue::F32(number)) if number.is_finite() => {
+            Cell::Value(MetricValue::F32(number)) if has_fraction(number) => {
                 serde_json::to_writer(line, &number)?;
             }
             Cell::Value(value) => serde_json::to_writer(line, &value)?,

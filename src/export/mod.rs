@@ -6,13 +6,13 @@
 //! rows of points, a point a row ([`Shape::Long`]) or a step a row ([`Shape::Wide`]).
 //!
 //! What every format keeps: each value to the bit, NaN payloads aside; each text byte for byte; the
-//! order of the rows. How each spells it:
+//! order of the rows. A value is the same number in all of them. How each spells it:
 //!
 //! | | CSV | JSON lines | Parquet |
 //! |---|---|---|---|
 //! | missing | nothing between the commas | the key is left out | null |
 //! | text | as it is, quoted where needed; empty text is `""` | string | `STRING` |
-//! | float32 | shortest decimal that reads back as float32 | the same | `DOUBLE`, widened exactly |
+//! | float32 | its number ([`MetricValue::as_f64`]) | the same | the same, as `DOUBLE` |
 //! | float64 | shortest decimal that reads back | the same | `DOUBLE` |
 //! | integer | whole | whole | see [`ColumnKind`] |
 //! | not finite | `NaN`, `inf`, `-inf` | `"NaN"`, `"Infinity"`, `"-Infinity"` | as it is |

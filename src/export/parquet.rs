@@ -184,7 +184,7 @@ impl ColumnBuffer {
                     rows.push(row);
                     exact.push(decimal(integer));
                 }
-                push(values, value.widen())
+                push(values, value.as_f64())
             }
             (Values::Bool(values), Cell::Bool(flag)) => push(values, flag),
             (_, cell) => return Err(self.column.misfit(cell.description())),
@@ -201,12 +201,7 @@ fn push<T>(values: &mut Vec<T>, value: T) -> usize {
 
 /// The integer, if the nearest 64-bit float is another number.
 fn beyond_f64(value: MetricValue) -> Option<i128> {
-    let integer = match value {
-        MetricValue::F32(_) | MetricValue::F64(_) => return None,
-        MetricValue::I64(v) => i128::from(v),
-        MetricValue::U64(v) => i128::from(v),
-    };
-    (value.widen() as i128 != integer).then_some(integer)
+    value.as_integer().filter(|integer| value.as_f64() as i128 != *integer)
 }
 
 /// An integer of 64 bits as Parquet's `DECIMAL` has it: two's complement, the highest byte first.

@@ -71,8 +71,13 @@ pub enum Kind {
     Hparams,
     /// A graph, kept as a summary by newer writers.
     Graph,
-    /// A tensor that is none of the above.
+    /// A tensor that is none of the above, of several elements or of none.
     Tensor,
+    /// One complex number.
+    Complex,
+    /// A tensor of one element that should be a number and cannot be read: of a type that is not known, or without one
+    /// value of its type.
+    Unread,
     /// A value with nothing in it that is known here.
     Unknown,
 }
@@ -90,6 +95,8 @@ impl Kind {
             Self::Hparams => "hparams",
             Self::Graph => "graph",
             Self::Tensor => "tensor",
+            Self::Complex => "complex",
+            Self::Unread => "unread",
             Self::Unknown => "unknown",
         }
     }
@@ -151,10 +158,13 @@ fn content_with(value: &summary::Value, metadata: Metadata<'_>) -> Content {
 /// Reads what a tensor holds, with the metadata beside it.
 fn tensor_content(metadata: Metadata<'_>, tensor: &TensorProto) -> Content {
     match (metadata.kind(), tensor::scalar(tensor)) {
-        (None, Some(v)) => Content::Scalar(v),
+        (None, Ok(v)) => Content::Scalar(v),
         (Some(kind), _) => Content::Other(kind),
-        (None, None) if tensor::is_text(tensor) => Content::Other(Kind::Text),
-        (None, None) => Content::Other(Kind::Tensor),
+        // Another plugin's tensor may stand for anything.
+        (None, Err(Kind::Unread)) if !["", "scalars", "tensor"].contains(&metadata.plugin()) => {
+            Content::Other(Kind::Tensor)
+        }
+        (None, Err(kind)) => Content::Other(kind),
     }
 }
 
@@ -173,7 +183,7 @@ mod tests {
         check(value::Value::Histo(vec![1]), Kind::Histogram);
         check(value::Value::Image(vec![1]), Kind::Image);
         check(value::Value::Audio(vec![1]), Kind::Audio);
-        check(value::Value::Tensor(proto::TensorProto::default()), Kind::Tensor);
+        check(value::Value::Tensor(proto::TensorProto::default()), Kind::Unread);
     }
 
     #[test]

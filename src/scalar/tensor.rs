@@ -2,27 +2,36 @@
 
 use half::{bf16, f16};
 
+use super::Kind;
 use super::wire::{Field, Fields};
 use crate::proto::{DataType, TensorProto};
 use crate::units::MetricValue;
 
-/// The number that `tensor` holds: `None` unless it has exactly one element, of a numeric type,
-/// and a value for it.
+/// The number that `tensor` holds, where it has exactly one element, of a numeric type, and a value for it; otherwise
+/// what it holds instead.
 ///
 /// A shape of `[]`, `[1]` or `[1, 1]` has one element; an absent shape counts as `[]`. A tensor that
 /// gives no value is not read as 0.
-pub(super) fn scalar(tensor: &TensorProto) -> Option<MetricValue> {
+pub(super) fn scalar(tensor: &TensorProto) -> Result<MetricValue, Kind> {
+    let dtype = DataType::try_from(tensor.dtype);
+    if dtype == Ok(DataType::DtString) {
+        return Err(Kind::Text);
+    }
     if let Some(shape) = &tensor.tensor_shape
         && (shape.unknown_rank || shape.dim.iter().any(|dim| dim.size != 1))
     {
-        return None;
+        return Err(Kind::Tensor);
     }
-    let dtype = DataType::try_from(tensor.dtype).ok()?;
-    if tensor.tensor_content.is_empty() {
+    let Ok(dtype) = dtype else { return Err(Kind::Unread) };
+    if matches!(dtype, DataType::DtComplex64 | DataType::DtComplex128) {
+        return Err(Kind::Complex);
+    }
+    let number = if tensor.tensor_content.is_empty() {
         from_list(dtype, tensor)
     } else {
         from_bytes(dtype, &tensor.tensor_content)
-    }
+    };
+    number.ok_or(Kind::Unread)
 }
 
 /// Scans an encoded tensor for the most common of all: one float32, no dimension, in
@@ -41,11 +50,6 @@ pub(super) fn scan_float(bytes: &[u8]) -> Option<f32> {
         }
     }
     value.filter(|_| dtype == Some(DataType::DtFloat as u64))
-}
-
-/// Whether `tensor` holds text.
-pub(super) fn is_text(tensor: &TensorProto) -> bool {
-    tensor.dtype == DataType::DtString as i32
 }
 
 fn from_bytes(dtype: DataType, bytes: &[u8]) -> Option<MetricValue> {
@@ -82,7 +86,7 @@ fn from_bytes(dtype: DataType, bytes: &[u8]) -> Option<MetricValue> {
         }
         DataType::DtUint32 => bytes.try_into().ok().map(|b| U64(u32::from_le_bytes(b).into())),
         DataType::DtUint64 => bytes.try_into().ok().map(|b| U64(u64::from_le_bytes(b))),
-        DataType::DtInvalid | DataType::DtString => None,
+        DataType::DtInvalid | DataType::DtString | DataType::DtComplex64 | DataType::DtComplex128 => None,
     }
 }
 
@@ -91,10 +95,7 @@ fn from_list(dtype: DataType, tensor: &TensorProto) -> Option<MetricValue> {
     match dtype {
         DataType::DtFloat => only(&tensor.float_val).map(F32),
         DataType::DtDouble => only(&tensor.double_val).map(F64),
-        DataType::DtHalf | DataType::DtBfloat16 => {
-            let bits = u16::try_from(only(&tensor.half_val)?).ok()?;
-            Some(F32(sixteen_bits(dtype, bits)))
-        }
+        DataType::DtHalf | DataType::DtBfloat16 => of_half_val(dtype, only(&tensor.half_val)?).map(F32),
         DataType::DtFloat8E5m2 | DataType::DtFloat8E4m3fn => {
             only(&tensor.float8_val).map(|byte| F32(eight_bits(dtype, byte)))
         }
@@ -105,13 +106,17 @@ fn from_list(dtype: DataType, tensor: &TensorProto) -> Option<MetricValue> {
         | DataType::DtQint16
         | DataType::DtQint32 => only(&tensor.int_val).map(|v| I64(v.into())),
         DataType::DtUint8 | DataType::DtUint16 | DataType::DtQuint8 | DataType::DtQuint16 => {
-            u64::try_from(only(&tensor.int_val)?).ok().map(U64)
+            match only(&tensor.int_val) {
+                Some(v) => u64::try_from(v).ok().map(U64),
+                // So PyTorch writes uint8.
+                None => only(&tensor.uint32_val).map(|v| U64(v.into())),
+            }
         }
         DataType::DtInt64 => only(&tensor.int64_val).map(I64),
         DataType::DtBool => only(&tensor.bool_val).map(|v| I64(v.into())),
         DataType::DtUint32 => only(&tensor.uint32_val).map(|v| U64(v.into())),
         DataType::DtUint64 => only(&tensor.uint64_val).map(U64),
-        DataType::DtInvalid | DataType::DtString => None,
+        DataType::DtInvalid | DataType::DtString | DataType::DtComplex64 | DataType::DtComplex128 => None,
     }
 }
 
@@ -124,6 +129,25 @@ fn only<T: Copy>(values: &[T]) -> Option<T> {
 
 fn sixteen_bits(dtype: DataType, bits: u16) -> f32 {
     if dtype == DataType::DtBfloat16 { bf16::from_bits(bits).to_f32() } else { f16::from_bits(bits).to_f32() }
+}
+
+/// The number in `half_val`: the 16 bits of its type, or the 32 bits of the float32 that it is, as PyTorch's `add_tensor`
+/// writes it (`half_to_int` in torch/utils/tensorboard/summary.py). 0 is the same in both; of any other number of these
+/// types the 32 bits are more than 16 hold.
+fn of_half_val(dtype: DataType, value: i32) -> Option<f32> {
+    if let Ok(bits) = u16::try_from(value) {
+        return Some(sixteen_bits(dtype, bits));
+    }
+    let number = f32::from_bits(value.cast_unsigned());
+    let is_of_type = if number.is_nan() {
+        // 16 bits that were widened with their sign would be another NaN.
+        value.trailing_zeros() >= 16
+    } else if dtype == DataType::DtBfloat16 {
+        bf16::from_f32(number).to_f32() == number
+    } else {
+        f16::from_f32(number).to_f32() == number
+    };
+    is_of_type.then_some(number)
 }
 
 /// The two 8-bit formats of "FP8 Formats for Deep Learning" (Micikevicius et al., 2022).
@@ -165,7 +189,7 @@ mod tests {
     fn every_numeric_type_gives_the_right_number() {
         #[track_caller]
         fn check(tensor: &TensorProto, expected: MetricValue) {
-            assert_eq!(scalar(tensor), Some(expected));
+            assert_eq!(scalar(tensor), Ok(expected));
         }
         check(&bytes(DataType::DtFloat, &0.1_f32.to_le_bytes()), F32(0.1));
         check(&bytes(DataType::DtDouble, &0.1_f64.to_le_bytes()), F64(0.1));
@@ -189,6 +213,7 @@ mod tests {
         check(&TensorProto { double_val: vec![0.5], ..list(DataType::DtDouble) }, F64(0.5));
         check(&TensorProto { half_val: vec![0x3c00], ..list(DataType::DtHalf) }, F32(1.0));
         check(&TensorProto { half_val: vec![0x3fc0], ..list(DataType::DtBfloat16) }, F32(1.5));
+        check(&TensorProto { uint32_val: vec![200], ..list(DataType::DtUint8) }, U64(200));
         check(&TensorProto { int_val: vec![-4], ..list(DataType::DtInt32) }, I64(-4));
         check(&TensorProto { int_val: vec![200], ..list(DataType::DtUint8) }, U64(200));
         check(&TensorProto { int64_val: vec![-5], ..list(DataType::DtInt64) }, I64(-5));
@@ -214,22 +239,52 @@ mod tests {
     #[test]
     fn only_one_element_is_a_scalar() {
         #[track_caller]
-        fn check(sizes: &[i64], expected: Option<MetricValue>) {
+        fn check(sizes: &[i64], expected: Result<MetricValue, Kind>) {
             assert_eq!(scalar(&shaped(sizes)), expected, "shape {sizes:?}");
         }
-        check(&[], Some(F32(0.5)));
-        check(&[1], Some(F32(0.5)));
-        check(&[1, 1], Some(F32(0.5)));
-        check(&[2], None);
-        check(&[0], None);
-        check(&[-1], None);
+        check(&[], Ok(F32(0.5)));
+        check(&[1], Ok(F32(0.5)));
+        check(&[1, 1], Ok(F32(0.5)));
+        check(&[2], Err(Kind::Tensor));
+        check(&[0], Err(Kind::Tensor));
+        check(&[-1], Err(Kind::Tensor));
     }
 
     #[test]
     fn a_tensor_without_its_value_is_no_scalar() {
-        assert_eq!(scalar(&bytes(DataType::DtFloat, &[])), None);
-        assert_eq!(scalar(&bytes(DataType::DtFloat, &[0; 8])), None);
-        assert_eq!(scalar(&bytes(DataType::DtString, b"1")), None);
-        assert_eq!(scalar(&TensorProto { dtype: 999, ..Default::default() }), None);
+        #[track_caller]
+        fn check(tensor: &TensorProto, expected: Kind) {
+            assert_eq!(scalar(tensor), Err(expected));
+        }
+        check(&bytes(DataType::DtFloat, &[]), Kind::Unread);
+        check(&bytes(DataType::DtFloat, &[0; 8]), Kind::Unread);
+        check(&bytes(DataType::DtString, b"1"), Kind::Text);
+        check(&bytes(DataType::DtComplex64, &[0; 8]), Kind::Complex);
+        check(&TensorProto { dtype: 999, ..Default::default() }, Kind::Unread);
+    }
+
+    /// Every number of both types, in both forms.
+    #[test]
+    fn half_val_holds_16_bits_or_the_32_of_a_float() {
+        let read = |dtype: DataType, value: i32| {
+            let half_val = vec![value];
+            scalar(&TensorProto { dtype: dtype as i32, half_val, ..Default::default() }).ok()
+        };
+        for dtype in [DataType::DtHalf, DataType::DtBfloat16] {
+            for bits in 0..=u16::MAX {
+                let number = sixteen_bits(dtype, bits);
+                let same = |got: Option<MetricValue>| match got {
+                    Some(F32(got)) => got.to_bits() == number.to_bits() || got.is_nan() && number.is_nan(),
+                    _ => false,
+                };
+                assert!(same(read(dtype, bits.into())), "{dtype:?} {bits:#x}");
+                let long = if number.is_nan() { f32::NAN } else { number };
+                assert!(same(read(dtype, long.to_bits().cast_signed())), "{dtype:?} {number}");
+            }
+            // A float32 that the type cannot hold, and 16 bits widened with their sign.
+            assert_eq!(read(dtype, 0.1_f32.to_bits().cast_signed()), None);
+            assert_eq!(read(dtype, i32::from(0xbc00_u16.cast_signed())), None);
+        }
+        assert_eq!(read(DataType::DtHalf, 1e20_f32.to_bits().cast_signed()), None);
     }
 }

@@ -1,5 +1,7 @@
 //! What is known of a tag without keeping its points.
 
+use std::cmp::Ordering;
+
 use super::attempts::{LastStanding, last_standing};
 use super::writer::Moment;
 use super::{Attempts, Rewind, Standing, Stretches, Writer, WriterId};
@@ -13,6 +15,8 @@ use crate::units::{MetricValue, Step, WallTime};
 pub struct TagSummary {
     /// What the tag holds: numbers, where any of its values is one; otherwise what the first holds.
     pub kind: Kind,
+    /// What the first of its values that is no number holds.
+    pub other: Option<Kind>,
     /// The plugin that the tag is meant for; empty where no writer says.
     pub plugin: String,
     /// How many values were written.
@@ -44,6 +48,7 @@ impl TagSummary {
     pub fn new(step: Step) -> Self {
         Self {
             kind: Kind::Scalar,
+            other: None,
             plugin: String::new(),
             n_values: 0,
             n_scalars: 0,
@@ -67,6 +72,7 @@ impl TagSummary {
                 if self.n_values == 0 {
                     self.kind = *kind;
                 }
+                self.other = self.other.or(Some(*kind));
                 // Among numbers, what is none is counted and no more.
                 if self.n_scalars == 0 {
                     self.written.add(sessions, step, wall_time, None);
@@ -81,8 +87,8 @@ impl TagSummary {
                 self.n_scalars += 1;
                 self.written.add(sessions, step, wall_time, Some(*value));
                 if value.is_finite() {
-                    self.min = extreme(self.min, Some(*value), |new, old| new < old);
-                    self.max = extreme(self.max, Some(*value), |new, old| new > old);
+                    self.min = extreme(self.min, Some(*value), Ordering::Less);
+                    self.max = extreme(self.max, Some(*value), Ordering::Greater);
                 } else {
                     self.n_non_finite += 1;
                 }
@@ -118,11 +124,12 @@ impl TagSummary {
         if self.plugin.is_empty() {
             self.plugin = other.plugin;
         }
+        self.other = self.other.or(other.other);
         self.n_values += other.n_values;
         self.n_scalars += other.n_scalars;
         self.n_non_finite += other.n_non_finite;
-        self.min = extreme(self.min, other.min, |new, old| new < old);
-        self.max = extreme(self.max, other.max, |new, old| new > old);
+        self.min = extreme(self.min, other.min, Ordering::Less);
+        self.max = extreme(self.max, other.max, Ordering::Greater);
         self.wall_times = match (self.wall_times, other.wall_times) {
             (Some((a, b)), Some((c, d))) => Some((WallTime(a.0.min(c.0)), WallTime(b.0.max(d.0)))),
             (known, other) => known.or(other),
@@ -192,13 +199,10 @@ impl TagSummary {
     }
 }
 
-fn extreme(
-    known: Option<MetricValue>,
-    new: Option<MetricValue>,
-    is_beyond: impl Fn(f64, f64) -> bool,
-) -> Option<MetricValue> {
+/// The one of two that lies further in a direction; the first of two that are equal.
+fn extreme(known: Option<MetricValue>, new: Option<MetricValue>, beyond: Ordering) -> Option<MetricValue> {
     match (known, new) {
-        (Some(known), Some(new)) if !is_beyond(new.widen(), known.widen()) => Some(known),
+        (Some(known), Some(new)) if new.compare(known) != Some(beyond) => Some(known),
         (known, new) => new.or(known),
     }
 }

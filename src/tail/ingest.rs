@@ -38,7 +38,8 @@ pub enum Ingested<'a> {
         /// What the writer says of the tag, as a rule with its first value only.
         metadata: Metadata<'a>,
     },
-    /// A session began at this step.
+    /// A session began at this step, the last that stands of what was written before. Where a writer was told by `purge_step`
+    /// which is the first that does not, it is the one before that.
     SessionStart(Step),
     /// A graph.
     Graph,
@@ -164,6 +165,8 @@ struct Taker {
     started: Option<WallTime>,
     /// The scan of a long record whose parts are coming.
     parts: Option<Box<PartScan>>,
+    /// The step of the event that says once more what the format's version is, and which record it is.
+    reopened: Option<(Step, u64)>,
 }
 
 impl Taker {
@@ -204,13 +207,22 @@ impl Taker {
         };
         let started = *self.started.get_or_insert(event.wall_time);
         match &event.what {
+            What::FileVersion { .. } if self.n_records > 1 => {
+                self.reopened = Some((event.step, self.n_records))
+            }
             What::FileVersion { version, writer } => sink(started, Ingested::Opened { version, writer }),
             What::Summary(values) => {
                 scalar::for_each(values, &mut |value| {
                     sink(started, said(event.step, event.wall_time, value))
                 });
             }
-            What::SessionStart => sink(started, Ingested::SessionStart(event.step)),
+            What::SessionStart => {
+                // So PyTorch and tensorboardX begin with `purge_step`: "any events whose global_step larger or equal to T will
+                // be purged". A session as TensorFlow begins it goes on from a checkpoint, which has its step behind it.
+                let is_purge = self.reopened == Some((event.step, self.n_records - 1));
+                let step = if is_purge { Step(event.step.0.saturating_sub(1)) } else { event.step };
+                sink(started, Ingested::SessionStart(step));
+            }
             What::Graph => sink(started, Ingested::Graph),
             What::Other => {}
         }

@@ -138,9 +138,17 @@ pub fn unlike_runs(tag: &Tag, runs: &[&RunName]) -> Missing {
 /// `tag` is there, but holds no numbers.
 #[must_use]
 pub fn wrong_kind(tag: &Tag, kind: Kind) -> Missing {
-    let message = format!("`{tag}` is there, but holds {}, not numbers", of_kind(kind));
-    let note = "only a tensor with one element is a number: reduce it to one first";
-    let notes = if kind == Kind::Tensor { vec![note.to_owned()] } else { Vec::new() };
+    let wanted = if kind == Kind::Complex { "real ones" } else { "numbers" };
+    let message = format!("`{tag}` is there, but holds {}, not {wanted}", of_kind(kind));
+    let note = match kind {
+        Kind::Tensor => "only a tensor with one element is a number: reduce it to one first",
+        Kind::Complex => "write its real part or its absolute value",
+        Kind::Unread => {
+            "their type is none that is known here, or they hold no value of their type: write float32"
+        }
+        _ => "",
+    };
+    let notes = if note.is_empty() { Vec::new() } else { vec![note.to_owned()] };
     Missing { fix: writers_lines(tag), notes, ..Missing::of(message) }
 }
 
@@ -246,7 +254,9 @@ pub fn of_kind(kind: Kind) -> &'static str {
         Kind::Text => "text",
         Kind::Hparams => "hyperparameters",
         Kind::Graph => "graphs",
-        Kind::Tensor => "tensors of more than one element",
+        Kind::Tensor => "tensors that have not one element",
+        Kind::Complex => "complex numbers",
+        Kind::Unread => "tensors of one element that cannot be read",
         Kind::Unknown => "nothing that is known",
     }
 }

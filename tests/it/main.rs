@@ -14,6 +14,7 @@ mod inputs;
 mod inspect;
 mod layering;
 mod missing;
+mod numbers;
 mod outside;
 mod packed;
 mod peers;

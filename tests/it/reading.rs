@@ -48,7 +48,7 @@ fn read_back(writer: &str) -> Vec<Said> {
         let (Some(tag), Some(file)) = (entry["tag"].as_str(), entry["file"].as_str()) else { continue };
         let run = file.rsplit_once('/').map_or(".", |(directory, _)| directory);
         let mut value = bits(&entry["value"]);
-        if entry["dtype"] == 14 {
+        if entry["dtype"] == 14 && value.is_none() {
             // TensorBoard's reader cannot read bfloat16: `written` has it.
             let written = values["written"].as_array().expect("a list");
             value = bits(&written.iter().find(|w| w["tag"] == tag).expect("it was written")["value"]);

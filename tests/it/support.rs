@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use hptune::event;
 use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
 use serde_json::Value as Json;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
@@ -26,8 +28,9 @@ pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// The writers that have a golden directory.
-pub(crate) const WRITERS: [&str; 6] = [
+pub(crate) const WRITERS: [&str; 7] = [
     "estimator_v1",
+    "pytorch",
     "tensorboard_package",
     "tensorboardx",
     "tf1_filewriter",
@@ -151,6 +154,15 @@ pub(crate) fn config(max_trials: u32, hyperparameters: &str, hptune: &str) -> St
          maxTrials: {max_trials}\n    algorithm: RANDOM_SEARCH\n    {hyperparameters}\n    params:\n    \
          - {{parameterName: x, type: INTEGER, minValue: 1, maxValue: 1000}}\nhptune:\n  seed: 3\n  {hptune}\n"
     )
+}
+
+/// A column of a Parquet file.
+pub(crate) fn parquet_column(file: &Path, name: &str) -> Vec<Field> {
+    let bytes = bytes::Bytes::from(fs::read(file).expect("it is written"));
+    let reader = SerializedFileReader::new(bytes).expect("it is a Parquet file");
+    let cell = |row: Row| row.into_columns().into_iter().find(|(column, _)| column == name);
+    let rows = reader.get_row_iter(None).expect("it has rows");
+    rows.map(|row| cell(row.expect("it is a row")).expect("it has the column").1).collect()
 }
 
 /// An event file with values of the tag `acc` at steps 1, 2 and so on.
