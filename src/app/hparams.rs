@@ -4,6 +4,10 @@
 //! Writers do not always put the session where the curves are. `add_hparams` of PyTorch and tensorboardX makes a
 //! directory below the run for it; Keras's callback has it in the directory above the runs `train` and `validation`, or
 //! in one of the two.
+//!
+//! Where a run could have those of several sessions, one is taken, whole. Its own comes before all. Then, for its directory
+//! and each above in turn: what sessions below lend to that directory, then that directory's own. Where sessions below
+//! differ, only those on whose values they agree count, and where they agree on none, the next directory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

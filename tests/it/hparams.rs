@@ -6,8 +6,10 @@ use std::fs;
 use hptune::scalar::{HparamValue, encode_hparams};
 use hptune::tfrecord;
 use hptune::units::WallTime;
+use parquet::record::Field;
+use serde_json::Value as Json;
 
-use crate::support::{Place, Ran, config, event_file};
+use crate::support::{Place, Ran, config, event_file, parquet_column};
 
 /// Writes an event file of a run: values of `acc`, and the hyperparameters of a session where there are some.
 fn write(place: &Place, run: &str, values: &[f32], hparams: &[(&str, HparamValue)]) {
@@ -62,6 +64,82 @@ fn the_session_of_a_training_stands_beside_the_curves_of_all_its_data() {
         let only = export(&place, &["--run", "run-0/validation"]);
         assert!(only.ends_with(",16\n"), "{only}");
     }
+}
+
+/// The column `hparam/NAME` beside each value, in every format and shape; they say the same.
+#[track_caller]
+pub(crate) fn hparam_beside(place: &Place, name: &str, tag: &str) -> Vec<(String, Option<f64>)> {
+    let column = format!("hparam/{name}");
+    let mut told = Vec::new();
+    for shape in [&[][..], &["--wide"]] {
+        let run = |options: &[&str]| {
+            let ran = place.run(&[&["export", ".", "--tag", tag], options, shape].concat());
+            assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+            ran.out
+        };
+        let csv = run(&[]);
+        let at = csv.lines().next().and_then(|names| names.split(',').position(|name| name == column));
+        let of_csv: Vec<(String, Option<f64>)> = csv
+            .lines()
+            .skip(1)
+            .map(|row| {
+                let cells: Vec<&str> = row.split(',').collect();
+                (cells[0].to_owned(), at.and_then(|at| cells[at].parse().ok()))
+            })
+            .collect();
+        let of_json: Vec<(String, Option<f64>)> = run(&["--format", "jsonl"])
+            .lines()
+            .map(|line| serde_json::from_str::<Json>(line).expect("it is JSON"))
+            .map(|row| (row["run"].as_str().expect("a run").to_owned(), row[&*column].as_f64()))
+            .collect();
+        run(&["-o", "points.parquet"]);
+        let cells = |name: &str| parquet_column(&place.path().join("points.parquet"), name);
+        let of_parquet: Vec<(String, Option<f64>)> = cells("run")
+            .into_iter()
+            .zip(cells(&column))
+            .map(|cell| match cell {
+                (Field::Str(run), Field::Double(value)) => (run, Some(value)),
+                (Field::Str(run), Field::Null) => (run, None),
+                other => panic!("got {other:?}"),
+            })
+            .collect();
+        assert_eq!(of_json, of_csv, "{csv}");
+        assert_eq!(of_parquet, of_csv, "{csv}");
+        told.push(of_csv);
+    }
+    assert_eq!(told[0], told[1]);
+    told.swap_remove(0)
+}
+
+#[test]
+fn the_nearest_session_wins_in_every_format() {
+    #[track_caller]
+    fn check(sessions: &[(&str, f64)], expected: &[(&str, Option<f64>)]) {
+        let place = Place::new();
+        let runs = ["a", "a/train", "a/validation", "b"];
+        for run in runs {
+            write(&place, run, &[0.5], &[]);
+        }
+        for (run, lr) in sessions {
+            let values: &[f32] = if runs.contains(run) { &[0.5] } else { &[] };
+            write(&place, run, values, &[("lr", HparamValue::Number(*lr))]);
+        }
+        let expected: Vec<(String, Option<f64>)> =
+            expected.iter().map(|(run, lr)| ((*run).to_owned(), *lr)).collect();
+        assert_eq!(hparam_beside(&place, "lr", "acc"), expected);
+    }
+    let all =
+        |a, train, validation, b| [("a", a), ("a/train", train), ("a/validation", validation), ("b", b)];
+    // Above alone, and below alone.
+    check(&[("a", 1.0)], &all(Some(1.0), Some(1.0), Some(1.0), None));
+    check(&[("a/train", 2.0)], &all(Some(2.0), Some(2.0), Some(2.0), None));
+    check(&[("a/17.5", 3.0)], &all(Some(3.0), Some(3.0), Some(3.0), None));
+    // A run's own before all, then what is below the directory before what is above it.
+    check(&[("a", 1.0), ("a/train", 2.0)], &all(Some(1.0), Some(2.0), Some(1.0), None));
+    check(&[("a", 1.0), ("a/17.5", 3.0)], &all(Some(1.0), Some(1.0), Some(1.0), None));
+    check(&[(".", 4.0), ("a/17.5", 3.0)], &all(Some(3.0), Some(3.0), Some(3.0), Some(4.0)));
+    // Sessions below that differ say nothing: what is above does.
+    check(&[(".", 4.0), ("a/17.5", 3.0), ("a/18.5", 5.0)], &all(Some(4.0), Some(4.0), Some(4.0), Some(4.0)));
 }
 
 #[test]

@@ -613,6 +613,42 @@ fn tutorials_of_tensorboardx_and_scikit_learn_are_tuned_as_they_are() {
 
 #[test]
 #[ignore = "needs Keras and TensorFlow in HPTUNE_KERAS"]
+fn what_keras_s_callback_notes_of_hyperparameters_stands_beside_the_curves() {
+    let venv =
+        std::env::var_os("HPTUNE_KERAS").expect("HPTUNE_KERAS names a virtual environment; see .ci/run");
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/keras_hparams.py");
+    for layout in ["above", "beside"] {
+        let place = Place::new();
+        let mut trainer = Command::new(PathBuf::from(&venv).join("bin/python"));
+        let made = trainer.arg(&script).arg(layout).arg(place.path()).output().expect("it runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let told = crate::hparams::hparam_beside(&place, "num_units", "epoch_loss");
+        let expected = [("run-0", 16.0), ("run-1", 32.0)].into_iter().flat_map(|(run, units)| {
+            ["train", "train", "validation", "validation"].map(|of| (format!("{run}/{of}"), Some(units)))
+        });
+        assert_eq!(told, expected.collect::<Vec<_>>(), "{layout}");
+    }
+}
+
+#[test]
+#[ignore = "needs tensorboardX in HPTUNE_PEERS"]
+fn purge_step_of_tensorboardx_voids_what_it_says() {
+    let place = Place::new();
+    let script = "import sys, time\nfrom tensorboardX import SummaryWriter\n\
+                  for purge, steps in (None, range(8)), (3, range(4, 6)):\n    \
+                  w = SummaryWriter(sys.argv[1], purge_step=purge)\n    \
+                  for s in steps: w.add_scalar('acc', s, s)\n    \
+                  w.close()\n    time.sleep(1.1)\n";
+    let mut writer = Command::new(peer("python"));
+    let made = writer.args(["-c", script]).arg(place.path()).output().expect("it runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let ran = place.run(&["export", ".", "--latest"]);
+    let steps: Vec<&str> = ran.out.lines().skip(1).filter_map(|row| row.split(',').nth(2)).collect();
+    assert_eq!(steps, ["0", "1", "2", "4", "5"], "{} {}", ran.out, ran.err);
+}
+
+#[test]
+#[ignore = "needs Keras and TensorFlow in HPTUNE_KERAS"]
 fn keras_s_tutorial_is_tuned_as_it_is() {
     let venv =
         std::env::var_os("HPTUNE_KERAS").expect("HPTUNE_KERAS names a virtual environment; see .ci/run");
