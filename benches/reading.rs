@@ -64,8 +64,8 @@ fn peak_mib<T>(work: impl FnOnce() -> T) -> (T, f64) {
 /// Prints the most memory that a picture of a long curve takes.
 fn plot_memory(path: &Path) {
     let (n, peak) = peak_mib(|| {
-        let curves =
-            Curves::read(path, &Choice::default(), Abscissa::Step, false, 0.6).expect("it is readable");
+        let curves = Curves::read(&[path.to_owned()], &Choice::default(), Abscissa::Step, false, 0.6)
+            .expect("it is readable");
         let look = Look { smoothing: 0.6, ..Look::default() };
         curves.draw(Drawing::Svg, look, Pixels::default()).expect("it is drawn").len()
     });
@@ -77,7 +77,7 @@ fn plot_memory(path: &Path) {
 fn wide_memory(path: &Path) {
     let request = Request { choice: Choice::default(), format: Format::Csv, is_wide: true, is_latest: false };
     let start = Instant::now();
-    let (refused, peak) = peak_mib(|| Source::open(path, request).expect_err("it is refused"));
+    let (refused, peak) = peak_mib(|| Source::open(&[path.to_owned()], request).expect_err("it is refused"));
     assert!(refused.message.contains("tags"), "{refused}");
     let seconds = start.elapsed().as_secs_f64();
     println!(

@@ -75,7 +75,8 @@
 //!   the process table ([`edge::kept`]) tell a new controller what happened while there was none. What the trainer
 //!   reports in a file that holds its last hundred reports alone the keeper copies ([`edge::reports`]): nobody could
 //!   read it again. What the trainer writes outside of its directory the keeper finds ([`edge::outside`]), by what its
-//!   processes have open and by the names that they give: nobody could tell whose it is later.
+//!   processes have open and by the names that they give: nobody could tell whose it is later. Where a command ends while
+//!   what it started is still there, the keeper looks whether the trial's work was left with that ([`edge::left`]).
 //! - **Catching up** ([`study::CatchUp`]): files are read again from their beginning, and only what differs from what the
 //!   store has is news.
 //! - **A metric that is not there** ([`tail::missing`]): names are compared as words, those of the run counted

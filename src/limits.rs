@@ -326,8 +326,30 @@ pub const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(1);
 /// How many different failures are remembered, so that each is told at length once.
 pub const MAX_FAILURES_TOLD: usize = 100;
 
-/// The last bytes of a failed trial's log that are shown.
-pub const LOG_TAIL_BYTES: u64 = 4 << 10;
+/// The last bytes of a failed trial's log in which the reason is looked for: the summary of a launcher may be long, and
+/// a progress bar longer.
+pub const LOG_TAIL_BYTES: u64 = 256 << 10;
+
+/// The last bytes of a log in which a parser of arguments may complain.
+pub const COMPLAINT_BYTES: u64 = 4 << 10;
+
+/// How many lines that name an error are shown, where none is among the last ones.
+pub const MAX_ERROR_LINES: usize = 3;
+
+/// How many characters of a line of a log are shown.
+pub const MAX_LOG_LINE_CHARS: usize = 1000;
+
+/// How many characters of a process's command are shown.
+pub const MAX_COMMAND_SHOWN: usize = 80;
+
+/// How many of the processes are named that a trial's command left behind.
+pub const MAX_LEFT_NAMED: usize = 3;
+
+/// The first bytes of a script that are searched for a command which returns before its work is done.
+pub const MAX_SCRIPT_BYTES: u64 = 64 << 10;
+
+/// The pause between two looks at what a trial's command left behind.
+pub const LEFT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The pause between two looks whether a controller that was told to end has.
 pub const CANCEL_INTERVAL: Duration = Duration::from_millis(50);

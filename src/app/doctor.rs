@@ -9,7 +9,7 @@ use super::gathered::UnreadableReports;
 use super::inspect::{Inspection, Run, inspect};
 use super::job_dir::JobDir;
 use super::run_choice;
-use super::{Failure, quoted};
+use super::{Failure, open_root, quoted};
 use crate::edge::files;
 use crate::scalar::{Kind, RunSelector, is_placeholder, measures};
 use crate::series::{Candidate, Choice, TagSummary, Why, choose, of_best_split};
@@ -124,6 +124,7 @@ pub struct TagThere {
 /// # Errors
 /// `path` is missing or cannot be looked at, or `run` is no glob.
 pub fn doctor(path: &Path, tag: Option<&str>, run: Option<&str>) -> Result<Diagnosis, Failure> {
+    open_root("doctor", &[path.to_owned()])?;
     let job = JobDir::at(path);
     let known = job.as_ref().map(|job| job.objective.clone()).unwrap_or_default();
     let is_of_job =

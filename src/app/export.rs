@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::Failure;
@@ -137,12 +137,12 @@ impl FirstLook {
 }
 
 impl Source {
-    /// Looks at what is at or below `path`.
+    /// Looks at what is at or below `paths`.
     ///
     /// # Errors
-    /// `path` is missing or cannot be looked at.
-    pub fn open(path: &Path, request: Request) -> Result<Self, Failure> {
-        let files = Files::find(path, &request.choice)?;
+    /// One of `paths` is missing or cannot be looked at.
+    pub fn open(paths: &[PathBuf], request: Request) -> Result<Self, Failure> {
+        let files = Files::find("export", paths, &request.choice)?;
         let mut first = FirstLook::default();
         first.faults.troubles.clone_from(&files.troubles);
         files.read_runs(FileLook::handle, |run, files| first.add_run(&request.choice, run, files));
@@ -171,7 +171,7 @@ impl Source {
             .with_hint("choose with --tag, or leave out --wide: then each value is a row"));
         }
         let mut hparams = first.sessions.of_runs(&chosen);
-        let mut of_trials = TrialParams::below(path);
+        let mut of_trials = TrialParams::below(files.root.base());
         for run in chosen {
             of_trials.add_to(&run, hparams.entry(run.clone()).or_default());
         }

@@ -1,12 +1,12 @@
 //! The series of the runs below one path, read into memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::Failure;
 use super::choice::Choice;
 use super::origin::Origin;
+use super::{Failure, open_root};
 use crate::edge::files::Root;
 use crate::edge::{order, read, walk};
 use crate::scalar::{Content, Kind};
@@ -29,12 +29,12 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files at or below `path`.
+    /// The files at or below `paths`, for a verb.
     ///
     /// # Errors
-    /// `path` is missing or cannot be looked at.
-    pub fn find(path: &Path, choice: &Choice) -> Result<Self, Failure> {
-        let root = Root::open(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    /// One of `paths` is missing or cannot be looked at.
+    pub fn find(verb: &str, paths: &[PathBuf], choice: &Choice) -> Result<Self, Failure> {
+        let root = open_root(verb, paths)?;
         let (listed, errors) = walk::list(&root, read::n_threads());
         let (mut listed, others) = listed.into_iter().partition(|file| choice.has_run(&run_of(&file.path)));
         order::sort(&root, &mut listed);

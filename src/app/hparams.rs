@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use super::run::trial::described_params;
 use crate::export::Hparams;
 use crate::scalar::{HparamValue, RunHparams, Split, is_number, words};
+use crate::study::ParamValue;
 use crate::units::{RunName, shortest};
 
 /// The sessions below one path, and the runs that are there.
@@ -169,11 +170,12 @@ pub(super) struct TrialParams {
 }
 
 impl TrialParams {
-    /// Those of runs at or below `path`; a trial's directory may lie above it.
-    pub(super) fn below(path: &Path) -> Self {
-        let root = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let root = if root.is_dir() { Some(&*root) } else { root.parent() };
-        Self { root: root.unwrap_or(Path::new("/")).to_owned(), known: HashMap::new() }
+    /// Those of runs in `directory` or below; a trial's directory may lie above it.
+    pub(super) fn below(directory: &Path) -> Self {
+        // That of a file without any is the one we are in.
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let root = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+        Self { root, known: HashMap::new() }
     }
 
     /// Adds to a run's hyperparameters those that its trial has beside them.
@@ -194,7 +196,10 @@ impl TrialParams {
 fn read(directory: &Path) -> Hparams {
     // They are written as texts. Where that is how a number is written, it is one.
     let value = |text: String| match text.parse() {
-        Ok(number) if shortest(number) == text => HparamValue::Number(number),
+        // Earlier versions wrote 1e-8, later ones 1.0e-8.
+        Ok(number) if [shortest(number), ParamValue::Number(number).to_string()].contains(&text) => {
+            HparamValue::Number(number)
+        }
         Ok(_) | Err(_) => HparamValue::Text(text),
     };
     described_params(directory).into_iter().map(|(name, text)| (name, value(text))).collect()

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Failure;
 use super::gathered::UnreadableReports;
 use super::origin::Origin;
-use crate::edge::files::Root;
+use super::{Failure, open_root};
 use crate::edge::{order, read, walk};
 use crate::limits::{
     MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED, READ_CHUNK_BYTES,
@@ -270,7 +269,7 @@ impl FileSummary {
 /// # Errors
 /// `path` is missing or cannot be looked at. What goes wrong below it is part of the answer.
 pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
-    let root = Root::open(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    let root = open_root("inspect", &[path.to_owned()])?;
     let n_threads = read::n_threads();
     let (mut files, errors) = walk::list(&root, n_threads);
     order::sort(&root, &mut files);

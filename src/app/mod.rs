@@ -20,15 +20,18 @@ pub mod prepare;
 pub mod run;
 pub mod run_choice;
 pub mod tuner;
+mod tuner_request;
 pub mod verify;
 pub mod watch;
 
 use std::fmt;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::limits::{LOG_TAIL_BYTES, LOG_TAIL_LINES};
+use crate::edge::files::Root;
+use crate::limits::LOG_TAIL_BYTES;
+use crate::study::log_excerpt;
 
 /// Why a verb could not do its work.
 #[derive(Debug)]
@@ -88,22 +91,55 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The end of a log.
-fn log_tail(log: &Path) -> io::Result<String> {
+/// The last bytes of a log.
+fn log_tail(log: &Path, n_bytes: u64) -> io::Result<String> {
     let mut file = fs::File::open(log)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(n_bytes)))?;
     let mut bytes = Vec::new();
-    file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
+    file.take(n_bytes).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The last lines of a log.
-fn last_lines(log: &Path) -> io::Result<Vec<String>> {
-    let text = log_tail(log)?;
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let from = lines.len().saturating_sub(LOG_TAIL_LINES);
-    Ok(lines.iter().skip(from).map(|line| (*line).to_owned()).collect())
+/// The lines of a log that say why a program failed, for people.
+fn last_words(log: &Path) -> String {
+    let lines = log_excerpt(&log_tail(log, LOG_TAIL_BYTES).unwrap_or_default());
+    if lines.is_empty() { "it printed nothing".into() } else { lines.join("\n    ") }
+}
+
+/// The event files at or below some paths, to be read by a verb.
+fn open_root(verb: &str, paths: &[PathBuf]) -> Result<Root, Failure> {
+    Root::open(paths).map_err(|(path, e)| {
+        let failure = Failure::usage(format!("{}: {e}", path.display()));
+        match pattern_hint(verb, &path) {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    })
+}
+
+/// What to do about a path that is not there and has a pattern's `*` or `?` in it, which shells leave where nothing
+/// matches, or where it is quoted.
+#[must_use]
+pub fn pattern_hint(verb: &str, path: &Path) -> Option<String> {
+    let is_pattern = |name: &str| name.contains(['*', '?', '[']);
+    let text = path.to_str().filter(|text| is_pattern(text) && !path.exists())?;
+    let parts: Vec<&str> = text.split('/').collect();
+    let at = parts.iter().position(|part| is_pattern(part))?;
+    let (directory, pattern) = parts.split_at(at);
+    let directory = match directory {
+        [] => ".".to_owned(),
+        [""] => "/".to_owned(),
+        parts => parts.join("/"),
+    };
+    let (directory, pattern) = (quoted(&directory), format!("'{}'", pattern.join("/")));
+    Some(match verb {
+        "verify" | "inspect" => format!("no path matches the pattern {pattern} in {directory}"),
+        _ => format!(
+            "patterns are the shell's affair, and match nothing between quotes; runs are chosen with --run: \
+             hptune {verb} {directory} --run {pattern}"
+        ),
+    })
 }
 
 /// A text as a shell takes it for one word.
@@ -120,6 +156,21 @@ pub fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_that_is_no_path_is_answered_with_the_flag_for_it() {
+        #[track_caller]
+        fn check(verb: &str, path: &str, expected: Option<&str>) {
+            let hint = pattern_hint(verb, Path::new(path));
+            assert_eq!(hint.is_some(), expected.is_some(), "{hint:?}");
+            assert!(hint.unwrap_or_default().ends_with(expected.unwrap_or_default()));
+        }
+        check("plot", "runs/seed?", Some("hptune plot runs --run 'seed?'"));
+        check("export", "*/a", Some("hptune export . --run '*/a'"));
+        check("doctor", "/no-such/*", Some("hptune doctor /no-such --run '*'"));
+        check("verify", "runs/*", Some("no path matches the pattern '*' in runs"));
+        check("plot", "runs/seed1", None);
+    }
 
     #[test]
     fn a_shell_takes_a_quoted_text_for_one_word() {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Failure;
-use super::last_lines;
+use super::last_words;
+use crate::edge::home::expand_home;
 use crate::edge::remote::{Bucket, is_address};
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::Config;
@@ -66,7 +67,7 @@ fn fetch(uri: &str, directory: &Path) -> Result<PathBuf, Failure> {
         fs::create_dir_all(directory).and_then(|()| fs::write(&path, bytes)).map_err(|e| failed(&e))?;
         return Ok(path);
     }
-    let path = PathBuf::from(uri.strip_prefix("file://").unwrap_or(uri));
+    let path = expand_home(Path::new(uri.strip_prefix("file://").unwrap_or(uri))).map_err(|e| failed(&e))?;
     if uri.contains("://") && !uri.starts_with("file://") {
         return Err(failed(&"want a path, file://, gs://, s3:// or az://"));
     }
@@ -88,7 +89,7 @@ fn run(program: &str, arguments: impl Iterator<Item = PathBuf>, log: &Path) -> R
     if status.success() {
         return Ok(());
     }
-    let said = last_lines(log).unwrap_or_default().join("\n    ");
+    let said = last_words(log);
     let words: Vec<String> = arguments.iter().map(|word| word.display().to_string()).collect();
     let message = format!("packageUris: `{program} {}` failed:\n    {said}", words.join(" "));
     Err(Failure::outside(message).with_hint(format!("all that it said is in {}", log.display())))

@@ -1,7 +1,7 @@
 //! `plot`: the chosen series as curves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::Failure;
 use super::choice::Choice;
@@ -79,19 +79,19 @@ pub struct Chart {
 }
 
 impl Curves {
-    /// Reads the curves of the chosen series at or below `path`; with `attempts`, one for each attempt. Of a long series
+    /// Reads the curves of the chosen series at or below `paths`; with `attempts`, one for each attempt. Of a long series
     /// those points are kept that a picture shows; a `smoothing` above 0 is that of the picture.
     ///
     /// # Errors
-    /// `path` is missing or cannot be looked at.
+    /// One of `paths` is missing or cannot be looked at.
     pub fn read(
-        path: &Path,
+        paths: &[PathBuf],
         choice: &Choice,
         x: Abscissa,
         attempts: bool,
         smoothing: f64,
     ) -> Result<Self, Failure> {
-        let files = Files::find(path, choice)?;
+        let files = Files::find("plot", paths, choice)?;
         let Gathered { series, others, faults } = gather(&files, choice, Keep::Course(smoothing));
         let (mut curves, mut without_steps) = (Vec::new(), Vec::new());
         for ((tag, run), series) in series {

@@ -4,18 +4,17 @@ use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::Failure;
 use super::prepare::{draw_seed, hold, read_config, store_failure};
+use super::tuner_request::{Ask, in_words, parse};
 use crate::edge::clock::Clock;
 use crate::edge::store::{JobNumber, NewJob, Store};
 use crate::limits::MAX_TUNER_LINE_BYTES;
 use crate::study::config::check_job_id;
 use crate::study::{Assignment, ParamValue};
 use crate::tuner::{End, TellError, Tuner};
-use crate::units::{Step, quote_bare_words};
 
 /// What the user asked for.
 #[derive(Debug)]
@@ -39,75 +38,6 @@ pub struct Session {
     store: Option<(Store, JobNumber)>,
     /// Notes and warnings about the configuration, and what else there is to tell before the first request.
     pub notes: Vec<String>,
-}
-
-/// One line of a client.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Ask {
-    Suggest(Nothing),
-    Report(Report),
-    Complete(Complete),
-    Add(Add),
-    Best(Nothing),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Report {
-    trial: u32,
-    step: i64,
-    #[serde(deserialize_with = "any_number")]
-    value: f64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Complete {
-    trial: u32,
-    #[serde(default, deserialize_with = "maybe_any_number")]
-    value: Option<f64>,
-    #[serde(default)]
-    step: Option<i64>,
-    #[serde(default)]
-    infeasible: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Add {
-    params: Map<String, Json>,
-    #[serde(deserialize_with = "any_number")]
-    value: f64,
-}
-
-/// A number, or what stands for one that JSON has no digits for.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AnyNumber {
-    Number(f64),
-    Text(String),
-}
-
-fn any_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    match AnyNumber::deserialize(deserializer) {
-        Ok(AnyNumber::Number(number)) => Ok(number),
-        Ok(AnyNumber::Text(text)) => match text.parse::<f64>() {
-            Ok(number) if !number.is_finite() => Ok(number),
-            _ => Err(serde::de::Error::custom(format!(
-                "value: got {text:?}, want a number, \"NaN\" or \"Infinity\""
-            ))),
-        },
-        Err(_) => Err(serde::de::Error::custom("value: want a number, \"NaN\" or \"Infinity\"")),
-    }
-}
-
-fn maybe_any_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    any_number(deserializer).map(Some)
 }
 
 /// Why a request has no other answer.
@@ -243,42 +173,36 @@ impl Session {
     }
 
     fn carry_out(&mut self, line: &str) -> Result<Json, Refusal> {
-        let ask: Ask = serde_json::from_str(&quote_bare_words(line)).map_err(|e| {
-            let wanted =
-                "want one object of `suggest`, `report`, `complete`, `add` or `best`; see docs/tuner.md";
-            Refusal::invalid(format!("{e}; {wanted}"))
-        })?;
+        let ask = parse(line).map_err(Refusal::invalid)?;
         let now = self.clock.now();
         Ok(match ask {
-            Ask::Suggest(Nothing {}) => match self.tuner.suggest(now) {
+            Ask::Suggest => match self.tuner.suggest(now) {
                 Some((id, params)) => json!({"suggest": {"trial": id.get(), "params": params_json(&params)}}),
                 None => json!({"suggest": {"done": true}}),
             },
-            Ask::Report(Report { trial, step, value }) => {
-                match self.tuner.report(now, trial, Step(step), value)? {
-                    None => json!({"report": {"stop": false}}),
-                    Some(reason) => {
-                        let mut fields = serde_json::to_value(reason).unwrap_or_default();
-                        if let Json::Object(fields) = &mut fields {
-                            fields.insert("text".into(), reason.to_string().into());
-                        }
-                        json!({"report": {"stop": true, "reason": fields}})
+            Ask::Report { trial, step, value } => match self.tuner.report(now, trial, step, value)? {
+                None => json!({"report": {"stop": false}}),
+                Some(reason) => {
+                    let mut fields = serde_json::to_value(reason).unwrap_or_default();
+                    if let Json::Object(fields) = &mut fields {
+                        fields.insert("text".into(), reason.to_string().into());
                     }
+                    json!({"report": {"stop": true, "reason": fields}})
                 }
-            }
-            Ask::Complete(Complete { trial, value, step, infeasible }) => {
+            },
+            Ask::Complete { trial, value, step, infeasible } => {
                 let end = match infeasible {
                     Some(why) => End::Infeasible(why),
-                    None => End::Value(value, step.map(Step)),
+                    None => End::Value(value, step),
                 };
                 self.tuner.complete(now, trial, end)?;
                 json!({"complete": {}})
             }
-            Ask::Add(Add { params, value }) => {
+            Ask::Add { params, value } => {
                 let params = self.params(params)?;
                 json!({"add": {"trial": self.tuner.add(now, params, value)?.get()}})
             }
-            Ask::Best(Nothing {}) => {
+            Ask::Best => {
                 let (trial, value) = self.tuner.best().ok_or_else(|| Refusal {
                     code: "NOT_FOUND",
                     message: "no trial has a result yet".into(),
@@ -298,7 +222,8 @@ impl Session {
                 Some(Json::String(text)) => ParamValue::Text(text.into()),
                 Some(other) => {
                     return Err(Refusal::invalid(format!(
-                        "params.{name}: got {other}, want a number or a text"
+                        "params.{name}: got {}, want a number or a text",
+                        in_words(&other)
                     )));
                 }
                 None => return Err(Refusal::invalid(format!("params.{name}: missing"))),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Failure;
 use super::inspect::{DamageJson, damage_json};
+use super::{Failure, open_root};
 use crate::edge::files::Root;
 use crate::edge::output::Output;
 use crate::edge::read::{self, Source};
@@ -77,28 +77,30 @@ impl VerifiedFile {
     }
 }
 
-/// Checks every record at or below `path`.
+/// Checks every record at or below `paths`.
 ///
 /// With `repair`, the good records of each file are written to a new file there, byte for byte: to that
-/// path where `path` is one file, to the same places below it where `path` is a directory. Nothing that
+/// path where `paths` is one file, to the same places below it where they are others. Nothing that
 /// exists is written over.
 ///
 /// # Errors
-/// `path` is missing or cannot be looked at; `repair` exists.
-pub fn verify(path: &Path, repair: Option<&Path>) -> Result<Verification, Failure> {
-    let root = Root::open(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+/// One of `paths` is missing or cannot be looked at; `repair` exists.
+pub fn verify(paths: &[PathBuf], repair: Option<&Path>) -> Result<Verification, Failure> {
+    let root = open_root("verify", paths)?;
     if let Some(out) = repair.filter(|out| out.symlink_metadata().is_ok()) {
         return Err(Failure::usage(format!("{}: exists already", out.display()))
             .with_hint("--repair writes to a new file or directory, never over an old one"));
     }
-    if let Some(out) = repair.filter(|out| path.is_dir() && lies_below(out, path)) {
-        return Err(Failure::usage(format!("{}: lies in {}", out.display(), path.display()))
-            .with_hint("a copy there would be read as a further run: name a place outside"));
+    for (out, path) in repair.iter().flat_map(|out| paths.iter().map(move |path| (out, path))) {
+        if path.is_dir() && lies_below(out, path) {
+            return Err(Failure::usage(format!("{}: lies in {}", out.display(), path.display()))
+                .with_hint("a copy there would be read as a further run: name a place outside"));
+        }
     }
     let n_threads = read::n_threads();
     let (mut files, errors) = walk::list(&root, n_threads);
     files.retain(|file| FileKind::of(&file.path) == FileKind::Events);
-    let is_one_file = path.is_file();
+    let is_one_file = matches!(paths, [path] if path.is_file());
     let check = |buffer: &mut Vec<u8>, i: usize| {
         let Some(file) = files.get(i) else { return VerifiedFile::default() };
         let out = repair.map(|out| if is_one_file { out.to_owned() } else { out.join(&file.path) });

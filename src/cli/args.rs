@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::demo::TrainerArguments;
 use crate::app::prepare::Deadline;
+use crate::edge::home::expand_home;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 it ran and the answer is no (no trial gave a result, damage was found);
@@ -18,7 +19,7 @@ Exit codes: 0 done; 1 it ran and the answer is no (no trial gave a result, damag
 #[command(name = "hptune", version, after_help = AFTER_HELP, max_term_width = 100, arg_required_else_help = true)]
 pub(super) struct Cli {
     /// File of the job store [default: $XDG_STATE_HOME/hptune/hptune.db]
-    #[arg(long, global = true, value_name = "PATH", env = "HPTUNE_STORE", hide_env_values = true, value_parser = path_or_nothing())]
+    #[arg(long, global = true, value_name = "PATH", env = "HPTUNE_STORE", hide_env_values = true, value_parser = path())]
     pub(super) store: Option<PathBuf>,
     #[command(subcommand)]
     pub(super) verb: Verb,
@@ -86,10 +87,10 @@ pub(super) enum Verb {
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// Configuration as Cloud ML Engine took it, YAML or JSON
-    #[arg(value_name = "CONFIG")]
+    #[arg(value_name = "CONFIG", value_parser = path())]
     pub(super) config: PathBuf,
     /// Directory of the job; trial N has N/ below it [default: jobDir of CONFIG, or hptune-jobs/JOB]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(super) job_dir: Option<PathBuf>,
     /// Name of the job: a letter, then letters, digits, underscores [default: jobId of CONFIG, or made of the time]
     #[arg(long, value_name = "JOB")]
@@ -104,7 +105,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "GPUS")]
     pub(super) gpus: Option<String>,
     /// Store of the job that CONFIG continues by resumePreviousJobId, if that is another one
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path())]
     pub(super) previous_store: Option<PathBuf>,
     /// Show the first trial's command, where each value goes in it, environment and directories, and run nothing
     #[arg(long)]
@@ -120,7 +121,7 @@ pub(super) struct Run {
 #[derive(Debug, Args)]
 pub(super) struct Tuner {
     /// Configuration as Cloud ML Engine took it, YAML or JSON
-    #[arg(value_name = "CONFIG")]
+    #[arg(value_name = "CONFIG", value_parser = path())]
     pub(super) config: PathBuf,
     /// Name of the study in the store [default: jobId of CONFIG]
     #[arg(long, value_name = "JOB")]
@@ -133,7 +134,7 @@ pub(super) struct Tuner {
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Directory of the job [default: one in the system's temporary directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(super) job_dir: Option<PathBuf>,
     /// Seed of the search [default: 3]
     #[arg(long, value_name = "N")]
@@ -145,9 +146,9 @@ pub(super) struct Demo {
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
-    /// Directory that is followed at any depth; it may come later
-    #[arg(value_name = "JOB_DIR")]
-    pub(super) job_dir: PathBuf,
+    /// Directory that is followed at any depth; it may come later. Runs of several are named below what they have in common
+    #[arg(required = true, value_name = "JOB_DIR", value_parser = path())]
+    pub(super) job_dirs: Vec<PathBuf>,
     /// Where to deliver: - (stdout), file:PATH, unix:PATH, http(s)://… (repeatable) [default: -]
     #[arg(long, value_name = "SINK")]
     pub(super) to: Vec<String>,
@@ -176,7 +177,7 @@ pub(super) struct Watch {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) latest_per: Option<Duration>,
     /// File that keeps how far each sink has come, so that a restart goes on there [for file:PATH: PATH.state]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub(super) state: Option<PathBuf>,
     /// Look at all files this often, and do without the system's notifications [default: 500ms, and notifications]
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -185,7 +186,7 @@ pub(super) struct Watch {
     #[arg(long, value_name = "PID", conflicts_with = "command")]
     pub(super) until_pid: Option<i32>,
     /// End when this file is there
-    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    #[arg(long, value_name = "FILE", conflicts_with = "command", value_parser = path())]
     pub(super) until_file: Option<PathBuf>,
     /// End when nothing new has come for so long, such as 10m
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
@@ -215,7 +216,7 @@ pub(super) struct Watch {
     #[arg(long, value_name = "ADDRESS")]
     pub(super) status_addr: Option<std::net::SocketAddr>,
     /// File with the bearer token for http(s) sinks, read before each request [default: $HPTUNE_TOKEN]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub(super) token_file: Option<PathBuf>,
     /// Name of the trial in the lines
     #[arg(long, value_name = "ID", env = "CLOUD_ML_TRIAL_ID")]
@@ -233,9 +234,9 @@ pub(super) enum Goal {
     Minimize,
 }
 
-/// A variable that is set to nothing is as good as none.
-fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
+/// A path; one that is nothing is taken too, for a variable that is set to nothing is as good as none.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|text| expand_home(Path::new(&text)))
 }
 
 fn deadline(text: &str) -> Result<Deadline, String> {
@@ -258,7 +259,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
     /// Event file, or directory that is searched at any depth
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = path())]
     pub(super) paths: Vec<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
@@ -268,8 +269,8 @@ pub(super) struct Inspect {
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// Event file, or directory that is searched at any depth; of a job's directory each trial for itself
-    #[arg(value_name = "PATH")]
-    pub(super) path: PathBuf,
+    #[arg(required = true, value_name = "PATH", value_parser = path())]
+    pub(super) paths: Vec<PathBuf>,
     /// Tag of the metric, whole [default: that of the job at PATH; otherwise training/hptuning/metric]
     #[arg(long, value_name = "TAG")]
     pub(super) tag: Option<String>,
@@ -284,9 +285,9 @@ pub(super) struct Doctor {
 /// Which series of many.
 #[derive(Debug, Args)]
 pub(super) struct Chosen {
-    /// Event file, or directory that is searched at any depth
-    #[arg(value_name = "PATH")]
-    pub(super) path: PathBuf,
+    /// Event file, or directory that is searched at any depth. Runs of several are named below what they have in common
+    #[arg(required = true, value_name = "PATH", value_parser = path())]
+    pub(super) paths: Vec<PathBuf>,
     /// Only this tag, or tags that match this glob, in which * goes beyond / (repeatable)
     #[arg(long = "tag", value_name = "GLOB")]
     pub(super) tags: Vec<String>,
@@ -300,7 +301,7 @@ pub(super) struct Export {
     #[command(flatten)]
     pub(super) chosen: Chosen,
     /// File to write to, replaced when all is written [default: standard output]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub(super) output: Option<PathBuf>,
     /// How to write it [default: by the ending of FILE, or csv]
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -328,7 +329,7 @@ pub(super) struct Plot {
     #[command(flatten)]
     pub(super) chosen: Chosen,
     /// File to draw to, by its ending: .svg, .png or .html [default: the terminal]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub(super) output: Option<PathBuf>,
     /// Smoothing as TensorBoard's slider has it, from 0 to below 1
     #[arg(long, value_name = "WEIGHT", default_value_t = 0.0, value_parser = smoothing)]
@@ -367,11 +368,11 @@ fn smoothing(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
-    /// Event file, or directory that is searched at any depth
-    #[arg(value_name = "PATH")]
-    pub(super) path: PathBuf,
+    /// Event file, or directory that is searched at any depth. Runs of several are named below what they have in common
+    #[arg(required = true, value_name = "PATH", value_parser = path())]
+    pub(super) paths: Vec<PathBuf>,
     /// Write the good records to this new file, or below this new directory; nothing is changed in place
-    #[arg(long, value_name = "OUT")]
+    #[arg(long, value_name = "OUT", value_parser = path())]
     pub(super) repair: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]

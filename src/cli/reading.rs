@@ -12,6 +12,7 @@ use crate::app::export::{Exported, Request, Source};
 use crate::app::gathered::{Faults, unread_in_words};
 use crate::app::plot::{self, Abscissa, Drawing};
 use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, quoted, verify as app_verify};
+use crate::edge::files::Root;
 use crate::edge::output::Output;
 use crate::export::{ExportError, Format};
 use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
@@ -23,25 +24,57 @@ use crate::units::Tag;
 const MAX_TAGS_NAMED: usize = 8;
 
 pub(super) fn inspect(paths: &[PathBuf], json: bool, printer: Printer) -> Result<u8, Failure> {
+    let code_of = |found: &app_inspect::Inspection| match (found.has_faults(), found.troubles.is_empty()) {
+        (false, _) => 0,
+        (true, true) => 1,
+        (true, false) => 3,
+    };
+    let show =
+        |path: &Path, found: &app_inspect::Inspection| tables::inspection(path, found, printer.style());
+    for_each(paths, json, printer, app_inspect::inspect, code_of, show, |path, found| {
+        serde_json::to_value(app_inspect::InspectionJson::new(path, found)).unwrap_or_default()
+    })
+}
+
+pub(super) fn doctor(args: &Doctor, printer: Printer) -> Result<u8, Failure> {
+    let diagnose = |path: &Path| app_doctor::doctor(path, args.tag.as_deref(), args.run.as_deref());
+    let show = |path: &Path, diagnosis: &app_doctor::Diagnosis| {
+        let shown = tables::diagnosis(diagnosis, printer.style());
+        if args.paths.len() == 1 { shown } else { format!("{}:\n\n{shown}", path.display()) }
+    };
+    let code = |diagnosis: &app_doctor::Diagnosis| u8::from(!diagnosis.found);
+    for_each(&args.paths, args.json, printer, diagnose, code, show, |_, diagnosis| {
+        serde_json::to_value(diagnosis).unwrap_or_default()
+    })
+}
+
+/// Does the same with each of several paths: one answer after the other, or a list of them. What cannot be looked at is
+/// told, and the others are all the same; the exit code is the greatest.
+fn for_each<T>(
+    paths: &[PathBuf],
+    json: bool,
+    printer: Printer,
+    look: impl Fn(&Path) -> Result<T, Failure>,
+    code_of: impl Fn(&T) -> u8,
+    show: impl Fn(&Path, &T) -> String,
+    to_json: impl Fn(&Path, &T) -> serde_json::Value,
+) -> Result<u8, Failure> {
     let mut code = 0;
     let mut documents = Vec::new();
     for path in paths {
-        let inspection = match app_inspect::inspect(path) {
-            Ok(inspection) => inspection,
+        let found = match look(path) {
+            Ok(found) => found,
             Err(failure) => {
                 printer.error(&failure.to_string());
-                code = failure.exit_code();
+                code = code.max(failure.exit_code());
                 continue;
             }
         };
-        if inspection.has_faults() {
-            code = code.max(if inspection.troubles.is_empty() { 1 } else { 3 });
-        }
+        code = code.max(code_of(&found));
         if json {
-            let document = app_inspect::InspectionJson::new(path, &inspection);
-            documents.push(serde_json::to_value(document).unwrap_or_default());
+            documents.push(to_json(path, &found));
         } else {
-            printer.data(&tables::inspection(path, &inspection, printer.style()))?;
+            printer.data(&show(path, &found))?;
         }
     }
     match (json, documents.pop()) {
@@ -55,24 +88,14 @@ pub(super) fn inspect(paths: &[PathBuf], json: bool, printer: Printer) -> Result
     Ok(code)
 }
 
-pub(super) fn doctor(args: &Doctor, printer: Printer) -> Result<u8, Failure> {
-    let diagnosis = app_doctor::doctor(&args.path, args.tag.as_deref(), args.run.as_deref())?;
-    if args.json {
-        let json = serde_json::to_value(&diagnosis).unwrap_or_default();
-        printer.document(&format!("{json:#}"))?;
-    } else {
-        printer.data(&tables::diagnosis(&diagnosis, printer.style()))?;
-    }
-    Ok(u8::from(!diagnosis.found))
-}
-
 pub(super) fn verify(args: &Verify, printer: Printer) -> Result<u8, Failure> {
-    let verification = app_verify::verify(&args.path, args.repair.as_deref())?;
+    let verification = app_verify::verify(&args.paths, args.repair.as_deref())?;
+    let place = place_of(&args.paths);
     if args.json {
-        let json = serde_json::to_value(app_verify::VerificationJson::new(&args.path, &verification));
+        let json = serde_json::to_value(app_verify::VerificationJson::new(&place, &verification));
         printer.document(&format!("{:#}", json.unwrap_or_default()))?;
     } else {
-        printer.data(&tables::verification(&args.path, &verification, printer.style()))?;
+        printer.data(&tables::verification(&place, &verification, printer.style()))?;
     }
     Ok(if verification.has_troubles() { 3 } else { u8::from(verification.has_faults()) })
 }
@@ -91,11 +114,12 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
     }
     let choice = choice(&args.chosen)?;
     let request = Request { choice: choice.clone(), format, is_wide: args.wide, is_latest: args.latest };
-    let source = Source::open(&args.chosen.path, request)?;
+    let source = Source::open(&args.chosen.paths, request)?;
+    let place = place_of(&args.chosen.paths);
     if source.is_empty() {
         let tags: Vec<&Tag> = source.other_tags().collect();
-        let told = tell(source.faults(), &args.chosen.path, printer);
-        let code = nothing_chosen(&args.chosen.path, &choice, source.has_no_files(), &tags, printer)?;
+        let told = tell(source.faults(), &place, printer);
+        let code = nothing_chosen(&place, &choice, source.has_no_files(), &tags, printer)?;
         return Ok(code.max(told));
     }
     tell_unmatched(&choice, &source.tags().collect::<Vec<_>>(), source.other_tags(), printer);
@@ -121,7 +145,7 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
             exported.n_without_steps
         ));
     }
-    Ok(tell(&exported.faults, &args.chosen.path, printer))
+    Ok(tell(&exported.faults, &place, printer))
 }
 
 fn export_to_file(source: Source, path: &Path) -> Result<Exported, Failure> {
@@ -184,11 +208,12 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
         XAxis::Relative => Abscissa::Relative,
         XAxis::Wall => Abscissa::Wall,
     };
-    let curves = plot::Curves::read(&args.chosen.path, &choice, abscissa, args.attempts, args.smoothing)?;
+    let curves = plot::Curves::read(&args.chosen.paths, &choice, abscissa, args.attempts, args.smoothing)?;
+    let place = place_of(&args.chosen.paths);
     if curves.is_empty() {
         let tags: Vec<&Tag> = curves.other_tags().collect();
-        let told = tell(curves.faults(), &args.chosen.path, printer);
-        let code = nothing_chosen(&args.chosen.path, &choice, curves.has_no_files(), &tags, printer)?;
+        let told = tell(curves.faults(), &place, printer);
+        let code = nothing_chosen(&place, &choice, curves.has_no_files(), &tags, printer)?;
         return Ok(code.max(told));
     }
     tell_unmatched(&choice, &curves.tags().collect::<Vec<_>>(), curves.other_tags(), printer);
@@ -222,7 +247,7 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
     for note in curves.notes() {
         printer.talk(&format!("note: {note}"));
     }
-    Ok(tell(curves.faults(), &args.chosen.path, printer))
+    Ok(tell(curves.faults(), &place, printer))
 }
 
 fn draw_to_file(args: &Plot, curves: &plot::Curves, look: Look, path: &Path) -> Result<(), Failure> {
@@ -244,6 +269,14 @@ fn draw_to_file(args: &Plot, curves: &plot::Curves, look: Look, path: &Path) -> 
     let mut out = begin(path)?;
     let written = out.write_all(&bytes).and_then(|()| out.finish());
     written.map_err(|e| Failure::outside(format!("{}: {e}", path.display())))
+}
+
+/// How some paths are called together.
+fn place_of(paths: &[PathBuf]) -> PathBuf {
+    match paths {
+        [one] => one.clone(),
+        several => Root::of(several).base().to_owned(),
+    }
 }
 
 fn choice(chosen: &Chosen) -> Result<Choice, Failure> {

@@ -9,7 +9,7 @@ use super::args::{Goal, Watch};
 use super::printer::{Printer, Style};
 use super::tables;
 use crate::app::watch::{self as app_watch, Better, Request, Rules, Selection, Until};
-use crate::app::{Failure, doctor};
+use crate::app::{Failure, doctor, pattern_hint};
 use crate::edge::remote::is_address;
 use crate::edge::sink::{SinkSpec, Token};
 use crate::scalar::RunSelector;
@@ -36,10 +36,21 @@ pub(super) fn watch(args: Watch, printer: Printer) -> Result<u8, Failure> {
 }
 
 fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Request, Failure> {
-    let job_dir = args.job_dir.to_string_lossy().into_owned();
-    if let Some((scheme, _)) = job_dir.split_once("://").filter(|_| !is_address(&job_dir)) {
-        return Err(Failure::usage(format!("{job_dir}: directories of {scheme}:// cannot be followed"))
-            .with_hint("want a directory, gs://BUCKET/PATH, s3://BUCKET/PATH or az://CONTAINER/PATH"));
+    for path in &args.job_dirs {
+        let job_dir = path.to_string_lossy();
+        if let Some((scheme, _)) = job_dir.split_once("://").filter(|_| !is_address(&job_dir)) {
+            return Err(Failure::usage(format!("{job_dir}: directories of {scheme}:// cannot be followed"))
+                .with_hint("want a directory, gs://BUCKET/PATH, s3://BUCKET/PATH or az://CONTAINER/PATH"));
+        }
+        if is_address(&job_dir) && args.job_dirs.len() > 1 {
+            return Err(Failure::usage(format!(
+                "{job_dir}: want no other directory beside one in an object store"
+            ))
+            .with_hint("one `hptune watch` for each, or the address above both"));
+        }
+        if let Some(hint) = pattern_hint("watch", path) {
+            return Err(Failure::usage(format!("{job_dir}: no such directory")).with_hint(hint));
+        }
     }
     let to = if args.to.is_empty() { vec!["-".to_owned()] } else { args.to };
     let sinks = to.iter().map(|text| {
@@ -90,7 +101,7 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
     let selector = if let [only] = &*runs { only.clone() } else { RunSelector::default() };
     let token = args.token_file.map(Token::File);
     Ok(Request {
-        job_dir: args.job_dir,
+        job_dirs: args.job_dirs,
         selection: Selection { tags, globs, runs, every: args.every, since: args.since.map(Step) },
         trial: args.trial.filter(|trial| !trial.is_empty()),
         sinks: if is_chief { sinks } else { Vec::new() },

@@ -15,7 +15,8 @@ use crate::study::{Exit, Outcome, Purpose, Stage, Trial, gist};
 use crate::units::TrialId;
 
 impl Controller {
-    pub(super) fn settled(&mut self, now: Timestamp, id: TrialId) {
+    /// Nothing of a trial is left; its work was left to these processes, where it was.
+    pub(super) fn settled(&mut self, now: Timestamp, id: TrialId, left: Option<String>) {
         let (goal, reduce) = (self.spec.goal, self.spec.reduce);
         let has_attempt = |trial: &&Trial| trial.is_active() && !matches!(trial.stage, Stage::Waiting(..));
         let Some(trial) = self.trial(id).filter(has_attempt) else { return };
@@ -29,7 +30,10 @@ impl Controller {
             Stage::Stopping(_, purpose) | Stage::Killing(_, purpose, _) => match purpose {
                 Purpose::EarlyStop => ended_well(Outcome::StoppedEarly),
                 Purpose::Cancel => Outcome::Cancelled,
-                Purpose::Leave(Exit::Code(0)) => ended_well(Outcome::Succeeded),
+                Purpose::Leave(Exit::Code(0)) => match left {
+                    Some(who) => Outcome::LeftAtWork(who),
+                    None => ended_well(Outcome::Succeeded),
+                },
                 Purpose::Leave(Exit::Lost) => Outcome::Lost,
                 Purpose::Leave(exit) if exit.is_preemption() => Outcome::Preempted,
                 Purpose::Leave(exit) => Outcome::Failed(exit),
@@ -79,7 +83,11 @@ impl Controller {
             // It was not the trainer's fault.
             Outcome::Preempted | Outcome::Lost => self.policy.retries.max(LEAST_RETRIES_OF_LOST),
             // It would end the same way again.
-            Outcome::NotStarted(_) | Outcome::NoMetric | Outcome::Infeasible | Outcome::Rejected(_) => 0,
+            Outcome::NotStarted(_)
+            | Outcome::NoMetric
+            | Outcome::LeftAtWork(_)
+            | Outcome::Infeasible
+            | Outcome::Rejected(_) => 0,
             Outcome::Succeeded | Outcome::StoppedEarly | Outcome::Cancelled => 0,
         };
         let is_going_on = matches!(self.phase, Phase::Open | Phase::Exhausted)
@@ -130,7 +138,7 @@ impl Controller {
     /// Whether a trial failed by a fault of its trainer, or of how that is called, that tells of other trials.
     fn is_own_failure(&self, trial: &Trial) -> bool {
         let ended = trial.outcome();
-        matches!(ended, Some(Outcome::Failed(_) | Outcome::ReplicaFailed(..)))
+        matches!(ended, Some(Outcome::Failed(_) | Outcome::ReplicaFailed(..) | Outcome::LeftAtWork(_)))
             || (ended == Some(&Outcome::NoMetric) && self.policy.on_missing_metric == OnMissingMetric::Fail)
     }
 

@@ -24,6 +24,9 @@ pub enum Input {
     /// Nothing of a trial's process tree is left, or it is in quarantine, and all that it wrote has been handed in.
     /// With it comes what its trainer, should it have failed, said last.
     Settled(TrialId, Option<String>),
+    /// As [`Input::Settled`], of a trial whose command ended while these processes, which it had started, were at its
+    /// work. With it comes what there is to say of that.
+    WorkLeft(TrialId, String, String),
     /// All that a trial wrote was handed in: there are values, but none of the objective, for this reason.
     /// [`Input::Settled`] follows.
     OtherMetrics(TrialId, String),

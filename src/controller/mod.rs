@@ -200,8 +200,11 @@ impl Controller {
 
     /// Takes an input. One about a trial that is over, or unknown, changes nothing.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
-        if let Input::TakenBack(id) | Input::Started(id) | Input::Exited(id, ..) | Input::Settled(id, _) =
-            &input
+        if let Input::TakenBack(id)
+        | Input::Started(id)
+        | Input::Exited(id, ..)
+        | Input::Settled(id, _)
+        | Input::WorkLeft(id, ..) = &input
         {
             self.unseen.remove(id);
         }
@@ -222,7 +225,11 @@ impl Controller {
             }
             Input::Settled(id, last_words) => {
                 self.heard(id, last_words);
-                self.settled(now, id);
+                self.settled(now, id, None);
+            }
+            Input::WorkLeft(id, who, said) => {
+                self.heard(id, Some(said));
+                self.settled(now, id, Some(who));
             }
             Input::OtherMetrics(id, why) => self.other_metrics(now, id, why),
             Input::Released(id) => {

@@ -2,6 +2,7 @@
 
 use std::fs::{DirEntry, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use crate::limits::{MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, NEAR_DEPTH};
 use crate::scalar::OWN_DIRECTORY;
 use crate::tail::{FileId, Listed, is_followed, is_trial};
 
-/// A place that holds event files: a directory, or one file alone.
+/// A place that holds event files: a directory, one file alone, or several of both.
 #[derive(Debug, Clone)]
 pub struct Root {
+    /// The directory, or the innermost one that holds all that are meant.
     directory: PathBuf,
     /// Where the records of a trial stand, if the directory is one's. They are listed below [`OWN_DIRECTORY`].
     records: Option<PathBuf>,
@@ -26,7 +28,8 @@ pub struct Root {
     held: Option<Arc<OwnedFd>>,
     /// Nothing stands at its path any more: whoever writes there may have given it another name.
     is_away: bool,
-    only: Option<String>,
+    /// What is meant of it, as paths below it; none: all of it.
+    parts: Vec<String>,
     /// The file that was read last: as a rule it is read once more at once.
     open: Option<(FileId, Arc<File>)>,
 }
@@ -49,43 +52,67 @@ impl Root {
             records: records_beside(path),
             held: None,
             is_away: false,
-            only: None,
+            parts: Vec::new(),
             open: None,
         };
         root.hold();
         root
     }
 
-    /// What `path` is now: one file, or a directory.
-    ///
-    /// # Errors
-    /// Those of looking at it: it is missing, or may not be seen.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let metadata = path.metadata()?;
-        match (path.file_name(), path.parent()) {
-            (Some(name), Some(parent)) if !metadata.is_dir() => {
-                let only = Some(name.to_string_lossy().into_owned());
-                Ok(Self { only, records: None, ..Self::directory(parent) })
-            }
-            _ => Ok(Self::directory(path)),
+    /// What these paths are, which may come later: one directory, or several places below the innermost directory that
+    /// holds them all, by whose name those are told apart.
+    #[must_use]
+    pub fn of(paths: &[PathBuf]) -> Self {
+        if let [path] = paths {
+            return Self::directory(path);
         }
+        let all: Vec<PathBuf> =
+            paths.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
+        let common = common_directory(&all);
+        let mut parts: Vec<String> =
+            all.iter().filter_map(|path| Some(shown(path.strip_prefix(&common).ok()?))).collect();
+        parts.sort();
+        parts.dedup();
+        // The directory that holds the others is meant itself.
+        if parts.iter().any(String::is_empty) {
+            return Self::directory(&common);
+        }
+        Self { parts, records: None, ..Self::directory(&common) }
     }
 
-    /// The one file that is meant, where it is not a directory.
-    pub(super) fn list_only(&self) -> (Vec<Listed>, Vec<ListError>) {
-        let (mut listed, mut errors) = (Vec::new(), Vec::new());
-        if let Some(name) = &self.only {
-            match stat(self.real_path(name)) {
-                Ok(stat) => listed.push(describe(name.clone(), &stat)),
-                Err(error) => errors.push(ListError { path: name.clone(), error: error.into() }),
-            }
+    /// What these paths are now: files, or directories.
+    ///
+    /// # Errors
+    /// Those of looking at one: it is missing, or may not be seen.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, (PathBuf, io::Error)> {
+        let mut is_file = false;
+        for path in paths {
+            is_file = !path.metadata().map_err(|e| (path.clone(), e))?.is_dir();
         }
-        (listed, errors)
+        Ok(match paths {
+            [path] if is_file => {
+                let parent = path.parent().unwrap_or(Path::new(""));
+                let parts = path.file_name().map(|name| shown(Path::new(name))).into_iter().collect();
+                Self { parts, records: None, ..Self::directory(parent) }
+            }
+            _ => Self::of(paths),
+        })
+    }
+
+    /// The directory below which paths are.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What is meant of the directory, as paths below it; none: all of it.
+    pub(super) fn parts(&self) -> &[String] {
+        &self.parts
     }
 
     /// The directory, where all of it is meant.
     pub(super) fn whole_directory(&self) -> Option<PathBuf> {
-        self.only.is_none().then(|| self.standing())
+        self.parts.is_empty().then(|| self.standing())
     }
 
     /// Where the directory is to be found now.
@@ -113,7 +140,7 @@ impl Root {
     }
 
     /// Where a path below the root is.
-    fn real_path(&self, path: &str) -> PathBuf {
+    pub(super) fn real_path(&self, path: &str) -> PathBuf {
         let below = path.strip_prefix(OWN_DIRECTORY).and_then(|below| below.strip_prefix('/'));
         let records =
             self.records.as_ref().zip(below).map(|(records, below)| Self::real_path_in(records, below));
@@ -122,12 +149,12 @@ impl Root {
     }
 
     /// Where a path below a directory is. Names need not be text: where one shows a replacement character it is
-    /// looked for among those that are there.
+    /// looked for among those that are there; see [`shown`].
     fn real_path_in(directory: &Path, path: &str) -> PathBuf {
         let mut real = directory.to_owned();
         for name in path.split('/') {
             let entries = name.contains(char::REPLACEMENT_CHARACTER).then(|| real.read_dir().ok()).flatten();
-            let is_shown = |entry: &DirEntry| entry.file_name().to_string_lossy() == name;
+            let is_shown = |entry: &DirEntry| shown(Path::new(&entry.file_name())) == name;
             match entries.and_then(|mut entries| entries.find_map(|e| e.ok().filter(is_shown))) {
                 Some(entry) => real.push(entry.file_name()),
                 None => real.push(name),
@@ -182,6 +209,29 @@ impl Place for Root {
     }
 }
 
+/// A path as text. Of a name that is none, each byte that is at fault becomes a replacement character and its two
+/// digits, so that what are two names stays two.
+pub(super) fn shown(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push(char::REPLACEMENT_CHARACTER);
+            text.push_str(&format!("{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// The innermost directory that holds all of these absolute paths, or is one of them.
+fn common_directory(paths: &[PathBuf]) -> PathBuf {
+    let Some((first, others)) = paths.split_first() else { return PathBuf::from("/") };
+    let of_all = |above: &&Path| others.iter().all(|path| path.starts_with(above));
+    let common = first.ancestors().find(of_all).unwrap_or(Path::new("/"));
+    // The same file named twice.
+    if common.is_file() { common.parent().unwrap_or(common).to_owned() } else { common.to_owned() }
+}
+
 /// Where the records of a trial would stand whose directory this is: `JOB_DIR/.hptune/3` of `JOB_DIR/3`.
 pub(super) fn records_beside(directory: &Path) -> Option<PathBuf> {
     let directory = std::path::absolute(directory).ok()?;
@@ -198,7 +248,7 @@ pub fn event_files_near(path: &Path) -> Vec<PathBuf> {
     let walk = walkdir::WalkDir::new(parent).max_depth(NEAR_DEPTH).sort_by_file_name();
     let entries = walk.into_iter().take(MAX_NEAR_ENTRIES).flatten();
     let mut found: Vec<PathBuf> = entries
-        .filter(|entry| entry.file_type().is_file() && is_followed(&entry.file_name().to_string_lossy()))
+        .filter(|entry| entry.file_type().is_file() && is_followed(&shown(Path::new(entry.file_name()))))
         .filter_map(|entry| entry.path().parent().map(Path::to_owned))
         .collect();
     found.dedup();

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::{Cgroup, OutOfMemoryCount};
 use super::host::lower_handle_limit;
+use super::left::{Left, Watching, has_children_but, left_below_us};
 use super::outside::{Finding, Search};
 use super::process::{adopt_orphans, exit_of};
 use super::process_tree::ProcessIdentity;
@@ -49,6 +50,8 @@ pub struct Order {
     pub cpus: Vec<usize>,
     /// How many file handles each of them may have, where the controller raised its own limit.
     pub max_handles: Option<u64>,
+    /// The main replica has not ended before all that it started has.
+    pub waits_for_children: bool,
     /// The processes to start, the main one first.
     pub replicas: Vec<ReplicaOrder>,
 }
@@ -88,6 +91,8 @@ pub(super) enum Entry {
         /// When, in milliseconds since the Unix epoch; earlier versions did not say.
         at_ms: Option<i64>,
     },
+    /// What the main replica's command left behind when it ended well.
+    Left(Left),
     /// Nothing is left.
     Gone,
 }
@@ -164,24 +169,18 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     for (id, _) in &running {
         finding.iter().for_each(|finding| finding.started(id.as_raw_nonzero().get()));
     }
-    let mut written = Ok(());
     let copying = has_begun.then(|| Copying::start(order.reports.clone()).ok()).flatten();
+    let mut ends = Ends { order, running, memory, n_killed_before, held: None, left: None, written: Ok(()) };
     loop {
-        let (id, status) = match wait(WaitOptions::empty()) {
-            Ok(Some(ended)) => ended,
-            Ok(None) | Err(Errno::INTR) => continue,
+        match wait(WaitOptions::empty()) {
+            Ok(Some((id, status))) => {
+                if let Some(exit) = exit_of(status) {
+                    ends.take(id, exit);
+                }
+            }
+            Ok(None) | Err(Errno::INTR) => {}
             // There are no children: nothing is left.
             Err(_) => break,
-        };
-        let ended = running.iter().find(|(pid, _)| *pid == id);
-        if let (Some((_, replica)), Some(exit)) = (ended, exit_of(status)) {
-            let n_killed = memory.as_ref().and_then(OutOfMemoryCount::read);
-            // 137 is what a shell gives for a command that KILL, 9, ended.
-            let was_killed = matches!(exit, Exit::Signal(9) | Exit::Code(137));
-            let exit = if was_killed && n_killed > n_killed_before { Exit::OutOfMemory } else { exit };
-            let ended =
-                Entry::Ended { replica: *replica, exit, at_ms: Some(Timestamp::now().as_millisecond()) };
-            written = written.and(append(&order.record, &ended));
         }
     }
     if let Some(copying) = copying {
@@ -190,6 +189,8 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     if let Some(finding) = finding {
         finding.finish();
     }
+    // Behind the search: it asks for what that found.
+    let mut written = ends.finish();
     if let Some(cgroup) = &cgroup {
         cgroup.remove();
     }
@@ -197,6 +198,90 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
         written = written.and(append(&order.record, &Entry::Gone));
     }
     written.and(told)
+}
+
+/// Writes down how a trial's replicas end.
+struct Ends<'o> {
+    order: &'o Order,
+    /// The replicas that run.
+    running: Vec<(Pid, Replica)>,
+    memory: Option<OutOfMemoryCount>,
+    n_killed_before: Option<u64>,
+    held: Option<Held>,
+    /// What the main one left behind.
+    left: Option<Watching>,
+    written: io::Result<()>,
+}
+
+/// A main replica whose command has ended well, while what that started is waited for.
+struct Held {
+    replica: Replica,
+    /// What was left when it ended.
+    left: Vec<i32>,
+    /// How it ended, or the first of those that did not end well.
+    exit: Exit,
+}
+
+impl Ends<'_> {
+    /// A child has ended: a replica, or what one of them left.
+    fn take(&mut self, id: Pid, exit: Exit) {
+        let n_killed = self.memory.as_ref().and_then(OutOfMemoryCount::read);
+        // 137 is what a shell gives for a command that KILL, 9, ended.
+        let was_killed = matches!(exit, Exit::Signal(9) | Exit::Code(137));
+        let exit = if was_killed && n_killed > self.n_killed_before { Exit::OutOfMemory } else { exit };
+        if let Some(at) = self.running.iter().position(|(pid, _)| *pid == id) {
+            let (_, replica) = self.running.swap_remove(at);
+            let is_done = replica.role.is_main() && exit == Exit::Code(0);
+            if is_done && self.order.waits_for_children {
+                let left = left_below_us(&self.others()).iter().map(|process| process.id).collect();
+                self.held = Some(Held { replica, left, exit });
+            } else {
+                if is_done {
+                    self.left = Watching::start(&self.order.outside, &self.order.reports, &self.others());
+                }
+                self.write_end(replica, exit);
+            }
+        } else if let Some(held) = &mut self.held
+            && held.exit == Exit::Code(0)
+            && held.left.contains(&id.as_raw_nonzero().get())
+        {
+            held.exit = exit;
+        }
+        if self.held.is_some() && !has_children_but(&self.others()) {
+            self.release();
+        }
+    }
+
+    /// The numbers of the replicas that run.
+    fn others(&self) -> Vec<i32> {
+        self.running.iter().map(|(id, _)| id.as_raw_nonzero().get()).collect()
+    }
+
+    fn release(&mut self) {
+        if let Some(Held { replica, exit, .. }) = self.held.take() {
+            self.write_end(replica, exit);
+        }
+    }
+
+    fn write_end(&mut self, replica: Replica, exit: Exit) {
+        self.write(&Entry::Ended { replica, exit, at_ms: Some(Timestamp::now().as_millisecond()) });
+    }
+
+    fn write(&mut self, entry: &Entry) {
+        let appended = append(&self.order.record, entry);
+        if self.written.is_ok() {
+            self.written = appended;
+        }
+    }
+
+    /// Nothing is left.
+    fn finish(mut self) -> io::Result<()> {
+        self.release();
+        if let Some(left) = self.left.take().and_then(Watching::finish) {
+            self.write(&Entry::Left(left));
+        }
+        self.written
+    }
 }
 
 /// Starts all replicas, or none: those that were started are killed where one fails.

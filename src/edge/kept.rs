@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 use super::cgroup::Cgroup;
 use super::host::{HostError, shortage};
 use super::keeper::{Answer, Entry, Order};
+use super::left::Left;
 use super::process_tree::{Presence, ProcessIdentity, Tree, wake_child};
 use crate::controller::Signal;
 use crate::limits::{KEEPER_PATIENCE, REAP_INTERVAL};
@@ -35,6 +36,7 @@ pub struct Kept {
     /// How far the record was read.
     n_read: usize,
     has_gone_entry: bool,
+    left: Option<Left>,
     /// When KILL was sent: nothing of it is to live.
     killed_at: Option<Instant>,
     /// The signal that could not be sent to all of it yet.
@@ -111,6 +113,7 @@ impl Kept {
             status: Status::default(),
             n_read: 0,
             has_gone_entry: false,
+            left: None,
             killed_at: None,
             owed: None,
         };
@@ -140,6 +143,12 @@ impl Kept {
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// What its command left behind, which is known when nothing of it is left any more.
+    #[must_use]
+    pub fn left(&self) -> Option<&Left> {
+        self.left.as_ref()
     }
 
     /// Looks where it stands.
@@ -250,6 +259,7 @@ impl Kept {
                         self.status.failed.get_or_insert((replica, exit));
                     }
                 }
+                Ok(Entry::Left(left)) => self.left = Some(left),
                 Ok(Entry::Gone) => self.has_gone_entry = true,
                 // A newer program's.
                 Err(_) => {}

@@ -10,7 +10,7 @@ use notify::event::{CreateKind, ModifyKind, RemoveKind};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::fs::stat;
 
-use super::files::{identify, records_beside};
+use super::files::{Root, identify, records_beside, shown};
 use super::reader::Reader;
 use crate::limits::{MAX_HINTS, NOTICE_REST};
 use crate::scalar::OWN_DIRECTORY;
@@ -39,7 +39,7 @@ struct Base {
 impl Base {
     /// The path below the root of a file that is followed.
     fn below(&self, path: &Path) -> Option<String> {
-        let below = [&self.name, path.strip_prefix(&self.directory).ok()?.to_str()?].concat();
+        let below = [&*self.name, &shown(path.strip_prefix(&self.directory).ok()?)].concat();
         is_followed(&below).then_some(below)
     }
 }
@@ -80,7 +80,19 @@ impl Notices {
     #[must_use]
     pub fn new(root: &Path, thread: Thread) -> Self {
         let records = records_beside(root).map(|records| (records, format!("{OWN_DIRECTORY}/")));
-        let bases = std::iter::once((root.to_owned(), String::new())).chain(records);
+        Self::with(std::iter::once((root.to_owned(), String::new())).chain(records), thread)
+    }
+
+    /// The same of all that is meant of a root.
+    #[must_use]
+    pub fn of(root: &Root, thread: Thread) -> Self {
+        if root.parts().is_empty() {
+            return Self::new(root.base(), thread);
+        }
+        Self::with(root.parts().iter().map(|part| (root.real_path(part), format!("{part}/"))), thread)
+    }
+
+    fn with(bases: impl Iterator<Item = (PathBuf, String)>, thread: Thread) -> Self {
         let bases: Arc<[Base]> = bases.map(|(directory, name)| Base { directory, name }).collect();
         let watched = vec![None; bases.len()];
         Self { bases, watched, watcher: None, thread, heard: Arc::default(), is_refused: false }

@@ -10,6 +10,7 @@ use rustix::fs::{FileType, stat};
 
 use super::files::identify;
 use super::host::shortage;
+use crate::limits::MAX_COMMAND_SHOWN;
 use crate::tail::FileId;
 
 /// A process at one moment.
@@ -116,6 +117,19 @@ pub(super) fn has_other_value(process: i32, variable: &str, value: &str) -> bool
 /// The directory that a process runs in, without links.
 pub(super) fn working_directory(process: i32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{process}/cwd")).ok()
+}
+
+/// The words of a process's command, with blanks between them and not longer than a line; `None` where it is gone.
+pub(super) fn command_line(process: i32) -> Option<String> {
+    let words = fs::read(format!("/proc/{process}/cmdline")).ok()?;
+    let words = String::from_utf8_lossy(&words);
+    let words: Vec<&str> =
+        words.split(|c: char| c == '\0' || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let line = words.join(" ");
+    (!line.is_empty()).then(|| match line.char_indices().nth(MAX_COMMAND_SHOWN) {
+        Some((end, _)) => line.get(..end).unwrap_or(&line).to_owned() + "…",
+        None => line,
+    })
 }
 
 /// The files of wanted paths that a process has open to write to. One that does not stand at its path any more is

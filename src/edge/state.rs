@@ -41,6 +41,15 @@ struct Stored<T> {
     parts: BTreeMap<String, T>,
 }
 
+/// Why a text is no state. What serde says of values is in words of the program's own types.
+fn no_state(error: &serde_json::Error) -> String {
+    if error.is_data() {
+        let (line, column) = (error.line(), error.column());
+        return format!("this is no state of watch: line {line}, column {column} is none of what it holds");
+    }
+    format!("this is no state of watch: {error}")
+}
+
 impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
     /// Opens the state of `subject`, which may not be there yet. As long as this lives, no other process opens it.
     ///
@@ -59,13 +68,11 @@ impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
             Some(file) => {
                 let mut text = String::new();
                 file.take(MAX_STATE_BYTES).read_to_string(&mut text)?;
-                let version: Version = serde_json::from_str(&text)
-                    .map_err(|e| bad(format!("this is no state of watch: {e}")))?;
+                let version: Version = serde_json::from_str(&text).map_err(|e| bad(no_state(&e)))?;
                 if !(1..=VERSION).contains(&version.version) {
                     return Err(bad(format!("got a state of version {}, want {VERSION}", version.version)));
                 }
-                let mut stored: Stored<T> = serde_json::from_str(&text)
-                    .map_err(|e| bad(format!("this is no state of watch: {e}")))?;
+                let mut stored: Stored<T> = serde_json::from_str(&text).map_err(|e| bad(no_state(&e)))?;
                 stored.version = VERSION;
                 if stored.subject != subject {
                     return Err(bad(format!("this is the state of {}, not of {subject}", stored.subject)));

@@ -12,7 +12,7 @@ use std::thread;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, RawDirEntry, Stat, openat, stat, statat};
 use rustix::io::Errno;
 
-use super::files::{ListError, Root, describe, identify};
+use super::files::{ListError, Root, describe, identify, records_beside, shown};
 use crate::limits::{LIST_BUFFER_BYTES, MAX_WALK_DEPTH};
 use crate::scalar::OWN_DIRECTORY;
 use crate::tail::{FileId, Listed, is_followed};
@@ -30,7 +30,7 @@ struct Base<'a> {
 
 impl Base<'_> {
     fn below(self, path: &Path) -> String {
-        let below = path.strip_prefix(self.directory).unwrap_or(path).to_string_lossy();
+        let below = shown(path.strip_prefix(self.directory).unwrap_or(path));
         [self.name, &below].concat()
     }
 }
@@ -54,7 +54,7 @@ struct Found {
 /// followed. A file or a directory with several paths counts once, under a path without links where there
 /// is one; so a loop of links ends.
 pub fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
-    let Some(directory) = root.whole_directory() else { return root.list_only() };
+    let Some(directory) = root.whole_directory() else { return list_parts(root, n_threads) };
     let (mut files, mut errors) = list_below(Base { directory: &directory, name: "" }, n_threads);
     if let Some(records) = root.records() {
         let name = format!("{OWN_DIRECTORY}/");
@@ -68,6 +68,34 @@ pub fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
         // Most directories belong to no trial.
         errors.extend(troubles.into_iter().filter(|trouble| trouble.error.kind() != io::ErrorKind::NotFound));
     }
+    (files, errors)
+}
+
+/// The same of several files and directories.
+fn list_parts(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
+    let (mut files, mut errors, mut known) = (Vec::new(), Vec::new(), HashSet::new());
+    for part in root.parts() {
+        let directory = root.real_path(part);
+        match stat(&directory) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
+                let base = Base { directory: &directory, name: &format!("{part}/") };
+                let (mut below, mut troubles) = list_below(base, n_threads);
+                files.append(&mut below);
+                errors.append(&mut troubles);
+                // What was kept of a trial stands beside its directory.
+                if let Some(records) = records_beside(&directory)
+                    && let Ok(below) = records.strip_prefix(root.base())
+                {
+                    let name = format!("{}/", shown(below));
+                    files.extend(list_below(Base { directory: &records, name: &name }, 1).0);
+                }
+            }
+            Ok(stat) => files.push(describe(part.clone(), &stat)),
+            Err(e) => errors.push(ListError { path: part.clone(), error: e.into() }),
+        }
+    }
+    files.retain(|file| known.insert(file.id));
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     (files, errors)
 }
 
@@ -234,6 +262,6 @@ fn fail(base: Base<'_>, path: &Path, error: io::Error, here: &mut Found) {
     let is_nothing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
         || error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
     if !is_nothing || path == base.directory {
-        here.errors.push(ListError { path: path.to_string_lossy().into_owned(), error });
+        here.errors.push(ListError { path: shown(path), error });
     }
 }

@@ -63,14 +63,30 @@ impl Value {
 impl Node {
     /// The tree as JSON. Unquoted scalars become what YAML 1.2's core schema makes of them.
     pub(super) fn to_json(&self) -> serde_json::Value {
+        self.to_json_with(&|_| false)
+    }
+
+    /// The same; the items of lists under keys that `are_texts` takes are texts as they are spelled.
+    pub(super) fn to_json_with(&self, are_texts: &dyn Fn(&str) -> bool) -> serde_json::Value {
         use serde_json::Value as Json;
+        let spelled = |node: &Self| match &node.value {
+            Value::Scalar { text, .. } => Json::String(text.clone()),
+            Value::Null | Value::List(_) | Value::Map(_) => node.to_json_with(are_texts),
+        };
         match &self.value {
             Value::Null => Json::Null,
             Value::Scalar { text, is_quoted: true } => Json::String(text.clone()),
             Value::Scalar { text, is_quoted: false } => scalar_to_json(text),
-            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::List(items) => items.iter().map(|node| node.to_json_with(are_texts)).collect(),
             Value::Map(entries) => {
-                Json::Object(entries.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect())
+                let of_entry = |(key, node): &(Key, Self)| {
+                    let json = match &node.value {
+                        Value::List(items) if are_texts(&key.text) => items.iter().map(spelled).collect(),
+                        _ => node.to_json_with(are_texts),
+                    };
+                    (key.text.clone(), json)
+                };
+                Json::Object(entries.iter().map(of_entry).collect())
             }
         }
     }

@@ -1,7 +1,9 @@
 //! What a trial's trainer finds in its environment, as the service gave it.
 //!
-//! Source: Cloud ML Engine's documentation of training (`TF_CONFIG`) and of hyperparameter tuning (`task.trial` as a
-//! string).
+//! Sources: Cloud ML Engine's documentation of training (`TF_CONFIG`), of hyperparameter tuning (`task.trial` as a
+//! string), of distributed training with containers (`CLUSTER_SPEC`) and with PyTorch (`RANK` and others); Vertex AI's
+//! of the directories of a trial (`AIP_*`). The variables are listed in `docs/environment.md`, with those that are not
+//! set.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -44,19 +46,70 @@ pub struct TrialContext<'a> {
 #[must_use]
 pub fn environment(trial: &TrialContext<'_>, replica: Replica, metrics_file: &str) -> Vec<(String, String)> {
     let id = trial.trial.to_string();
-    [
+    let below = |name: &str| format!("{}/{name}/", trial.trial_dir.trim_end_matches('/'));
+    let all = [
         ("TF_CONFIG", tf_config(trial, replica).to_string()),
         ("CLOUD_ML_JOB_ID", trial.job_id.to_owned()),
         ("CLOUD_ML_TRIAL_ID", id.clone()),
         ("CLOUD_ML_HP_METRIC_FILE", metrics_file.to_owned()),
+        ("CLOUD_ML_HP_METRIC_TAG", trial.metric_tag.as_str().to_owned()),
+        ("AIP_MODEL_DIR", below("model")),
+        ("AIP_CHECKPOINT_DIR", below("checkpoints")),
+        ("AIP_TENSORBOARD_LOG_DIR", below("logs")),
         ("HPTUNE_JOB_ID", trial.job_id.to_owned()),
         ("HPTUNE_TRIAL_ID", id),
         (REPLICA_VARIABLE, replica.to_string()),
         (TRIAL_DIR_VARIABLE, trial.trial_dir.to_owned()),
         ("HPTUNE_METRIC_TAG", trial.metric_tag.as_str().to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    ];
+    let cluster =
+        (trial.replicas.len() > 1).then(|| ("CLUSTER_SPEC", cluster_spec(trial, replica).to_string()));
+    let all = all.into_iter().chain(cluster).chain(of_pytorch(trial, replica).into_iter().flatten());
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What custom containers were told of their cluster: every replica, the main one always as `master`, and the job as a
+/// text.
+fn cluster_spec(trial: &TrialContext<'_>, replica: Replica) -> Json {
+    let name = |role: Role| if role.is_main() { Role::Master.name() } else { role.name() };
+    json!({
+        "cluster": members(trial.replicas, |_| true, name),
+        "task": {"type": name(replica.role), "index": replica.index, "trial": trial.trial.to_string()},
+        "job": snake_case(trial.training_input).to_string(),
+    })
+}
+
+/// What PyTorch's `init_process_group` reads, in a cluster of a master and workers: each is a process of the group.
+fn of_pytorch(trial: &TrialContext<'_>, replica: Replica) -> Option<[(&'static str, String); 4]> {
+    let is_of_group = |role: Role| role.is_main() || role == Role::Worker;
+    let is_group =
+        trial.replicas.len() > 1 && trial.replicas.iter().all(|(member, _)| is_of_group(member.role));
+    let rank = trial.replicas.iter().position(|(member, _)| *member == replica)?;
+    let (_, port) = trial.replicas.first()?;
+    is_group.then(|| {
+        [
+            ("MASTER_ADDR", "127.0.0.1".to_owned()),
+            ("MASTER_PORT", port.to_string()),
+            ("RANK", rank.to_string()),
+            ("WORLD_SIZE", trial.replicas.len().to_string()),
+        ]
+    })
+}
+
+/// The addresses of those replicas that `is_wanted` takes, by what they do.
+fn members(
+    replicas: &[(Replica, u16)],
+    is_wanted: impl Fn(Role) -> bool,
+    name: impl Fn(Role) -> &'static str,
+) -> Map<String, Json> {
+    let mut cluster = Map::new();
+    for (member, port) in replicas.iter().filter(|(member, _)| is_wanted(member.role)) {
+        let addresses = cluster.entry(name(member.role)).or_insert_with(|| json!([]));
+        if let Json::Array(addresses) = addresses {
+            addresses.push(format!("127.0.0.1:{port}").into());
+        }
+    }
+    cluster
 }
 
 /// Tells a replica what it is, as the service did.
@@ -68,12 +121,7 @@ fn tf_config(trial: &TrialContext<'_>, replica: Replica) -> Json {
     let mut cluster = Map::new();
     if trial.replicas.len() > 1 {
         task.insert("type".into(), replica.role.name().into());
-        for (member, port) in trial.replicas.iter().filter(|(member, _)| member.role != Role::Evaluator) {
-            let addresses = cluster.entry(member.role.name()).or_insert_with(|| json!([]));
-            if let Json::Array(addresses) = addresses {
-                addresses.push(format!("127.0.0.1:{port}").into());
-            }
-        }
+        cluster = members(trial.replicas, |role| role != Role::Evaluator, Role::name);
     }
     task.insert("index".into(), replica.index.into());
     task.insert("trial".into(), trial.trial.to_string().into());
@@ -137,7 +185,44 @@ mod tests {
         assert_eq!(variables["CLOUD_ML_JOB_ID"], "job_1");
         assert_eq!(variables["CLOUD_ML_TRIAL_ID"], "1");
         assert_eq!(variables["CLOUD_ML_HP_METRIC_FILE"], "/jobs/.hptune/1/trainer.metrics");
+        assert_eq!(variables["CLOUD_ML_HP_METRIC_TAG"], "m");
+        assert_eq!(variables["AIP_TENSORBOARD_LOG_DIR"], "/jobs/1/logs/");
         assert_eq!(variables["HPTUNE_JOB_DIR"], "/jobs/1");
+        // Only of clusters.
+        assert!(!variables.contains_key("CLUSTER_SPEC") && !variables.contains_key("RANK"));
+    }
+
+    #[test]
+    fn frameworks_without_tf_config_are_told_their_place_too() {
+        #[track_caller]
+        fn check(cluster: Cluster, at: usize, spec: Json, rank: Option<[&str; 3]>) {
+            let replicas: Vec<(Replica, u16)> = cluster.replicas().into_iter().zip(1..).collect();
+            let trial = TrialContext {
+                job_id: "job_1",
+                trial: TrialId::after(1),
+                trial_dir: "gs://bucket/2",
+                metric_tag: &Tag::from("m"),
+                training_input: &json!({"scaleTier": "CUSTOM"}),
+                replicas: &replicas,
+            };
+            let told: std::collections::BTreeMap<String, String> =
+                environment(&trial, replicas[at].0, "").into_iter().collect();
+            let expected = json!({"cluster": spec[0], "task": spec[1], "job": "{\"scale_tier\":\"CUSTOM\"}"});
+            assert_eq!(serde_json::from_str::<Json>(&told["CLUSTER_SPEC"]).expect("it is JSON"), expected);
+            let of_pytorch =
+                ["RANK", "WORLD_SIZE", "MASTER_PORT"].map(|name| told.get(name).map(String::as_str));
+            assert_eq!(of_pytorch, rank.map_or([None; 3], |rank| rank.map(Some)));
+        }
+        let cluster = Cluster { n_workers: 2, ..Cluster::default() };
+        let members = json!({"master": ["127.0.0.1:1"], "worker": ["127.0.0.1:2", "127.0.0.1:3"]});
+        let task = |role: &str, index: u32| json!({"type": role, "index": index, "trial": "2"});
+        check(cluster, 0, json!([members, task("master", 0)]), Some(["0", "3", "1"]));
+        check(cluster, 2, json!([members, task("worker", 1)]), Some(["2", "3", "1"]));
+        let others =
+            Cluster { n_evaluators: 1, n_parameter_servers: 1, has_chief: true, ..Cluster::default() };
+        let members = json!({"master": ["127.0.0.1:1"], "ps": ["127.0.0.1:2"], "evaluator": ["127.0.0.1:3"]});
+        check(others, 0, json!([members, task("master", 0)]), None);
+        check(others, 2, json!([members, task("evaluator", 0)]), None);
     }
 
     #[test]

@@ -9,8 +9,10 @@ pub mod config;
 mod curve;
 mod document;
 mod ends;
+mod excerpt;
 mod gist;
 pub mod launch;
+pub mod launcher;
 mod output;
 mod slots;
 mod space;
@@ -23,6 +25,7 @@ pub use command::{Appended, CommandFault, CommandLine};
 pub use config::{Config, DEFAULT_METRIC_TAG, Problem, Severity};
 pub use curve::{Curve, Measurement};
 pub use ends::{UsualEnds, all_alike};
+pub use excerpt::log_excerpt;
 pub use gist::gist;
 pub use output::{
     HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,

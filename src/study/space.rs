@@ -301,7 +301,13 @@ impl Space {
         self.parameters.iter().zip(&point.0).find_map(|(p, (name, value))| match value {
             _ if p.name != *name => Some(format!("got parameter `{name}`, want `{}`", p.name)),
             _ if p.domain.contains(value) => None,
-            value => Some(format!("params.{name}: got {value}, want {}", p.domain)),
+            // `0.05` is a number, "0.05" is none.
+            ParamValue::Text(text) => {
+                Some(format!("params.{name}: got the text {text:?}, want {}", p.domain))
+            }
+            ParamValue::Number(number) => {
+                Some(format!("params.{name}: got the number {}, want {}", shortest(*number), p.domain))
+            }
         })
     }
 }
@@ -315,14 +321,24 @@ pub enum ParamValue {
     Text(Arc<str>),
 }
 
-/// As the trainer's argument spells it: `128`, `0.5`, `1e-7`, or the category itself.
+/// As the trainer's argument spells it: `128`, `0.5`, `1.0e-7`, or the category itself.
 impl fmt::Display for ParamValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(v) => f.pad(&shortest(*v)),
+            Self::Number(v) => f.pad(&number_for_any_reader(*v)),
             Self::Text(v) => f.pad(v),
         }
     }
+}
+
+/// A number in its shortest spelling that every reader of numbers takes for one: YAML 1.1, which trainers read their
+/// arguments by (PyYAML), wants a point and a sign where there is an exponent.
+fn number_for_any_reader(value: f64) -> String {
+    let text = shortest(value);
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let point = if digits.contains('.') { "" } else { ".0" };
+    let sign = if exponent.starts_with('-') { "" } else { "+" };
+    format!("{digits}{point}e{sign}{exponent}")
 }
 
 /// A value for each parameter, in the order of the space.
@@ -368,6 +384,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_number_is_one_to_every_reader() {
+        #[track_caller]
+        fn check(value: f64, expected: &str) {
+            assert_eq!(ParamValue::Number(value).to_string(), expected);
+            assert_eq!(expected.parse::<f64>(), Ok(value));
+        }
+        check(1e-8, "1.0e-8");
+        check(-2.5e-7, "-2.5e-7");
+        check(1e300, "1.0e+300");
+        check(1.25e22, "1.25e+22");
+        check(1e-5, "0.00001");
+        check(128.0, "128");
+        check(0.5, "0.5");
+    }
 
     #[test]
     fn the_ends_and_the_middle_of_each_scale() {
@@ -427,7 +459,7 @@ mod tests {
         check(ParamValue::Number(128.0), "128");
         check(ParamValue::Number(0.5), "0.5");
         check(ParamValue::Number(-3.0), "-3");
-        check(ParamValue::Number(1e-7), "1e-7");
+        check(ParamValue::Number(1e-7), "1.0e-7");
         check(ParamValue::Number(9_007_199_254_740_992.0), "9007199254740992");
         check(ParamValue::Text("a \"b\" c".into()), "a \"b\" c");
     }

@@ -192,6 +192,8 @@ pub enum Outcome {
     Infeasible,
     /// Whoever ran it found that its parameters cannot be tried, for this reason.
     Rejected(String),
+    /// Its command ended well while these processes, which it had started, were still at work.
+    LeftAtWork(String),
     /// It ended well but no value of the objective was found.
     NoMetric,
     /// The job ended before it did.
@@ -211,6 +213,7 @@ impl Outcome {
             | Self::NotStarted(_)
             | Self::Infeasible
             | Self::Rejected(_)
+            | Self::LeftAtWork(_)
             | Self::NoMetric => "FAILED",
             Self::Cancelled => "CANCELLED",
         }
@@ -241,6 +244,9 @@ impl fmt::Display for Outcome {
             Self::NotStarted(why) => write!(f, "not started: {why}"),
             Self::Infeasible => f.write_str("infeasible: its result is not finite"),
             Self::Rejected(why) => write!(f, "infeasible: {why}"),
+            Self::LeftAtWork(named) => {
+                write!(f, "failed: its command ended while {named}, which it started, still ran")
+            }
             Self::NoMetric => f.write_str("failed: no value of the metric was found"),
             Self::Cancelled => f.write_str("cancelled"),
         }

@@ -30,7 +30,13 @@ impl Known {
             match trial.outcome() {
                 None => known.pending.push(row),
                 // Nothing is known of their parameters: they end for what happened around them.
-                Some(Outcome::Cancelled | Outcome::NotStarted(_) | Outcome::Preempted | Outcome::Lost) => {}
+                Some(
+                    Outcome::Cancelled
+                    | Outcome::NotStarted(_)
+                    | Outcome::LeftAtWork(_)
+                    | Outcome::Preempted
+                    | Outcome::Lost,
+                ) => {}
                 Some(outcome) => {
                     let result = trial.result(spec.goal, spec.reduce).filter(|_| outcome.is_success());
                     let value = result.map_or(f64::NAN, |m| m.value);

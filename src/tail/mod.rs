@@ -289,6 +289,12 @@ pub fn is_followed(path: &str) -> bool {
             && !name.ends_with(".sagemaker-uploaded"))
 }
 
+/// Whether a path below a root is that of an event file, by its name.
+#[must_use]
+pub fn is_event_file(path: &str) -> bool {
+    is_followed(path) && FileKind::of(path) == FileKind::Events
+}
+
 impl Tail {
     /// Follows from `now` on; the first action is to list.
     #[must_use]

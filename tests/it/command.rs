@@ -105,3 +105,15 @@ fn what_a_shell_s_script_never_reads_is_warned_of() {
     assert!(!ran.err.contains("reaches nobody"), "{}", ran.err);
     assert!(fs::read_dir(place.path()).expect("it is there").flatten().all(|e| e.file_name() != "out"));
 }
+
+#[test]
+fn numbers_are_written_so_that_every_reader_takes_them_for_numbers() {
+    let place = Place::new();
+    let text = "trainingInput: {hyperparameters: {algorithm: GRID_SEARCH, hyperparameterMetricTag: acc, params: \
+                [{parameterName: eps, type: DISCRETE, discreteValues: [1.0e-8]}]}}";
+    place.write("c.yaml", text);
+    let ran = place.run(&["run", "c.yaml", "--dry-run", "--", "echo"]);
+    assert!(ran.out.contains("--eps=1.0e-8"), "{}", ran.out);
+    let ran = place.run(&["run", "c.yaml", "--dry-run", "--", "echo", "x={eps}"]);
+    assert!(ran.out.contains("x=1.0e-8"), "{}", ran.out);
+}

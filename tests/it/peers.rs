@@ -207,6 +207,48 @@ fn a_placeholder_that_tensorboardx_wrote_is_no_result() {
     assert!(ran.err.contains("there are values under `val_loss`"), "{}", ran.err);
 }
 
+/// Runs one trial of a Python trainer of `tests/peers`, started by a line of the shell in which it is `$TRAINER`.
+fn run_by_shell(text: &str, line: &str, trainer: &str) -> (Ran, Json) {
+    let place = Place::new();
+    place.write("c.yaml", text);
+    let trainer = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(trainer);
+    let trainer = format!("{} {}", peer("python").display(), trainer.display());
+    let head = ["run", "c.yaml", "--job-id", "job", "--job-dir", "out", "--", "sh", "-c", line, "sh"];
+    let output = place.command(&[&head[..], &["{job_dir}", "{x}"]].concat()).env("TRAINER", trainer).output();
+    (Ran::of(&output.expect("it runs")), place.describe("job"))
+}
+
+#[test]
+#[ignore = "needs tensorboardX in HPTUNE_PEERS"]
+fn a_training_that_was_put_into_the_background_is_told_from_what_trainers_leave_behind() {
+    // It is begun when the command ends, or has yet to begin.
+    for wait in ["", "; until [ -e \"$1\"/events* ]; do sleep 0.01; done"] {
+        let line = format!("nohup $TRAINER slow \"$1\" > /dev/null 2>&1 & echo submitted{wait}");
+        let (ran, job) = run_by_shell(&config(1, "", ""), &line, "left_behind.py");
+        let outcome = &job["hptuneOutput"]["trials"][0]["outcome"];
+        assert_eq!(ran.code, Some(1), "{}", ran.err);
+        let is_told = outcome.as_str().is_some_and(|told| told.contains("its command ended while `"));
+        assert!(is_told, "{outcome}");
+        assert!(wait.is_empty() || outcome.to_string().contains("left_behind.py"), "{outcome}");
+        let (ran, job) =
+            run_by_shell(&config(1, "", "trial: {waitForChildren: true}"), &line, "left_behind.py");
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert_eq!(job["trainingOutput"]["trials"][0]["finalMetric"]["objectiveValue"], 0.4);
+    }
+    let (ran, job) = run_by_shell(&config(1, "", ""), "exec $TRAINER helpers \"$1\"", "left_behind.py");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(job["trainingOutput"]["trials"][0]["finalMetric"]["objectiveValue"], 0.4);
+}
+
+#[test]
+#[ignore = "needs the cloudml-hypertune package in HPTUNE_PEERS"]
+fn a_trainer_takes_the_metric_from_the_service_s_variable() {
+    let text = config(1, "", "").replace("Tag: acc", "Tag: my_top_5_accuracy");
+    let (ran, job) = run_by_shell(&text, "exec $TRAINER", "metric_tag.py");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(job["trainingOutput"]["trials"][0]["finalMetric"]["objectiveValue"], 0.5);
+}
+
 #[test]
 #[ignore = "needs tensorboardX in HPTUNE_PEERS"]
 fn values_that_tensorboardx_keeps_back_are_told_of() {

@@ -199,3 +199,52 @@ fn a_configuration_that_no_command_line_can_hold_is_refused() {
         ran.err
     );
 }
+
+#[test]
+fn the_line_that_names_the_error_is_shown_whatever_was_printed_behind_it() {
+    #[track_caller]
+    fn check(printed: &str, expected: &str) {
+        let place = Place::new();
+        place.write("printed", printed);
+        let ran = run(&place, &config(1, "", ""), "cat printed >&2; exit 1");
+        let shown: Vec<&str> = ran.err.split("trainer.log:\n    ").skip(1).collect();
+        assert!(shown.len() == 1 && shown[0].starts_with(expected), "{}", ran.err);
+    }
+    let torchrun = "\
+Traceback (most recent call last):
+  File \"train.py\", line 88, in <module>
+RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB
+E0101 00:00:00.000000 140 torch/distributed/elastic/multiprocessing/api.py:826] failed (exitcode: 1) local_rank: 0
+Traceback (most recent call last):
+  File \"/usr/local/bin/torchrun\", line 8, in <module>
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+============================================================
+train.py FAILED
+------------------------------------------------------------
+Failures:
+  <NO_OTHER_FAILURES>
+Root Cause (first observed failure):
+[0]:
+  rank      : 0 (local_rank: 0)
+  exitcode  : 1 (pid: 77)
+  error_file: <N/A>
+  traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html
+============================================================
+";
+    check(
+        torchrun,
+        "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB\n    …\n      rank      : 0 (local_rank: 0)\n",
+    );
+    let warnings =
+        (0..12).map(|n| format!("[W socket.cpp:{n}] leaked semaphore objects to clean up at shutdown\n"));
+    let warnings: String = warnings.collect();
+    check(
+        &format!("ValueError: batch size 7 does not divide 100\n{warnings}"),
+        "ValueError: batch size 7 does not divide 100\n    …\n    [W socket.cpp:7]",
+    );
+    let bar: String = (0..3000).map(|n| format!("\rEpoch 1: {n:5}/3000 [00:01<00:50, loss=0.{n}]")).collect();
+    check(
+        &format!("{bar}Traceback (most recent call last):\nRuntimeError: CUDA out of memory\n"),
+        "Epoch 1:  2999/3000 [00:01<00:50, loss=0.2999]Traceback (most recent call last):\n    RuntimeError: CUDA",
+    );
+}

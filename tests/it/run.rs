@@ -74,7 +74,8 @@ fn a_trainer_gets_the_service_s_arguments_environment_and_directory() {
     let place = Place::new();
     let script = format!(
         "printf '%s\\n' \"$@\" > $HPTUNE_JOB_DIR/arguments; printf '%s' \"$TF_CONFIG\" > $HPTUNE_JOB_DIR/tf_config; \
-         echo $CLOUD_ML_JOB_ID $CLOUD_ML_TRIAL_ID $CLOUD_ML_HP_METRIC_FILE > $HPTUNE_JOB_DIR/variables; echo hello; {WRITE}"
+         echo $CLOUD_ML_JOB_ID $CLOUD_ML_TRIAL_ID $CLOUD_ML_HP_METRIC_FILE $CLOUD_ML_HP_METRIC_TAG \
+         $AIP_TENSORBOARD_LOG_DIR > $HPTUNE_JOB_DIR/variables; echo hello; {WRITE}"
     );
     let text = config(1, "", "")
         .replace("trainingInput:\n", "trainingInput:\n  args: [--epochs, 3]\n  scaleTier: BASIC\n");
@@ -89,7 +90,10 @@ fn a_trainer_gets_the_service_s_arguments_environment_and_directory() {
         .expect("x")
         .to_owned();
     assert_eq!(read("arguments"), format!("--epochs\n3\n--x={x}\n--job-dir={directory}\n"));
-    assert_eq!(read("variables"), format!("job 1 {}/trainer.metrics\n", records.display()));
+    assert_eq!(
+        read("variables"),
+        format!("job 1 {}/trainer.metrics acc {directory}/logs/\n", records.display())
+    );
     assert_eq!(fs::read_to_string(records.join("trainer.log")).expect("it is there"), "hello\n");
     let tf_config: Json = serde_json::from_str(&read("tf_config")).expect("it is JSON");
     assert_eq!(tf_config["task"]["trial"], "1");

@@ -538,7 +538,7 @@ fn a_thousand_jobs_keep_every_promise() {
             Outcome::Infeasible | Outcome::Rejected(_) => "trial infeasible",
             Outcome::NoMetric => "trial without metric",
             Outcome::Preempted => "trial preempted",
-            Outcome::Lost | Outcome::ReplicaFailed(..) => "trial lost",
+            Outcome::Lost | Outcome::ReplicaFailed(..) | Outcome::LeftAtWork(_) => "trial lost",
             Outcome::Cancelled => "trial cancelled",
         }));
     }

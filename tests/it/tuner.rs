@@ -216,3 +216,23 @@ fn a_study_that_cannot_begin_says_why() {
     let seed = ["c.yaml", "--store", "study.db", "--job-id", "study", "--seed", "9"];
     check(&place, &seed, "with another configuration or seed");
 }
+
+#[test]
+fn whole_floats_are_whole_numbers_and_texts_are_none() {
+    let place = Place::new();
+    place.write("c.yaml", CONFIG);
+    let mut session = Session::start(place.command(&["tuner", "c.yaml"]));
+    let (id, _) = session.suggest();
+    let report =
+        session.ask_text(&format!("{{\"report\": {{\"trial\": {id}.0, \"step\": 3.0, \"value\": 0.5}}}}"));
+    assert_eq!(report, json!({"report": {"stop": false}}));
+    let mut refused = |request: Json| session.ask(request)["error"]["message"].to_string();
+    let message = refused(json!({"add": {"params": {"lr": "0.05", "layers": 1, "opt": "a"}, "value": 1}}));
+    assert!(
+        message.contains("params.lr: got the text \\\"0.05\\\", want a number from 0.0001 to 1"),
+        "{message}"
+    );
+    let message = refused(json!({"report": {"trial": "1", "step": 3, "value": 1}}));
+    assert!(message.contains("report.trial: got the text"), "{message}");
+    assert_eq!(session.end(), Some(0));
+}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::app::Failure;
 use crate::edge::files::ListError;
+use crate::edge::home::expand_home;
 use crate::edge::reader::Place;
 use crate::edge::remote::{Bucket, JOBS_DIRECTORY, environment, is_address};
 use crate::scalar::OWN_DIRECTORY;
@@ -23,8 +24,7 @@ pub(super) fn job_dir(config: &Config, asked: Option<&Path>, job_id: &str) -> Re
         let message = format!("{name} {}: directories there are not supported", path.display());
         return Err(Failure::usage(message).with_hint("give gs://, s3:// or az://, or a local directory"));
     }
-    let absolute =
-        absolute(&path).map_err(|e| Failure::usage(format!("--job-dir {}: {e}", path.display())))?;
+    let absolute = absolute(&path).map_err(|e| Failure::usage(format!("{name} {}: {e}", path.display())))?;
     if absolute.to_str().is_none() {
         return Err(Failure::usage(format!("--job-dir {}: is no UTF-8 text", absolute.display())));
     }
@@ -35,7 +35,7 @@ pub(super) fn job_dir(config: &Config, asked: Option<&Path>, job_id: &str) -> Re
 pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
     match path.to_str().filter(|path| is_address(path)) {
         Some(address) => Ok(address.trim_end_matches('/').into()),
-        None => std::path::absolute(path),
+        None => std::path::absolute(expand_home(path).map_err(io::Error::other)?),
     }
 }
 

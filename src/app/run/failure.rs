@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::Job;
-use crate::app::{last_lines, log_tail, quoted};
+use crate::app::{last_words, log_tail, quoted};
+use crate::limits::COMPLAINT_BYTES;
 use crate::study::CommandLine;
 use crate::study::launch::TRIAL_DIR_VARIABLE;
 
@@ -27,12 +28,6 @@ const COMPLAINTS: [&str; 12] = [
 /// The argument that names a trial's directory.
 const JOB_DIR: &str = "job-dir";
 
-/// The end of a log, for people.
-fn last_words(log: &Path) -> String {
-    let lines = last_lines(log).unwrap_or_default();
-    if lines.is_empty() { "it printed nothing".into() } else { lines.join("\n    ") }
-}
-
 impl Job<'_> {
     /// The end of the log of a trainer that failed, and what to do where that can be told.
     pub(super) fn why_failed(&self, log: &Path) -> String {
@@ -41,7 +36,7 @@ impl Job<'_> {
         let names: Vec<&str> = config.spec.space.parameters.iter().map(|p| &*p.name).collect();
         if !CommandLine::new(words, names.iter().copied()).has_places() {
             let appended = names.iter().copied().chain(config.appends_job_dir.then_some(JOB_DIR));
-            let unknown = unknown_arguments(&log_tail(log).unwrap_or_default(), appended);
+            let unknown = unknown_arguments(&log_tail(log, COMPLAINT_BYTES).unwrap_or_default(), appended);
             said.extend(
                 hint(&unknown, &names, &self.plan.job.command).map(|hint| format!("\n  hint: {hint}")),
             );

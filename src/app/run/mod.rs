@@ -3,6 +3,7 @@
 mod carry;
 mod dry;
 mod failure;
+mod left;
 mod own;
 mod pending;
 pub(crate) mod remarks;
@@ -95,8 +96,8 @@ struct Leaving {
     slot: Slot,
     /// What its files held.
     seen: Box<Seen>,
-    /// What its trainer said last.
-    said: Option<String>,
+    /// What the controller is to be told when its GPUs are free.
+    end: Input,
 }
 
 struct Job<'t> {
@@ -497,7 +498,7 @@ impl<'t> Job<'t> {
                     follower.join();
                 }
                 self.tell_seen(trial, &seen);
-                let said = self.last_words(trial, &seen);
+                let end = self.end_of(trial, &seen);
                 // Those of a quarantined trial stay where they are.
                 let is_quarantined = self.running.get(&trial).is_some_and(|running| running.is_quarantined);
                 let gone = if is_quarantined { None } else { self.running.remove(&trial) };
@@ -507,10 +508,10 @@ impl<'t> Job<'t> {
                 let before: Vec<Gpu> = self.plan.gpus.iter().filter(is_watched).cloned().collect();
                 if before.is_empty() {
                     self.plan.slots.give_back(&slot);
-                    return self.settle(trial, &seen, said);
+                    return self.settle(trial, &seen, end);
                 }
                 // The slot stays taken until its GPUs are free.
-                self.waiting_for_gpus.insert(trial, Leaving { slot, seen, said });
+                self.waiting_for_gpus.insert(trial, Leaving { slot, seen, end });
                 let (freeing, patience) = (self.freeing.clone(), self.plan.config.needs.gpu_patience);
                 thread::spawn(move || {
                     // Nobody is left to tell if this fails.
@@ -529,30 +530,41 @@ impl<'t> Job<'t> {
             self.note(trial, text.clone());
             (0..n_lost).try_for_each(|_| self.feed(Input::SlotLost(text.clone())))?;
         }
-        let Some(Leaving { slot, seen, said }) = self.waiting_for_gpus.remove(&trial) else { return Ok(()) };
+        let Some(Leaving { slot, seen, end }) = self.waiting_for_gpus.remove(&trial) else { return Ok(()) };
         self.plan.slots.give_back(&slot);
-        self.settle(trial, &seen, said)
+        self.settle(trial, &seen, end)
     }
 
-    fn settle(&mut self, trial: TrialId, seen: &Seen, said: Option<String>) -> Result<(), Failure> {
-        if seen.has_others_only(&self.plan.config.spec.metric_tag) {
+    fn settle(&mut self, trial: TrialId, seen: &Seen, end: Input) -> Result<(), Failure> {
+        let is_done = matches!(end, Input::Settled(..));
+        if is_done && seen.has_others_only(&self.plan.config.spec.metric_tag) {
             self.feed(Input::OtherMetrics(trial, self.explain_missing(seen).text()))?;
         }
-        self.feed(Input::Settled(trial, said))?;
+        self.feed(end)?;
         self.tell_failure(trial, seen);
         self.remark();
         Ok(())
     }
 
-    /// What there is to say of a trial that fails, to whoever asks why the whole job did.
-    fn last_words(&self, trial: TrialId, seen: &Seen) -> Option<String> {
+    /// What the controller is to be told of a trial of which nothing is left, with what there is to say, should it
+    /// fail, to whoever asks why the whole job did.
+    fn end_of(&self, trial: TrialId, seen: &Seen) -> Input {
         let files = TrialFiles::of(&self.plan.job, trial);
-        let status = self.running.get(&trial).map(|running| running.kept.status())?;
-        match (status.exit, status.failed) {
-            (_, Some((replica, _))) => Some(self.why_failed(&files.log(replica))),
-            (Some(Exit::Code(0)), None) => Some(self.explain_missing(seen).text()),
-            _ => Some(self.why_failed(&files.main_log())),
-        }
+        let Some(running) = self.running.get(&trial) else { return Input::Settled(trial, None) };
+        let status = running.kept.status();
+        let said = match (status.exit, status.failed) {
+            (_, Some((replica, _))) => self.why_failed(&files.log(replica)),
+            (Some(Exit::Code(0)), None) => {
+                if let Some(left) = running.kept.left().filter(|left| left.is_work(seen.n_files > 0)) {
+                    let named = left.named();
+                    let said = self.explain_left(&named, seen);
+                    return Input::WorkLeft(trial, named, said);
+                }
+                self.explain_missing(seen).text()
+            }
+            _ => self.why_failed(&files.main_log()),
+        };
+        Input::Settled(trial, Some(said))
     }
 
     /// The job cannot go on: no process of it is left behind.

@@ -1,6 +1,9 @@
 //! What `run` tells the user, in words.
 
 use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use jiff::Timestamp;
 
 use super::{Job, TrialFiles};
 use crate::app::run_choice;
@@ -14,6 +17,9 @@ use crate::tail::missing::Missing;
 use crate::tail::{Overdue, Seen};
 use crate::tfrecord::{Damage, DamageKind};
 use crate::units::{MetricValue, TrialId};
+
+/// Where the cloudml-hypertune package reports if nothing tells it where to.
+const DEFAULT_METRICS_FILE: &str = "/var/hypertune/output.metrics";
 
 impl Job<'_> {
     pub(super) fn tell_start(&mut self) {
@@ -168,7 +174,10 @@ impl Job<'_> {
     /// Why no value of the metric was found.
     pub(super) fn explain_missing(&self, seen: &Seen) -> Missing {
         let config = &self.plan.config;
-        seen.explain_missing(&config.spec.metric_tag, &config.run, "set hyperparameterMetricTag to it")
+        let mend = "set hyperparameterMetricTag to it";
+        let mut missing = seen.explain_missing(&config.spec.metric_tag, &config.run, mend);
+        missing.notes.extend(astray(Path::new(DEFAULT_METRICS_FILE), self.plan.job.created_at));
+        self.suspect_launcher(missing, seen)
     }
 
     /// Tells that no value of the metric has come. That others go on without it says little once it has come to another
@@ -196,6 +205,10 @@ impl Job<'_> {
         match outcome {
             Some(Outcome::NoMetric) => {
                 let text = self.explain_missing(seen).text();
+                self.tell_once(trial, &text, &text);
+            }
+            Some(Outcome::LeftAtWork(named)) => {
+                let text = self.explain_left(&named, seen);
                 self.tell_once(trial, &text, &text);
             }
             Some(Outcome::Failed(_)) => self.tell_log(trial, &files.main_log()),
@@ -235,5 +248,36 @@ impl Job<'_> {
                 self.note(trial, text.to_owned());
             }
         }
+    }
+}
+
+/// That the cloudml-hypertune package wrote to its default place since then: it was not told where to.
+fn astray(file: &Path, since: Timestamp) -> Option<String> {
+    let written = file.metadata().and_then(|file| file.modified()).ok()?;
+    let written_ms = written.duration_since(UNIX_EPOCH).ok()?.as_millis();
+    let is_new = u128::try_from(since.as_millisecond()).is_ok_and(|since_ms| written_ms >= since_ms);
+    is_new.then(|| {
+        format!(
+            "{} was written meanwhile: the cloudml-hypertune package reports there where the variable \
+             CLOUD_ML_HP_METRIC_FILE does not reach it; hand that on to the trainer (sudo --preserve-env, docker run \
+             --env, srun --export)",
+            file.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_in_the_package_s_default_place_are_noticed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("output.metrics");
+        assert_eq!(astray(&file, Timestamp::UNIX_EPOCH), None);
+        std::fs::write(&file, "{}").expect("it is written");
+        let note = astray(&file, Timestamp::UNIX_EPOCH).expect("it is new");
+        assert!(note.contains("output.metrics") && note.contains("CLOUD_ML_HP_METRIC_FILE"), "{note}");
+        assert_eq!(astray(&file, Timestamp::MAX), None);
     }
 }

@@ -302,6 +302,7 @@ pub(super) fn order(
         cgroup: None,
         cpus: slot.cpus.clone(),
         max_handles: None,
+        waits_for_children: all.config.waits_for_children,
         replicas: replicas.collect(),
     })
 }

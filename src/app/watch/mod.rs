@@ -47,7 +47,7 @@ use worker::{Come, Control, Said, Worker};
 /// What to watch, and what to do with it.
 pub struct Request {
     /// Where event files are, or will be.
-    pub job_dir: PathBuf,
+    pub job_dirs: Vec<PathBuf>,
     /// Which values are delivered.
     pub selection: Selection,
     /// The trial's name in the lines.
@@ -192,10 +192,10 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         told,
         tell,
     };
-    let job_dir = &watch.request.job_dir;
-    let is_waited_for = !watch.request.until.once && !remote::is_address(&job_dir.to_string_lossy());
-    if is_waited_for && !job_dir.exists() {
-        (watch.tell)(&format!("{} is not there yet: waiting for it", watch.request.job_dir.display()));
+    if !watch.request.until.once && watch.request.address().is_none() {
+        for job_dir in watch.request.job_dirs.iter().filter(|job_dir| !job_dir.exists()) {
+            (watch.tell)(&format!("{} is not there yet: waiting for it", job_dir.display()));
+        }
     }
     watch.start_workers()?;
     if let Some(address) = watch.request.status {
@@ -247,9 +247,24 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
     Ok(Watched { code, summary: watch.summary })
 }
 
+impl Request {
+    /// The address in an object store that is followed, where it is one.
+    fn address(&self) -> Option<&str> {
+        self.job_dirs.first().and_then(|path| path.to_str()).filter(|path| remote::is_address(path))
+    }
+
+    /// Where the runs that lines name are: what is followed, or the directory that holds all of it.
+    fn shown_job_dir(&self) -> String {
+        match &*self.job_dirs {
+            [one] => one.display().to_string(),
+            several => Root::of(several).base().display().to_string(),
+        }
+    }
+}
+
 impl Watch<'_> {
     fn start_workers(&mut self) -> Result<(), Failure> {
-        let job_dir = self.request.job_dir.display().to_string();
+        let job_dir = self.request.shown_job_dir();
         let shared = match &self.request.state {
             Some(path) => Some(Arc::new(open_state(path, &job_dir)?)),
             None => None,
@@ -294,14 +309,14 @@ impl Watch<'_> {
                 selection: self.request.selection.clone(),
                 trial: self.request.trial.clone(),
                 job_dir: job_dir.clone(),
-                config: self.config(&job_dir),
+                config: self.config(),
                 clock: self.clock,
                 control: Arc::clone(&self.control),
                 figures: Arc::clone(&figures),
                 patience: patience.clone(),
                 told: self.told.clone(),
             };
-            let (place_to_read, notices) = self.place(&job_dir)?;
+            let (place_to_read, notices) = self.place()?;
             // Its end is told; a thread that hangs in a write is left behind at the end.
             let thread =
                 worker.start(place_to_read, notices).map_err(|e| Failure::outside(format!("{place}{e}")))?;
@@ -311,19 +326,20 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Where event files are read from, and the directory whose changes the system tells of.
-    fn place(&self, job_dir: &str) -> Result<(Box<dyn Place>, Option<&Path>), Failure> {
-        if remote::is_address(job_dir) {
-            let bucket = Bucket::open(job_dir, remote::environment())
-                .map_err(|e| Failure::usage(format!("{job_dir}: cannot be opened: {e}")))?;
+    /// Where event files are read from, and that of whose changes the system tells.
+    fn place(&self) -> Result<(Box<dyn Place>, Option<Root>), Failure> {
+        if let Some(address) = self.request.address() {
+            let bucket = Bucket::open(address, remote::environment())
+                .map_err(|e| Failure::usage(format!("{address}: cannot be opened: {e}")))?;
             return Ok((Box::new(bucket), None));
         }
-        let notices = self.request.poll.is_none().then_some(&*self.request.job_dir);
-        Ok((Box::new(Root::directory(&self.request.job_dir)), notices))
+        let root = Root::of(&self.request.job_dirs);
+        let notices = self.request.poll.is_none().then(|| root.clone());
+        Ok((Box::new(root), notices))
     }
 
-    fn config(&self, job_dir: &str) -> Config {
-        let config = match remote::is_address(job_dir) {
+    fn config(&self) -> Config {
+        let config = match self.request.address().is_some() {
             // Each listing and each read is a request, and takes time but no work.
             true => Config {
                 poll_interval: REMOTE_POLL_INTERVAL,
@@ -358,9 +374,10 @@ impl Watch<'_> {
     /// Tells the cloudml-hypertune package to write where it is followed, unless somebody told it otherwise.
     fn metrics_file(&self) -> Option<(String, String)> {
         const VARIABLE: &str = "CLOUD_ML_HP_METRIC_FILE";
-        let is_local = !remote::is_address(&self.request.job_dir.to_string_lossy());
+        let is_local = self.request.address().is_none();
         let is_free = std::env::var_os(VARIABLE).is_none_or(|value| value.is_empty());
-        let path = std::path::absolute(&self.request.job_dir).ok().filter(|_| is_local && is_free)?;
+        let path =
+            std::path::absolute(self.request.job_dirs.first()?).ok().filter(|_| is_local && is_free)?;
         Some((VARIABLE.to_owned(), path.join(METRICS_PATH).to_string_lossy().into_owned()))
     }
 
@@ -378,17 +395,21 @@ impl Watch<'_> {
                 self.stop(&format!("stopped: {reason}"));
             }
             Said::Missing(tag, seen) => {
-                let is_local = !remote::is_address(&self.request.job_dir.to_string_lossy());
+                let is_local = self.request.address().is_none();
                 let in_short =
                     seen.explain_missing(&tag, &RunSelector::default(), "give it with --tag").message;
-                let (job_dir, diagnose) = (self.request.job_dir.clone(), Arc::clone(&self.request.diagnose));
+                let (job_dirs, diagnose) =
+                    (self.request.job_dirs.clone(), Arc::clone(&self.request.diagnose));
                 let told = self.told.clone();
                 // All files are read for it: on a thread of its own, signals are heard meanwhile.
                 std::thread::spawn(move || {
-                    let text = match is_local.then(|| diagnose(&job_dir, &tag)) {
-                        Some(Ok(diagnosis)) => format!("no value of `{tag}` yet\n{diagnosis}"),
-                        // A bucket is not read a second time.
-                        Some(Err(_)) | None => format!("no value of `{tag}` yet: {in_short}"),
+                    // A bucket is not read a second time.
+                    let all = job_dirs.iter().filter(|_| is_local);
+                    let diagnoses: Vec<String> =
+                        all.filter_map(|job_dir| diagnose(job_dir, &tag).ok()).collect();
+                    let text = match &*diagnoses {
+                        [] => format!("no value of `{tag}` yet: {in_short}"),
+                        some => format!("no value of `{tag}` yet\n{}", some.join("\n")),
                     };
                     // Nobody is left to tell if this fails.
                     let _ = told.blocking_send(Said::Trouble(text));

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 use super::feed::{Feed, Item, Memory, Selection};
 use super::rules::Judge;
 use crate::edge::clock::Clock;
+use crate::edge::files::Root;
 use crate::edge::notice::Notices;
 use crate::edge::reader::{Place, Reader};
 use crate::edge::sink::{Batch, Patience, Sink, Undelivered};
@@ -113,7 +113,7 @@ impl Worker {
     pub(super) fn start(
         mut self,
         place: Box<dyn Place>,
-        root: Option<&Path>,
+        root: Option<Root>,
     ) -> std::io::Result<thread::JoinHandle<()>> {
         let name = self.sink.as_ref().map_or("", |(name, _)| name).to_owned();
         let mut come = self.state.as_ref().and_then(|state| state.get(&name)).unwrap_or_default();
@@ -127,12 +127,11 @@ impl Worker {
                 }
             })?;
         }
-        let root = root.map(Path::to_owned);
         let (told, control) = (self.told.clone(), Arc::clone(&self.control));
         thread::Builder::new().name(format!("watch {name}")).spawn(move || {
             let tail = Tail::with(self.config, std::mem::take(&mut come.progress), self.clock.now());
             let reader = Reader::with(place, self.clock, tail);
-            let notices = root.map(|root| Notices::new(&root, thread::current()));
+            let notices = root.map(|root| Notices::of(&root, thread::current()));
             let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
             let job = Following {
                 worker: self,

@@ -11,7 +11,9 @@ mod record;
 mod search;
 mod watches;
 
+pub(super) use claims::process_in_name;
 pub use place::TrialPlace;
+pub(super) use record::known as known_files;
 pub use record::{Claim, OutsideFile};
 pub(super) use search::Finding;
 pub use search::Search;

@@ -75,7 +75,7 @@ impl RecordReader {
 }
 
 /// The paths that a record names as the trial's.
-pub(super) fn known(record: &Path) -> BTreeSet<PathBuf> {
+pub(in crate::edge) fn known(record: &Path) -> BTreeSet<PathBuf> {
     let files = RecordReader::new(record).take_new().into_iter();
     files.filter(|file| file.claim == Claim::Own).map(|file| file.path).collect()
 }

@@ -32,7 +32,7 @@ use crate::limits::{
     OUTSIDE_LONGEST_PAUSE, OUTSIDE_PAUSE, OUTSIDE_SHARE, SHARED_NAME_AFTER,
 };
 use crate::scalar::OWN_DIRECTORY;
-use crate::tail::{FileId, FileKind, is_followed};
+use crate::tail::{FileId, is_event_file};
 
 /// What to look for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -270,9 +270,7 @@ impl Finder {
 
     /// An event file outside of the trial's directory of which nothing was told yet.
     fn is_news(&self, path: &Path) -> bool {
-        let is_event_file = |path: &str| {
-            is_followed(path) && FileKind::of(path) == FileKind::Events && !path.ends_with(" (deleted)")
-        };
+        let is_event_file = |path: &str| is_event_file(path) && !path.ends_with(" (deleted)");
         path.to_str().is_some_and(is_event_file)
             && !path.starts_with(&self.directory)
             && !path.starts_with(&self.search.directory)

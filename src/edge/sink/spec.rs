@@ -3,10 +3,11 @@
 //! Pure: nothing is opened here. No text of this file has the secrets of an address.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::WebhookUrl;
+use crate::edge::home::expand_home;
 
 /// Where lines are delivered, by its text: `-` or `stdout`, `file:PATH`, `unix:PATH`, `http://HOST/...`
 /// or `https://HOST/...`. Shown without secrets.
@@ -122,7 +123,7 @@ fn path(scheme: &str, rest: &str) -> Result<PathBuf, SinkSpecError> {
     match path {
         "" => Err(error("which has no path")),
         _ if path.contains('\0') => Err(error("which no path can be")),
-        path => Ok(path.into()),
+        path => expand_home(Path::new(path)).map_err(|e| error(&format!("which cannot be found: {e}"))),
     }
 }
 

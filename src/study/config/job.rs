@@ -120,6 +120,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, previous: Option<&StudySpec
         needs: options.needs,
         appends_job_dir: options.appends_job_dir,
         runs_in_own: options.runs_in_own,
+        waits_for_children: options.waits_for_children,
         warm_start: options.warm_start,
         no_metric_after: options.no_metric_after,
         training_input,
@@ -156,9 +157,17 @@ fn read_cluster(reader: &mut Reader, input: &mut fields::Fields<'_>) -> Cluster 
         let node = input.take(name)?;
         Some((reader.integer(node, &path, 0..=i64::from(MAX_REPLICAS))? as u32, node.at, path))
     };
-    let workers = count(reader, "workerCount").map_or(0, |(n, ..)| n);
+    let workers = count(reader, "workerCount");
     let parameter_servers = count(reader, "parameterServerCount").map_or(0, |(n, ..)| n);
     let evaluators = count(reader, "evaluatorCount").filter(|(n, ..)| *n > 0);
+    // The service's workers of this type are TPUs that the master uses, and run nothing of the user's.
+    let is_tpu = names_tpu(input, "worker");
+    if let Some((n, at, path)) = workers.as_ref().filter(|(n, ..)| is_tpu && *n > 0) {
+        let message =
+            format!("got {n}, which are TPUs and no processes: no worker is started beside the master");
+        reader.note(*at, path, &message);
+    }
+    let workers = workers.map_or(0, |(n, ..)| if is_tpu { 0 } else { n });
     let path = input.path_of("useChiefInTfConfig");
     let has_chief = input.take("useChiefInTfConfig").and_then(|node| reader.boolean(node, &path));
     if let (Some((_, at, path)), Some(false)) = (&evaluators, has_chief) {
@@ -172,6 +181,16 @@ fn read_cluster(reader: &mut Reader, input: &mut fields::Fields<'_>) -> Cluster 
         n_evaluators: evaluators.as_ref().map_or(0, |(n, ..)| *n),
         has_chief: has_chief.unwrap_or(evaluators.is_some()),
     }
+}
+
+/// Whether the machines of a role are TPUs: by their type, or by their accelerators.
+fn names_tpu(input: &mut fields::Fields<'_>, role: &str) -> bool {
+    let mut json = |name: String| input.take(&name).map(Node::to_json).unwrap_or_default();
+    let (machine, config) = (json(format!("{role}Type")), json(format!("{role}Config")));
+    let accelerator = ["acceleratorConfig", "accelerator_config"].iter().find_map(|name| config.get(name));
+    let accelerator = accelerator.and_then(|config| config.get("type")).and_then(Json::as_str);
+    machine.as_str().is_some_and(|machine| machine.eq_ignore_ascii_case("cloud_tpu"))
+        || accelerator.is_some_and(|kind| kind.to_ascii_uppercase().starts_with("TPU"))
 }
 
 /// Reads how long the job may run, and notes what has no meaning here.
@@ -209,11 +228,17 @@ fn read_scheduling(reader: &mut Reader, input: &mut fields::Fields<'_>) -> Optio
 }
 
 impl fields::Fields<'_> {
-    /// The whole mapping as JSON but for the fields named in `except`.
+    /// The whole mapping as JSON but for the fields named in `except`. Categories and arguments are the texts that the
+    /// trainer gets: `False`, `0.010`.
     fn to_json(&self, except: &[&str]) -> Json {
+        let are_texts = |key: &str| ["categoricalValues", "args"].contains(&&*fields::camel_case(key));
         let kept = self.entries().filter(|(key, _)| !except.contains(&key.text.as_str()));
-        Json::Object(
-            kept.map(|(key, node)| (fields::camel_case(&key.text), node.to_json())).collect::<Map<_, _>>(),
-        )
+        let json = |(key, node): &(document::Key, Node)| {
+            // As an entry of a mapping, where its own name counts.
+            let whole = Node { at: node.at, value: Value::Map(vec![(key.clone(), node.clone())]) };
+            let json = whole.to_json_with(&are_texts);
+            (fields::camel_case(&key.text), json.get(&key.text).cloned().unwrap_or_default())
+        };
+        Json::Object(kept.map(json).collect::<Map<_, _>>())
     }
 }

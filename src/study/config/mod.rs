@@ -69,6 +69,8 @@ pub struct Config {
     pub appends_job_dir: bool,
     /// `hptune.trial.directory`: whether each trial runs in its own directory, and not in the job's.
     pub runs_in_own: bool,
+    /// `hptune.trial.waitForChildren`: whether a trial lasts until all that its command started has ended.
+    pub waits_for_children: bool,
     /// `hptune.warmStart`: which earlier jobs the search learns from.
     pub warm_start: WarmStart,
     /// `hptune.trial.noMetricAfter`: when to tell that no value of the objective has come.

@@ -28,6 +28,7 @@ pub(super) struct Options {
     pub(super) needs: Needs,
     pub(super) appends_job_dir: bool,
     pub(super) runs_in_own: bool,
+    pub(super) waits_for_children: bool,
     pub(super) warm_start: WarmStart,
     pub(super) no_metric_after: Duration,
 }
@@ -41,6 +42,7 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         needs: Needs::default(),
         appends_job_dir: true,
         runs_in_own: false,
+        waits_for_children: false,
         warm_start: WarmStart::default(),
         no_metric_after: DEFAULT_NO_METRIC_AFTER,
     };
@@ -198,6 +200,9 @@ fn read_trial_options(reader: &mut Reader, node: &Node, options: &mut Options) {
     if let Some(node) = fields.take("appendJobDir") {
         let appends = reader.boolean(node, "hptune.trial.appendJobDir");
         options.appends_job_dir = appends.unwrap_or(true);
+    }
+    if let Some(node) = fields.take("waitForChildren") {
+        options.waits_for_children = reader.boolean(node, "hptune.trial.waitForChildren").unwrap_or_default();
     }
     fields.finish(reader);
 }

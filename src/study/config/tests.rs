@@ -254,3 +254,44 @@ fn few_trials_for_many_parameters_are_warned_of() {
         &["1:30: hyperparameters.maxTrials: few for 1 parameter: got 9; the service advises at least 10"],
     );
 }
+
+#[test]
+fn categories_and_arguments_are_the_texts_that_the_trainer_gets() {
+    let text = "
+args: [--flag, True, 0.10]
+hyperparameters:
+  params:
+  - {parameter_name: bn, type: CATEGORICAL, categorical_values: [True, False]}
+  - {parameterName: lr, type: CATEGORICAL, categoricalValues: [1e-3, 0.010, '1.0']}
+  - {parameterName: n, type: DISCRETE, discreteValues: [1, 2.0]}
+";
+    let (config, _) = Config::read(text).expect("it is valid");
+    assert_eq!(config.training_input["args"], serde_json::json!(["--flag", "True", "0.10"]));
+    let params = &config.training_input["hyperparameters"]["params"];
+    assert_eq!(params[0]["categorical_values"], serde_json::json!(["True", "False"]));
+    assert_eq!(params[1]["categoricalValues"], serde_json::json!(["1e-3", "0.010", "1.0"]));
+    assert_eq!(params[2]["discreteValues"], serde_json::json!([1, 2.0]));
+}
+
+#[test]
+fn workers_that_are_tpus_are_no_processes() {
+    #[track_caller]
+    fn check(fields: &str, n_workers: u32) {
+        let text = format!(
+            "workerCount: 1\n{fields}\nhyperparameters: {{params: [{{parameterName: a, type: INTEGER, minValue: 1, maxValue: 2}}]}}"
+        );
+        let (config, problems) = Config::read(&text).expect("it is valid");
+        assert_eq!(config.cluster.n_workers, n_workers, "{fields}");
+        let told =
+            problems.iter().filter(|problem| problem.message.contains("TPUs and no processes")).count();
+        assert_eq!(told, usize::from(n_workers == 0), "{problems:?}");
+    }
+    check("workerType: cloud_tpu", 0);
+    check("worker_type: CLOUD_TPU", 0);
+    check("workerConfig: {acceleratorConfig: {type: TPU_V2, count: 8}}", 0);
+    check("worker_config: {accelerator_config: {type: tpu_v3_pod}}", 0);
+    check("workerType: n1-standard-4", 1);
+    check("workerConfig: {acceleratorConfig: {type: NVIDIA_TESLA_K80, count: 1}}", 1);
+    // The master is a process whatever it runs on.
+    check("masterType: cloud_tpu", 1);
+}
