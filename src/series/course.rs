@@ -105,7 +105,7 @@ impl Course {
     /// Takes the next point, and how many sessions its writer has begun so far.
     pub fn add(&mut self, n_sessions: usize, point: Point) {
         let kept =
-            Kept { point, smoothed: self.average.add(point.value.as_f64()), n_sessions, at: self.n_points };
+            Kept { point, smoothed: self.average.add(point.value.widen()), n_sessions, at: self.n_points };
         self.n_points += 1;
         if self.n_each == 1 {
             self.kept.push(kept);
@@ -162,7 +162,7 @@ impl Course {
 
 /// Keeps at most [`MAX_LEFT`] points of a stretch, in their order.
 fn reduce(stretch: &[Kept], kept: &mut Vec<Kept>, dropped: &mut Dropped) {
-    let value = |i: &usize| stretch.get(*i).map_or(f64::NAN, |kept| kept.point.value.as_f64());
+    let value = |i: &usize| stretch.get(*i).map_or(f64::NAN, |kept| kept.point.value.widen());
     let finite = || (0..stretch.len()).filter(|i| value(i).is_finite());
     let low = finite().min_by(|a, b| value(a).total_cmp(&value(b)));
     let high = finite().max_by(|a, b| value(a).total_cmp(&value(b)));
@@ -173,7 +173,7 @@ fn reduce(stretch: &[Kept], kept: &mut Vec<Kept>, dropped: &mut Dropped) {
             kept.push(*point);
             continue;
         }
-        let y = point.point.value.as_f64();
+        let y = point.point.value.widen();
         dropped.n += 1;
         dropped.n_not_finite += u64::from(!y.is_finite());
         dropped.n_not_positive += u64::from(y.is_finite() && y <= 0.0);

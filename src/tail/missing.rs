@@ -141,14 +141,21 @@ pub fn wrong_kind(tag: &Tag, kind: Kind) -> Missing {
     let wanted = if kind == Kind::Complex { "real ones" } else { "numbers" };
     let message = format!("`{tag}` is there, but holds {}, not {wanted}", of_kind(kind));
     let note = match kind {
-        Kind::Tensor => "only a tensor with one element is a number: reduce it to one first",
-        Kind::Complex => "write its real part or its absolute value",
+        Kind::Tensor => Some("only a tensor with one element is a number: reduce it to one first"),
+        Kind::Complex => Some("write its real part or its absolute value"),
         Kind::Unread => {
-            "their type is none that is known here, or they hold no value of their type: write float32"
+            Some("their type is not known here, or they hold no value of their type: write float32")
         }
-        _ => "",
+        Kind::Scalar
+        | Kind::Histogram
+        | Kind::Image
+        | Kind::Audio
+        | Kind::Text
+        | Kind::Hparams
+        | Kind::Graph
+        | Kind::Unknown => None,
     };
-    let notes = if note.is_empty() { Vec::new() } else { vec![note.to_owned()] };
+    let notes = note.into_iter().map(str::to_owned).collect();
     Missing { fix: writers_lines(tag), notes, ..Missing::of(message) }
 }
 
@@ -254,7 +261,7 @@ pub fn of_kind(kind: Kind) -> &'static str {
         Kind::Text => "text",
         Kind::Hparams => "hyperparameters",
         Kind::Graph => "graphs",
-        Kind::Tensor => "tensors that have not one element",
+        Kind::Tensor => "tensors of several elements or none",
         Kind::Complex => "complex numbers",
         Kind::Unread => "tensors of one element that cannot be read",
         Kind::Unknown => "nothing that is known",

@@ -147,7 +147,7 @@ fn what_is_a_number_and_cannot_be_read_is_counted_and_told() {
         assert!(told.code == Some(1) && told.out.contains(of_one), "{}", told.out);
         assert!(told.out.contains("they hold no value of their type"), "{}", told.out);
     }
-    assert!(doctor("vector").out.contains("tensors that have not one element"));
+    assert!(doctor("vector").out.contains("tensors of several elements or none"));
 }
 
 #[test]
