@@ -127,6 +127,12 @@ pub const MAX_HPARAMS_BYTES: usize = 8 << 20;
 /// The most sessions and restarts of one file that are told apart for a tag: more than any trainer survives.
 pub const MAX_STRETCHES: usize = 20_000;
 
+/// How many passes over the steps of a tag are told apart; later values count as those of the last.
+pub const MAX_PASSES: u32 = 20_000;
+
+/// With how many writers that began before it, and after it, one is compared to tell whether they wrote the same steps.
+pub const MAX_WRITERS_COMPARED: usize = 100;
+
 /// The most sessions of one file that are remembered.
 pub const MAX_SESSIONS: usize = 20_000;
 

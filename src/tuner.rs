@@ -179,9 +179,15 @@ impl Tuner {
     fn measure(&mut self, now: Timestamp, at: usize, step: Step, value: f64) {
         let wall_time = WallTime(now.as_duration().as_secs_f64());
         if let Some(trial) = self.trials.get_mut(at) {
-            trial.curve.insert(Measurement { step, value, wall_time });
+            let is_same = |m: &&Measurement| m.step == step && m.value.to_bits() == value.to_bits();
+            let pass = match trial.curve.points().iter().rev().find(is_same) {
+                // It is reported once more.
+                Some(known) => known.pass,
+                None => trial.curve.pass_of_next(step),
+            };
+            trial.curve.insert(Measurement { pass, step, value, wall_time });
             let point = Point { step, wall_time, value: MetricValue::F64(value) };
-            self.records.push(Record::Changed(trial.id, vec![Change::Point(point)]));
+            self.records.push(Record::Changed(trial.id, vec![Change::Point { pass, point }]));
         }
     }
 

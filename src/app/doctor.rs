@@ -331,7 +331,8 @@ impl Case<'_> {
         if summary.n_non_finite > 0 {
             found.notes.push(format!("{} of its values are NaN or infinite", summary.n_non_finite));
         }
-        let n_rewinds = summary.rewinds().len();
+        found.notes.extend(summary.remarks());
+        let n_rewinds = summary.rewinds().len() - summary.n_begun_anew() as usize;
         if n_rewinds > 0 {
             found.notes.push(format!("the trainer was restarted: {} attempts", n_rewinds + 1));
         }

@@ -25,7 +25,7 @@ pub struct Inspection {
     pub runs: BTreeMap<RunName, Run>,
     /// What could not be read, in the system's words.
     pub troubles: Vec<String>,
-    /// That files are packed.
+    /// That files are packed, and what there is to say of steps that were written more than once.
     pub notes: Vec<String>,
 }
 
@@ -107,6 +107,30 @@ impl Inspection {
         }
         let Some(run) = file.run.clone() else { return };
         self.runs.entry(run).or_default().add(file);
+    }
+}
+
+/// How many of the places are named that a remark is of.
+const N_PLACES: usize = 3;
+
+impl Inspection {
+    /// What there is to say of steps that were written more than once: each with where that is.
+    fn remarks(&self) -> Vec<String> {
+        let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (run, found) in &self.runs {
+            for (tag, summary) in found.tags.iter().filter(|(_, summary)| summary.n_scalars > 0) {
+                for remark in summary.remarks() {
+                    places.entry(remark).or_default().push(format!("`{tag}` in {run}"));
+                }
+            }
+        }
+        let in_words = |(remark, places): (String, Vec<String>)| {
+            let n_more = places.len().saturating_sub(N_PLACES);
+            let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
+            let named: Vec<&str> = places.iter().take(N_PLACES).map(String::as_str).collect();
+            format!("{}{more}: {remark}", named.join(", "))
+        };
+        places.into_iter().map(in_words).collect()
     }
 }
 
@@ -294,6 +318,8 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
             });
         }
     }
+    let remarks = inspection.remarks();
+    inspection.notes.extend(remarks);
     Ok(inspection)
 }
 

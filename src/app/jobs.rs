@@ -14,7 +14,9 @@ use super::run::TrialFiles;
 use crate::edge::store::{Store, StoredJob};
 use crate::limits::{LOG_INTERVAL, READ_CHUNK_BYTES};
 use crate::study::config::OUTPUT_KEY;
-use crate::study::{Config, StudySpec, Trial, UsualEnds, rank, training_output};
+use crate::study::{
+    Config, Goal, HyperparameterMetric, StudySpec, Trial, UsualEnds, peak_before_end, rank, training_output,
+};
 use crate::suggest::insight::insight;
 
 /// A stored job with its configuration read.
@@ -92,7 +94,7 @@ impl KnownJob {
             "bestTrialIds": ranking.best,
             "recommendedTrialId": ranking.best.first(),
             "insight": insight(self.spec(), trials),
-            "trials": trials.iter().map(|trial| trial_json(trial, &ends)).collect::<Vec<_>>(),
+            "trials": trials.iter().map(|trial| trial_json(trial, &ends, self.spec().goal)).collect::<Vec<_>>(),
         });
         fields.insert(OUTPUT_KEY.into(), ours);
         Json::Object(fields)
@@ -123,7 +125,7 @@ pub struct Why<'a> {
     pub trial: &'a Trial,
     /// How many finished trials it is compared with.
     pub n_finished: usize,
-    /// At each step of those and of its own: the lower quartile, the median and the upper quartile of what they
+    /// At each global step of those and of its own: the lower quartile, the median and the upper quartile of what they
     /// had reported last by then. Steps that fewer than two have come to are left out.
     pub band: Vec<(i64, [f64; 3])>,
 }
@@ -132,14 +134,14 @@ impl Why<'_> {
     /// All of it, for programs.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let points = self.trial.curve.points().iter();
+        let points = self.trial.curve.by_global_step();
         json!({
             "trialId": self.trial.id,
             "outcome": self.trial.outcome().map(ToString::to_string),
             "stopReason": self.trial.stop,
             "text": self.trial.stop.map(|reason| reason.to_string()),
             "finishedTrials": self.n_finished,
-            "curve": points.map(|m| json!([m.step, number(m.value)])).collect::<Vec<_>>(),
+            "curve": points.map(|(step, m)| json!([step, number(m.value)])).collect::<Vec<_>>(),
             "band": self.band.iter().map(|(step, band)| json!([step, band])).collect::<Vec<_>>(),
         })
     }
@@ -171,15 +173,12 @@ pub fn why(known: &KnownJob, trial: u32) -> Result<Why<'_>, Failure> {
     };
     let finished: Vec<&Trial> = trials.iter().filter(is_compared).collect();
     let all = finished.iter().copied().chain([found]);
-    let steps: BTreeSet<i64> = all.flat_map(|t| t.curve.points()).map(|m| m.step.0).collect();
+    let steps: BTreeSet<i64> = all.flat_map(|t| t.curve.by_global_step()).map(|(step, _)| step.0).collect();
     let quartiles = |step: i64| {
         let value = |other: &&Trial| {
-            let points = other.curve.points();
-            let upto = points.partition_point(|m| m.step.0 <= step);
             // One that has ended before says nothing of later steps.
-            let is_there = points.last().is_some_and(|last| last.step.0 >= step);
-            let finite = points.get(..upto)?.iter().rev().map(|m| m.value).find(|v| v.is_finite());
-            finite.filter(|_| is_there)
+            let is_there = other.curve.reached().is_some_and(|last| last.0 >= step);
+            other.curve.finite_until(step as f64).map(|(_, value)| value).filter(|_| is_there)
         };
         let mut values: Vec<f64> = finished.iter().filter_map(value).collect();
         values.sort_by(f64::total_cmp);
@@ -196,8 +195,9 @@ pub fn why(known: &KnownJob, trial: u32) -> Result<Why<'_>, Failure> {
 }
 
 /// What the service had no field for: how a trial ended, where its objective was read, why it was
-/// stopped, and where the others ended, if it ended well far before them.
-fn trial_json(trial: &Trial, ends: &UsualEnds<'_>) -> Json {
+/// stopped, where the others ended, if it ended well far before them, and its best value, if that was long before its
+/// end.
+fn trial_json(trial: &Trial, ends: &UsualEnds<'_>, goal: Goal) -> Json {
     json!({
         "trialId": trial.id,
         "outcome": trial.outcome().map(ToString::to_string),
@@ -205,6 +205,7 @@ fn trial_json(trial: &Trial, ends: &UsualEnds<'_>) -> Json {
         "stopReason": trial.stop,
         "attempts": trial.attempt,
         "endedFarBefore": ends.missed_by(trial),
+        "bestLongBefore": peak_before_end(&trial.curve, goal).map(HyperparameterMetric::from),
     })
 }
 

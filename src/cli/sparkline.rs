@@ -1,6 +1,6 @@
 //! A curve in one row of text.
 
-use crate::units::Step;
+use crate::series::Position;
 
 /// How wide a whole curve is drawn, in blocks.
 pub(super) const SPARK_WIDTH: usize = 20;
@@ -8,8 +8,8 @@ pub(super) const SPARK_WIDTH: usize = 20;
 /// A curve of any length as one row of blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Sparkline {
-    /// The last value of each so many, with its step.
-    points: Vec<(Step, f64)>,
+    /// The last value of each so many, and where it stands.
+    points: Vec<(Position, f64)>,
     n_a_point: usize,
     /// How many the last one stands for.
     n_of_last: usize,
@@ -23,14 +23,14 @@ impl Default for Sparkline {
 
 impl Sparkline {
     /// Adds a value.
-    pub(super) fn push(&mut self, step: Step, value: f64) {
+    pub(super) fn push(&mut self, at: Position, value: f64) {
         match self.points.last_mut() {
             Some(last) if self.n_of_last < self.n_a_point => {
-                *last = (step, value);
+                *last = (at, value);
                 self.n_of_last += 1;
                 return;
             }
-            _ => self.points.push((step, value)),
+            _ => self.points.push((at, value)),
         }
         self.n_of_last = 1;
         if self.points.len() > 2 * SPARK_WIDTH {
@@ -45,9 +45,9 @@ impl Sparkline {
         }
     }
 
-    /// Takes back what stands from a step on.
-    pub(super) fn rewind(&mut self, from: Step) {
-        self.points.retain(|(step, _)| *step < from);
+    /// Takes back what stands from a position on.
+    pub(super) fn rewind(&mut self, from: Position) {
+        self.points.retain(|(at, _)| *at < from);
         self.n_of_last = self.n_a_point;
     }
 
@@ -80,12 +80,17 @@ impl Sparkline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Step;
+
+    fn at(step: i64) -> Position {
+        Position::first_pass(Step(step))
+    }
 
     #[test]
     fn a_sparkline_shows_the_whole_curve() {
         let line = |values: &[f64]| {
             let mut line = Sparkline::default();
-            (1..).zip(values).for_each(|(step, value)| line.push(Step(step), *value));
+            (1..).zip(values).for_each(|(step, value)| line.push(at(step), *value));
             line
         };
         assert_eq!(line(&[0.0, 0.5, f64::NAN, 1.0]).draw(), "▁▅ █");
@@ -96,9 +101,9 @@ mod tests {
             let drawn: Vec<char> = line.draw().chars().collect();
             assert_eq!((drawn.len(), line.last()), ((n as usize).min(SPARK_WIDTH), Some(f64::from(n))));
             assert!(drawn.is_sorted(), "{n}: {drawn:?}");
-            line.rewind(Step(i64::from(n / 2)));
+            line.rewind(at(i64::from(n / 2)));
             assert!(line.last().is_none_or(|last| last < f64::from(n / 2)));
-            line.push(Step(i64::from(n / 2)), 0.0);
+            line.push(at(i64::from(n / 2)), 0.0);
             assert_eq!(line.last(), Some(0.0));
         }
     }

@@ -11,7 +11,7 @@ use crate::app::run::remarks::unused;
 use crate::app::run::{Finished, FirstTrial, TrialFiles};
 use crate::edge::store::NewJob;
 use crate::plot::{self, Cells, Curve, Ink, Look};
-use crate::study::{Domain, Outcome, StudySpec, Trial, UsualEnds, all_alike, rank};
+use crate::study::{Domain, Outcome, Reduce, StudySpec, Trial, UsualEnds, all_alike, peak_before_end, rank};
 use crate::suggest::insight::insight;
 use crate::units::Step;
 
@@ -46,7 +46,7 @@ fn stopped_early(trials: &[Trial], style: Style) -> Option<String> {
 /// The trials that ended well far before the others.
 fn ended_before(trials: &[Trial], style: Style) -> Option<String> {
     let ends = UsualEnds::of(trials);
-    let text = |trial: &'_ Trial| Some(before_usual(trial.last_step()?, ends.missed_by(trial)?));
+    let text = |trial: &'_ Trial| Some(before_usual(trial.curve.reached()?, ends.missed_by(trial)?));
     listed(
         "Ended well, but far before the others",
         trials.iter().filter_map(|trial| Some((trial, text(trial)?))),
@@ -170,7 +170,8 @@ pub(super) fn of_why(known: &KnownJob, why: &Why<'_>, size: Cells, ink: Ink, sty
         Some(reason) => format!("Stopped early: {reason}"),
         None => "It was not stopped early.".to_owned(),
     });
-    let own: Vec<(f64, f64)> = trial.curve.points().iter().map(|m| (m.step.0 as f64, m.value)).collect();
+    let own: Vec<(f64, f64)> =
+        trial.curve.by_global_step().map(|(step, m)| (step.0 as f64, m.value)).collect();
     if own.is_empty() {
         return sections.join("\n");
     }
@@ -232,9 +233,10 @@ fn result(
             m.step
         );
         lines.push(style.bold(&headline));
-        if let (Some(step), Some(usual)) = (best.last_step(), UsualEnds::of(trials).missed_by(best)) {
+        if let (Some(step), Some(usual)) = (best.curve.reached(), UsualEnds::of(trials).missed_by(best)) {
             lines.push(format!("It ended {}", before_usual(step, usual)));
         }
+        lines.extend(peak(spec, trials, best));
     }
     let width = best.params.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     lines.extend(best.params.iter().map(|(name, value)| format!("  {name:width$}  {value}")));
@@ -247,6 +249,22 @@ fn result(
         lines.push(format!("Warning: {}", unused(n, spec.metric_tag.as_str())));
     }
     lines.join("\n")
+}
+
+/// That a trial, and how many others, were much better long before their end.
+fn peak(spec: &StudySpec, trials: &[Trial], best: &Trial) -> Option<String> {
+    let of = |trial: &Trial| peak_before_end(&trial.curve, spec.goal).copied();
+    let peak = of(best).filter(|_| spec.reduce == Reduce::Last)?;
+    let with_result: Vec<&Trial> =
+        trials.iter().filter(|trial| trial.outcome().is_some_and(Outcome::is_success)).collect();
+    let n = with_result.iter().filter(|trial| of(trial).is_some()).count();
+    Some(format!(
+        "It was {} at step {}, long before its end, as {n} of {} trials were much better before theirs: \
+         `hptune: {{objective: {{reduce: best}}}}` takes the best value of each",
+        brief(peak.value),
+        peak.step,
+        with_result.len()
+    ))
 }
 
 /// The curve of the best result after each trial that gave one, in the order in which they ended.

@@ -13,7 +13,7 @@ use crate::app::jobs::KnownJob;
 use crate::app::verify::{Verification, VerifiedFile};
 use crate::plot::printable as name;
 use crate::series::TagSummary;
-use crate::study::{StudySpec, Trial, UsualEnds, rank};
+use crate::study::{Reduce, StudySpec, Trial, UsualEnds, peak_before_end, rank};
 use crate::tfrecord::Damage;
 use crate::units::{RunName, Step};
 
@@ -66,7 +66,13 @@ pub(super) fn jobs(jobs: &[KnownJob]) -> String {
 /// A row a trial, best first.
 pub(super) fn trials(spec: &StudySpec, trials: &[Trial]) -> String {
     let names: Vec<&str> = spec.space.parameters.iter().map(|p| &*p.name).collect();
-    let mut headings = vec!["TRIAL", "RESULT", "STEP", "TIME"];
+    // Where a trial was much better long before its end, that stands beside its result.
+    let peak = |trial: &Trial| peak_before_end(&trial.curve, spec.goal).copied();
+    let has_peaks = spec.reduce == Reduce::Last && trials.iter().any(|trial| peak(trial).is_some());
+    let mut headings = vec!["TRIAL", "RESULT", "STEP"];
+    headings.extend(has_peaks.then_some(["BEST", "AT STEP"]).into_iter().flatten());
+    headings.push("TIME");
+    let n_numbers = headings.len();
     headings.extend(&names);
     // The trial's own directory goes without saying.
     let has_runs = trials.iter().filter_map(|trial| trial.curve.run()).any(|run| run.as_str() != ".");
@@ -81,20 +87,25 @@ pub(super) fn trials(spec: &StudySpec, trials: &[Trial]) -> String {
             id.to_string(),
             result.map(|m| brief(m.value)).unwrap_or_default(),
             result.map(|m| m.step.to_string()).unwrap_or_default(),
-            trial.duration_s().map(duration).unwrap_or_default(),
         ];
+        if has_peaks {
+            let best = trial.curve.best(spec.goal);
+            row.push(best.map(|m| brief(m.value)).unwrap_or_default());
+            row.push(best.map(|m| m.step.to_string()).unwrap_or_default());
+        }
+        row.push(trial.duration_s().map(duration).unwrap_or_default());
         row.extend(trial.params.iter().map(|(_, value)| value.to_string()));
         row.extend(
             has_runs.then(|| trial.curve.run().map_or_else(String::new, |run| run.as_str().to_owned())),
         );
         let mut outcome = trial.outcome().map_or_else(|| "running".to_owned(), ToString::to_string);
-        if let (Some(step), Some(usual)) = (trial.last_step(), ends.missed_by(trial)) {
+        if let (Some(step), Some(usual)) = (trial.curve.reached(), ends.missed_by(trial)) {
             outcome += &format!(" at step {step} of {usual}");
         }
         row.push(outcome);
         rows.add_row(row);
     }
-    align_right(&mut rows, &[0, 1, 2, 3]);
+    align_right(&mut rows, &(0..n_numbers).collect::<Vec<_>>());
     text(&rows)
 }
 

@@ -9,6 +9,7 @@ use super::sparkline::{SPARK_WIDTH, Sparkline};
 use super::text::{brief, duration, printable};
 use crate::app::Failure;
 use crate::report::{Report, jsonl};
+use crate::series::Position;
 use crate::units::{Step, TrialId};
 
 /// Shows reports as they come.
@@ -95,10 +96,10 @@ impl Lines {
                 Some(format!("trial {trial} {outcome}; attempt {attempt} follows"))
             }
             Report::Point { .. } | Report::Source { .. } | Report::JobEnded { .. } => None,
-            Report::Rewind { trial, from_step: Step(i64::MIN) } => {
+            Report::Rewind { trial, from_step: Step(i64::MIN), .. } => {
                 Some(format!("trial {trial}: what it reported does not count any more"))
             }
-            Report::Rewind { trial, from_step } => {
+            Report::Rewind { trial, from_step, .. } => {
                 Some(format!("trial {trial} restarted: writes from step {from_step} on anew"))
             }
             Report::StopDecided { trial, reason } => Some(format!("trial {trial} is given up: {reason}")),
@@ -275,9 +276,9 @@ impl View for LiveView {
                 return self.change(*trial, |live| (live.state, live.text) = ("stopping", reason.clone()));
             }
             Report::JobStarted { max_trials, .. } => self.job.set_length(u64::from(*max_trials)),
-            Report::Point { trial, step, value, .. } => self.change(*trial, |live| {
+            Report::Point { trial, pass, step, value, .. } => self.change(*trial, |live| {
                 live.step = Some(*step);
-                live.curve.push(*step, value.as_f64());
+                live.curve.push(Position { pass: *pass, step: *step }, value.as_f64());
             }),
             Report::TrialRetried { trial, outcome, .. } => {
                 self.change(*trial, |live| (live.state, live.text) = ("waiting", outcome.clone()));
@@ -285,7 +286,10 @@ impl View for LiveView {
             Report::Source { trial, .. } => self.change(*trial, |live| live.curve = Sparkline::default()),
             // Not `finish`, which would fill the bar.
             Report::JobEnded { .. } => self.job.abandon(),
-            Report::Rewind { trial, from_step } => self.change(*trial, |live| live.curve.rewind(*from_step)),
+            Report::Rewind { trial, pass, from_step } => {
+                let from = Position { pass: *pass, step: *from_step };
+                self.change(*trial, |live| live.curve.rewind(from));
+            }
             Report::Note { .. } | Report::Cancelling => {}
         }
         if let Some(line) = line {
@@ -301,7 +305,9 @@ mod tests {
     #[test]
     fn a_row_stands_below_its_header() {
         let mut values = Sparkline::default();
-        [(1, 0.25), (2, 0.5)].into_iter().for_each(|(step, value)| values.push(Step(step), value));
+        [(1, 0.25), (2, 0.5)]
+            .into_iter()
+            .for_each(|(step, value)| values.push(Position::first_pass(Step(step)), value));
         let row = row(TrialId::after(11), "stopped early", Some(Step(40)), &values, "x=1");
         let place = |text: &str, what: &str| text.find(what).map(|at| text[..at].chars().count());
         assert_eq!(place(&row, "stopped"), place(&header(), "STATE"));

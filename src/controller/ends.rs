@@ -155,11 +155,11 @@ impl Controller {
         let gist = self.gists.get(&last.id)?;
         let alike: Vec<&Trial> =
             trials.iter().filter(|t| self.is_own_failure(t) && self.gists.get(&t.id) == Some(gist)).collect();
-        let farthest = alike.iter().filter_map(|trial| trial.last_step()).max();
+        let farthest = alike.iter().filter_map(|trial| trial.curve.reached()).max();
         // One that gave a result, or has come farther than any of them, shows that it can work.
         let works = |trial: &Trial| {
             trial.outcome().is_some_and(Outcome::is_success)
-                || (trial.is_active() && trial.last_step() > farthest)
+                || (trial.is_active() && trial.curve.reached() > farthest)
         };
         // The last trials of a job are its end anyhow.
         let is_last = trials.len() >= self.spec.max_trials as usize;
@@ -214,7 +214,7 @@ mod tests {
             if let Some(step) = step {
                 let value = MetricValue::F64(0.5);
                 let point = Point { step: Step(*step), wall_time: WallTime(0.0), value };
-                controller.handle(now, Input::Changed(id, vec![Change::Point(point)]));
+                controller.handle(now, Input::Changed(id, vec![Change::Point { pass: 0, point }]));
             }
             controller.handle(now, Input::Exited(id, Exit::Code(*code), now));
             controller.handle(now, Input::Settled(id, Some((*said).to_owned())));
@@ -236,7 +236,7 @@ mod tests {
         controller.handle(now, Input::Started(second));
         if has_other_a_value {
             let point = Point { step: Step(1), wall_time: WallTime(0.0), value: MetricValue::F64(f64::NAN) };
-            controller.handle(now, Input::Changed(second, vec![Change::Point(point)]));
+            controller.handle(now, Input::Changed(second, vec![Change::Point { pass: 0, point }]));
         }
         controller.handle(now, Input::Exited(first, Exit::Code(0), now));
         controller.handle(now, Input::OtherMetrics(first, "there is `x`".to_owned()));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
+use super::beside::Beside;
 use super::clock::Clock;
 use super::files::Root;
 use super::notice::Notices;
@@ -59,9 +60,11 @@ pub struct Objective {
     pub run: RunSelector,
     /// How long to wait for a first value before [`Followed::NoMetric`] at the latest.
     pub no_metric_after: Duration,
-    /// Of a trial with several replicas: values of the objective that others write than those that speak for the
+    /// How the processes of the trial are known.
+    pub members: Members,
+    /// Whether the trial has several replicas: values of the objective that others write than those that speak for the
     /// trial count only where those write none.
-    pub cluster: Option<Members>,
+    pub is_cluster: bool,
     /// When the present attempt of a trial began that was tried before.
     pub attempt_since: Option<WallTime>,
     /// What is known already of an objective whose files were read before: of what they hold only what is new is
@@ -122,7 +125,7 @@ impl Follower {
         let place = TrialPlace::new(inside, at.outside, noticing);
         let tail = Tail::with(config, Progress::default(), clock.now());
         let reader = Reader::with(Box::new(place), clock, tail);
-        let others = Others::new(objective.cluster.clone(), noticed);
+        let others = Others::new(&objective, noticed);
         let flag = Arc::clone(&is_draining);
         let root = at.directory.to_owned();
         let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
@@ -167,9 +170,11 @@ struct TrialSource {
     others: Others,
 }
 
-/// Tells the files of replicas apart, and those outside of the trial's directory.
+/// Tells the files of replicas apart, those of writers side by side, and those outside of the trial's directory.
 struct Others {
-    members: Option<Members>,
+    members: Members,
+    is_cluster: bool,
+    beside: Beside,
     /// By the path of their file, the names of those that do not speak for the trial.
     known: BTreeMap<String, Option<String>>,
     noticed: Receiver<OutsideFile>,
@@ -182,15 +187,32 @@ struct Others {
 }
 
 impl Others {
-    fn new(members: Option<Members>, noticed: Receiver<OutsideFile>) -> Self {
-        let (known, outside) = (BTreeMap::new(), BTreeMap::new());
-        Self { members, known, noticed, outside, untold: Vec::new(), unclear: None }
+    fn new(objective: &Objective, noticed: Receiver<OutsideFile>) -> Self {
+        Self {
+            members: objective.members.clone(),
+            is_cluster: objective.is_cluster,
+            beside: Beside::default(),
+            known: BTreeMap::new(),
+            noticed,
+            outside: BTreeMap::new(),
+            untold: Vec::new(),
+            unclear: None,
+        }
     }
 
     fn hand_on(&mut self, found: Found<'_>, gather: &mut Gather) {
         self.take_noticed();
-        let (Some(Members { directory, mark }), Found::Event { path, .. } | Found::Hypertune { path, .. }) =
-            (&self.members, &found)
+        let Members { directory, mark } = &self.members;
+        if let Found::Event { run, path, writer, started, .. } = &found {
+            let file = || self.outside.get(*path).cloned().unwrap_or_else(|| directory.join(path));
+            for alive in self.beside.meet(run, *writer, *started, file, Some(mark)) {
+                gather.is_alive(run, alive.writer, alive.started, alive.until);
+                if let Some(rank) = alive.rank {
+                    gather.set_rank(run, alive.writer, alive.started, rank);
+                }
+            }
+        }
+        let (true, Found::Event { path, .. } | Found::Hypertune { path, .. }) = (self.is_cluster, &found)
         else {
             return gather.handle(found);
         };
@@ -240,7 +262,7 @@ impl Punctuality {
             match change {
                 Change::Source(_) => is_new &= !std::mem::replace(&mut self.has_source, true),
                 Change::Rewind(_) => is_new = false,
-                Change::Point(point) => written.push(point.wall_time),
+                Change::Point { point, .. } => written.push(point.wall_time),
             }
         }
         let burst = burst(clock.now(), written.into_iter()).filter(|_| is_new && !self.is_told)?;

@@ -2,6 +2,7 @@
 //!
 //! Layer 8: may import layers 0 to 7. It carries out and reports; what to do is decided below.
 
+pub(crate) mod beside;
 pub mod cgroup;
 pub mod clock;
 pub mod files;

@@ -166,6 +166,29 @@ pub(super) fn variable_of_writer(file: &Path, mark: &str, variable: &str) -> Opt
     })
 }
 
+/// The event files that processes have open which were started with `mark`, or any, by process.
+pub(super) fn event_files_of(mark: Option<&str>) -> Vec<(i32, Vec<PathBuf>)> {
+    let is_marked =
+        |process: &Process| mark.is_none_or(|mark| has_variable(process.id, mark).is_ok_and(|has| has));
+    let is_event_file = |path: &PathBuf| path.to_string_lossy().contains("tfevents");
+    let open = |process: Process| {
+        let handles = fs::read_dir(format!("/proc/{}/fd", process.id)).into_iter().flatten().flatten();
+        let files = handles.filter_map(|handle| fs::read_link(handle.path()).ok()).filter(is_event_file);
+        (process.id, files.collect())
+    };
+    processes().unwrap_or_default().into_iter().filter(is_marked).map(open).collect()
+}
+
+/// What the first of some variables in the environment of a process is set to, where that is a number.
+pub(super) fn number_in_environment(process: i32, variables: &[&str]) -> Option<u32> {
+    let environment = fs::read(format!("/proc/{process}/environ")).ok()?;
+    let environment = String::from_utf8_lossy(&environment);
+    variables.iter().find_map(|variable| {
+        let value = |entry: &str| entry.strip_prefix(variable)?.strip_prefix('=')?.parse().ok();
+        environment.split('\0').find_map(value)
+    })
+}
+
 /// Whether this program was started with a signal ignored, as `nohup` does with 1 (HUP) and shells do
 /// with 2 (INT) for what they start in the background: then it is to stay ignored.
 pub(super) fn is_ignored(signal: u32) -> bool {

@@ -51,7 +51,13 @@ mod tests {
         }
         let trial = TrialId::after(0);
         check(
-            Report::Point { trial, step: Step(3), wall_time: 1.5, value: MetricValue::F32(f32::NAN) },
+            Report::Point {
+                trial,
+                pass: 1,
+                step: Step(3),
+                wall_time: 1.5,
+                value: MetricValue::F32(f32::NAN),
+            },
             r#"{"kind":"point","trial":"1","step":3,"wall_time":1.5,"value":"NaN"}"#,
         );
         let hyperparameters = vec![("opt".to_owned(), "a \"b\"\n".to_owned())];

@@ -41,6 +41,9 @@ pub enum Report {
     Point {
         /// The trial.
         trial: TrialId,
+        /// The pass over the steps, from 1.
+        #[serde(skip_serializing_if = "is_first")]
+        pass: u32,
         /// The step.
         step: Step,
         /// The trainer's clock, in seconds since the Unix epoch.
@@ -56,10 +59,13 @@ pub enum Report {
         /// The run directory.
         run: RunName,
     },
-    /// Points of a trial from this step on are void; those that follow replace them.
+    /// Points of a trial from this step of this pass on are void; those that follow replace them.
     Rewind {
         /// The trial.
         trial: TrialId,
+        /// The pass over the steps, from 1.
+        #[serde(skip_serializing_if = "is_first")]
+        pass: u32,
         /// The first void step.
         from_step: Step,
     },
@@ -116,4 +122,8 @@ pub enum Report {
         /// The best result.
         value: Option<MetricValue>,
     },
+}
+
+fn is_first(pass: &u32) -> bool {
+    *pass <= 1
 }

@@ -8,13 +8,14 @@ use crate::units::RunName;
 /// entries are filed under it as their run; event files with the same tag are preferred.
 pub const OWN_DIRECTORY: &str = ".hptune";
 
-/// Which run directories an objective may be read from, and how several become one series.
+/// Which run directories an objective may be read from, and how several of them, or several values, become one.
 #[derive(Debug, Clone, Default)]
 pub struct RunSelector {
     glob: Option<GlobMatcher>,
     /// The pattern as it was given: a run's name may be one that reads as a pattern of others.
     name: String,
     is_mean: bool,
+    takes_mean_of_step: bool,
 }
 
 impl RunSelector {
@@ -25,13 +26,25 @@ impl RunSelector {
     /// The glob's own message where `pattern` is none.
     pub fn glob(pattern: &str) -> Result<Self, globset::Error> {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build()?.compile_matcher();
-        Ok(Self { glob: Some(glob), name: pattern.to_owned(), is_mean: false })
+        Ok(Self { glob: Some(glob), name: pattern.to_owned(), ..Self::default() })
     }
 
-    /// The same runs; at each step that all have, the mean of their values counts.
+    /// The same runs; at each step that all have, the mean of their values counts, as of writers side by side in one.
     #[must_use]
     pub fn mean(self) -> Self {
         Self { is_mean: true, ..self }
+    }
+
+    /// The same runs; of the values that a writer writes one after the other at one step the mean counts, not the last.
+    #[must_use]
+    pub fn mean_of_step(self) -> Self {
+        Self { takes_mean_of_step: true, ..self }
+    }
+
+    /// Whether the mean of the values at one step counts.
+    #[must_use]
+    pub fn takes_mean_of_step(&self) -> bool {
+        self.takes_mean_of_step
     }
 
     /// Whether `run` may be read at all.

@@ -4,18 +4,18 @@
 //! writes then and whether it writes at all, that replaces what writers that had ended before it started wrote under
 //! every tag of the run, and its own of before. Without a session it resumes at its first value of a tag, or where its
 //! steps fall back (`stretch.rs` has the line); that replaces values of this tag alone.
-//! Of writers side by side none replaces values of another, but for the very same step, where the later clock
-//! decides. None of this depends on the order in which files are read.
+//! Of writers side by side none replaces values of another, but for the very same step, where those of the first count.
+//! None of this depends on the order in which files are read.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::stretch::{Section, Stretch, Walked, session_rewind};
+use super::stretch::{Section, Walked, session_rewind};
 use super::writer::Moment;
 use super::{Rewind, Stretches, Writer, WriterId};
-use crate::units::{Step, Tag};
+use crate::units::{MetricValue, Step, Tag, WallTime};
 
 /// From which step on the values of writers are replaced.
 ///
@@ -338,49 +338,75 @@ fn rewinds<'a>(
     found
 }
 
-/// The last value of one tag that stands: of the largest step, where several wrote it, the latest.
+/// The last value of one tag that stands: of the largest step, where several wrote it, that which counts; of a writer that
+/// passed over its steps several times, of the last pass.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum LastStanding<'a> {
+pub(super) enum LastStanding {
     /// None.
     None,
-    /// The last of this stretch, which was written then.
-    Of(Moment, &'a Stretch),
+    /// This.
+    Of(Ended),
     /// One before a step at which values were made void with none written behind it: which one only the values
     /// themselves say.
     Hidden,
+}
+
+/// A value at a largest step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) step: Step,
+    pub(super) clock: WallTime,
+    pub(super) value: Option<MetricValue>,
+    pub(super) by: Writer,
 }
 
 /// The last value of a tag that stands, of which `standing` says what does.
 pub(super) fn last_standing<'a>(
     parts: impl IntoIterator<Item = (Writer, &'a Stretches)>,
     attempts: &Attempts,
-) -> LastStanding<'a> {
-    let parts: Vec<(Writer, &Stretches)> = parts.into_iter().collect();
+) -> LastStanding {
+    let mut parts: Vec<(Writer, &Stretches)> = parts.into_iter().collect();
+    parts.sort_by_key(|(writer, _)| writer.start());
     let mut voids = Voids::default();
     for (writer, stretches) in &parts {
         stretches.iter().for_each(|stretch| voids.add(writer.start(), stretch.resumed.from));
     }
-    let mut last: Option<(Step, Moment, &Stretch)> = None;
+    let mut last: Option<Ended> = None;
     let mut hidden: Option<Step> = None;
-    for (writer, stretches) in parts {
-        let others = least([voids.of(&writer), attempts.sessions.voids.of(&writer)]);
-        let untils = stretches.untils(attempts.sessions.of(writer.id));
-        for (stretch, own) in stretches.iter().zip(untils).rev() {
-            let until = least([own, others]);
+    for (by, stretches) in parts {
+        let others = least([voids.of(&by), attempts.sessions.voids.of(&by)]);
+        let untils = stretches.untils(attempts.sessions.of(by.id));
+        let mut take = |ended: Ended| {
+            let counts = |last: &Ended| {
+                ended.step > last.step
+                    || (ended.step == last.step && ended.by.counts_over(ended.clock, &last.by, last.clock))
+            };
+            if last.as_ref().is_none_or(counts) {
+                last = Some(ended);
+            }
+        };
+        if let Some((step, clock, value)) = stretches.end_of_pass()
+            && others.is_none_or(|until| step < until)
+        {
+            take(Ended { step, clock, value, by });
+            continue;
+        }
+        let mut own: Option<Ended> = None;
+        for (stretch, until) in stretches.iter().zip(untils).rev() {
+            let until = least([until, others]);
             if let Some(until) = until.filter(|until| stretch.last_step >= *until) {
                 hidden = hidden.max(until.0.checked_sub(1).map(Step));
                 continue;
             }
-            let at = Moment::of_value(stretch.last_clock, writer.id);
-            if last.is_none_or(|(step, clock, _)| (stretch.last_step, at) > (step, clock)) {
-                last = Some((stretch.last_step, at, stretch));
+            let (step, clock, value) = (stretch.last_step, stretch.last_clock, stretch.last_value);
+            if own.is_none_or(|own| step > own.step) {
+                own = Some(Ended { step, clock, value, by });
             }
         }
+        own.into_iter().for_each(take);
     }
     match (last, hidden) {
-        (Some((step, at, stretch)), hidden) if hidden.is_none_or(|hidden| hidden < step) => {
-            LastStanding::Of(at, stretch)
-        }
+        (Some(last), hidden) if hidden.is_none_or(|hidden| hidden < last.step) => LastStanding::Of(last),
         (None, None) => LastStanding::None,
         (_, _) => LastStanding::Hidden,
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts::{Begun as AttemptsBegun, Standing, Voids, least, segments};
 use super::stretch::{Added, Begun, Section, session_rewind};
 use super::writer::Moment;
-use super::{Point, Rewind, RewindReason, SmallMap, Stretches, Writer, WriterId};
+use super::{Point, Rewind, RewindReason, Shape, SmallMap, Stretches, Writer, WriterId};
 use crate::limits::{MAX_SESSIONS, MAX_TAGS};
 use crate::units::{Step, Tag, WallTime};
 
@@ -211,6 +211,23 @@ impl Live {
             }
         }
         standing
+    }
+
+    /// The pass that a writer is in under a tag, from 0.
+    pub(super) fn pass(&self, id: WriterId, tag: &str) -> u32 {
+        self.tags.get(tag).and_then(|live| live.parts.get(&id)).map_or(0, Stretches::pass)
+    }
+
+    /// What is unusual in how the steps of a tag were written.
+    #[must_use]
+    pub fn shape(&self, tag: &str) -> Shape {
+        let parts = self.tags.get(tag).into_iter().flat_map(|live| live.parts.iter());
+        parts.map(|(_, stretches)| stretches.shape()).reduce(Shape::join).unwrap_or_default()
+    }
+
+    /// A writer and when it was at work, where anything is known of it.
+    pub(super) fn known_writer(&self, id: WriterId) -> Option<&Writer> {
+        self.writers.get(&id).map(|at_work| &at_work.writer)
     }
 
     fn leaves_some(&self, tag: &str, from: Step, but: Option<WriterId>) -> bool {

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::candidates::{Candidate, Choice, Why, choose, is_preferred, of_best_split, pattern_of};
-use super::{Offered, Point, Series, WriterId};
+use super::series::Rule;
+use super::{Offered, Point, Position, Series, Shape, WriterId};
 use crate::scalar::{RunSelector, Split};
 use crate::units::{MetricValue, RunName, Step, WallTime};
 
@@ -12,13 +13,18 @@ use crate::units::{MetricValue, RunName, Step, WallTime};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// From here on points come from this run directory; all that came before is void. It is the
-    /// first change of all, and comes again where another directory turns out to be the one to read.
+    /// first change of all, and comes again where another directory turns out to be the one to read, or other values of it.
     Source(RunName),
-    /// Points from this step on are void: a restarted trainer writes them anew. Those of them that stand
+    /// Points from this position on are void: a restarted trainer writes them anew. Those of them that stand
     /// all the same follow.
-    Rewind(Step),
-    /// A value; one at a step that has one already replaces it.
-    Point(Point),
+    Rewind(Position),
+    /// A value of a pass; one at a step that has one already there replaces it.
+    Point {
+        /// The number of the pass, from 0.
+        pass: u32,
+        /// The value.
+        point: Point,
+    },
 }
 
 /// Collects the points of one tag from every run directory and passes on those that count; see [`choose`]. Two
@@ -43,8 +49,8 @@ pub struct Objective {
     /// What is read is to be found anew before changes are handed out.
     is_stale: bool,
     changes: Vec<Change>,
-    /// From which step on all is told anew, once, before changes are handed out: a writer may restart very often.
-    retell_from: Option<Step>,
+    /// From where on all is told anew, once, before changes are handed out: a writer may restart very often.
+    retell_from: Option<Position>,
 }
 
 /// A run, or several that are joined.
@@ -140,7 +146,7 @@ impl Objective {
     pub fn session_start(&mut self, run: &RunName, writer: WriterId, started: WallTime, step: Step) {
         let Some(name) = self.name(run) else { return };
         if let Some(from) = self.run(&name, started).series.session_start(writer, started, step) {
-            self.pass_on(&name, None, Offered::Retold(from));
+            self.pass_on(&name, Offered::Retold(from));
         }
     }
 
@@ -150,7 +156,23 @@ impl Objective {
         let Some(name) = self.name(run) else { return };
         let series = self.runs.get_mut(&name).map(|run| &mut run.series);
         if let Some(from) = series.and_then(|series| series.at_work(writer, clock)) {
-            self.pass_on(&name, None, Offered::Retold(from));
+            self.pass_on(&name, Offered::Retold(from));
+        }
+    }
+
+    /// Takes it that a writer in `run`, whose first event has the clock `started`, was alive at `clock`.
+    pub fn is_alive(&mut self, run: &RunName, writer: WriterId, started: WallTime, clock: WallTime) {
+        let Some(name) = self.name(run) else { return };
+        if let Some(from) = self.run(&name, started).series.is_alive(writer, started, clock) {
+            self.pass_on(&name, Offered::Retold(from));
+        }
+    }
+
+    /// Takes the number of a writer in `run` among the processes of a training; see [`Series::set_rank`].
+    pub fn set_rank(&mut self, run: &RunName, writer: WriterId, started: WallTime, rank: u32) {
+        let Some(name) = self.name(run) else { return };
+        if let Some(from) = self.run(&name, started).series.set_rank(writer, started, rank) {
+            self.pass_on(&name, Offered::Retold(from));
         }
     }
 
@@ -165,7 +187,7 @@ impl Objective {
         known.last.0 = known.last.0.max(point.wall_time.0);
         let offered = known.series.offer(writer, started, point);
         self.is_stale |= is_news;
-        self.pass_on(&name, Some(point), offered);
+        self.pass_on(&name, offered);
         if self.reads == Reads::Nothing {
             // What is told later is told from what the series keeps, which may be a sample.
             self.settle();
@@ -184,7 +206,10 @@ impl Objective {
             self.choose();
         }
         if let Some(from) = self.retell_from.take() {
-            self.changes.push(Change::Rewind(from));
+            match self.chosen().filter(|_| from == Position::FIRST) {
+                Some(name) => self.changes.push(Change::Source(name)),
+                None => self.changes.push(Change::Rewind(from)),
+            }
             self.tell_from(from);
         }
     }
@@ -210,6 +235,28 @@ impl Objective {
             Reads::Run(_, why, alike) => Some((*why, alike)),
             Reads::Nothing | Reads::Mean(_) | Reads::Unlike(_) => None,
         }
+    }
+
+    /// What is unusual in how the steps of what is read were written.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.read_runs().map(|run| run.series.shape()).reduce(Shape::join).unwrap_or_default()
+    }
+
+    /// How many writers side by side hold the same steps of a run that is read with other values, and whether the rank of
+    /// one of them is known; `None` where none do.
+    #[must_use]
+    pub fn beside(&self) -> Option<(usize, bool)> {
+        self.read_runs().find_map(|run| run.series.beside())
+    }
+
+    fn read_runs(&self) -> impl Iterator<Item = &Run> {
+        let names: &[RunName] = match &self.reads {
+            Reads::Nothing | Reads::Unlike(_) => &[],
+            Reads::Run(name, ..) => std::slice::from_ref(name),
+            Reads::Mean(names) => names,
+        };
+        names.iter().filter_map(|name| self.runs.get(name))
     }
 
     /// Runs of which nobody can say which one counts; see [`Choice::Unlike`].
@@ -260,8 +307,13 @@ impl Objective {
 
     fn run(&mut self, name: &RunName, started: WallTime) -> &mut Run {
         let (starts, joins) = (&mut self.starts, self.selector.joins().is_some());
+        let rule = Rule {
+            takes_mean_of_step: self.selector.takes_mean_of_step(),
+            takes_mean_of_writers: self.selector.is_mean(),
+            since: self.attempt.as_ref().map(|attempt| attempt.since),
+        };
         let new = || Run {
-            series: Series::default(),
+            series: Series::new(rule),
             started: WallTime(f64::NAN),
             last: WallTime(f64::NAN),
             n_values: 0,
@@ -293,59 +345,61 @@ impl Objective {
     }
 
     /// Passes on what became of a point, or of a run, where it is read.
-    fn pass_on(&mut self, name: &RunName, point: Option<Point>, offered: Offered) {
-        let point = match (&self.reads, offered) {
-            (_, Offered::Replaced) => return,
-            (Reads::Run(read, ..), _) if read != name => return,
-            (Reads::Mean(read), _) if !read.contains(name) => return,
-            (Reads::Nothing | Reads::Unlike(_), _) => return,
-            (Reads::Run(..) | Reads::Mean(_), Offered::Retold(from)) => {
+    fn pass_on(&mut self, name: &RunName, offered: Offered) {
+        let is_read = match &self.reads {
+            Reads::Nothing | Reads::Unlike(_) => false,
+            Reads::Run(read, ..) => read == name,
+            Reads::Mean(read) => read.contains(name),
+        };
+        let (pass, point) = match offered {
+            Offered::Stands(pass, point) if is_read => (pass, point),
+            Offered::Retold(from) if is_read => {
                 self.retell_from = Some(self.retell_from.map_or(from, |earlier| earlier.min(from)));
                 return;
             }
-            // It is told with those.
-            (Reads::Run(..) | Reads::Mean(_), Offered::Stands)
-                if point.is_some_and(|point| self.retell_from.is_some_and(|from| point.step >= from)) =>
-            {
-                return;
-            }
-            (Reads::Run(..), Offered::Stands) => point,
-            (Reads::Mean(runs), Offered::Stands) => point.and_then(|point| self.mean(runs, point.step)),
+            Offered::Stands(..) | Offered::Retold(_) | Offered::Replaced => return,
         };
-        self.changes.extend(point.map(Change::Point));
-    }
-
-    /// Tells all points from a step on.
-    fn tell_from(&mut self, from: Step) {
-        match &self.reads {
-            Reads::Nothing | Reads::Unlike(_) => {}
-            Reads::Run(name, ..) => {
-                let points = self.runs.get(name).into_iter().flat_map(|run| run.series.points_from(from));
-                self.changes.extend(points.map(|point| Change::Point(*point)));
-            }
-            Reads::Mean(runs) => {
-                let first = runs.first().and_then(|name| self.runs.get(name));
-                let steps =
-                    first.into_iter().flat_map(|run| run.series.points_from(from)).map(|point| point.step);
-                let points = steps.filter_map(|step| self.mean(runs, step));
-                let points: Vec<Change> = points.map(Change::Point).collect();
-                self.changes.extend(points);
-            }
+        let at = Position { pass, step: point.step };
+        // It is told with those.
+        if self.retell_from.is_some_and(|from| at >= from) {
+            return;
         }
+        let point = match &self.reads {
+            Reads::Mean(runs) => self.mean(runs, at),
+            Reads::Nothing | Reads::Unlike(_) | Reads::Run(..) => Some(point),
+        };
+        self.changes.extend(point.map(|point| Change::Point { pass, point }));
     }
 
-    /// The mean of runs at a step that all of them have: NaN where one is; with the latest of their clocks.
-    fn mean(&self, runs: &[RunName], step: Step) -> Option<Point> {
+    /// Tells all points from a position on.
+    fn tell_from(&mut self, from: Position) {
+        let points_of = |name: &RunName| {
+            self.runs.get(name).into_iter().flat_map(move |run| run.series.points_from(from))
+        };
+        let points: Vec<(u32, Point)> = match &self.reads {
+            Reads::Nothing | Reads::Unlike(_) => Vec::new(),
+            Reads::Run(name, ..) => points_of(name).collect(),
+            Reads::Mean(runs) => {
+                let mean = |(pass, point): (u32, Point)| {
+                    Some((pass, self.mean(runs, Position { pass, step: point.step })?))
+                };
+                runs.first().into_iter().flat_map(points_of).filter_map(mean).collect()
+            }
+        };
+        self.changes.extend(points.into_iter().map(|(pass, point)| Change::Point { pass, point }));
+    }
+
+    /// The mean of runs at a position that all of them have: NaN where one is; with the latest of their clocks.
+    fn mean(&self, runs: &[RunName], at: Position) -> Option<Point> {
         let (mut sum, mut wall_time) = (0.0, WallTime(f64::NEG_INFINITY));
         for name in runs {
-            let point =
-                self.runs.get(name)?.series.points_from(step).next().filter(|point| point.step == step)?;
+            let point = self.runs.get(name)?.series.at(at)?;
             sum += point.value.as_f64();
             if point.wall_time > wall_time {
                 wall_time = point.wall_time;
             }
         }
-        Some(Point { step, wall_time, value: MetricValue::F64(sum / runs.len() as f64) })
+        Some(Point { step: at.step, wall_time, value: MetricValue::F64(sum / runs.len() as f64) })
     }
 
     fn choose(&mut self) {
@@ -357,10 +411,10 @@ impl Objective {
         (self.reads, self.retell_from) = (reads, None);
         match self.chosen() {
             Some(name) => self.changes.push(Change::Source(name)),
-            None if was_read => self.changes.push(Change::Rewind(Step(i64::MIN))),
+            None if was_read => self.changes.push(Change::Rewind(Position::FIRST)),
             None => {}
         }
-        self.tell_from(Step(i64::MIN));
+        self.tell_from(Position::FIRST);
     }
 
     /// What is to be read, by what is known now.
@@ -382,7 +436,9 @@ impl Objective {
         match choose(candidates, self.selector.is_mean()) {
             None => Reads::Nothing,
             Some(Choice::Unlike(runs)) => Reads::Unlike(owned(runs)),
-            Some(Choice::Run { alike, .. }) if self.selector.is_mean() => Reads::Mean(owned(alike)),
+            Some(Choice::Run { alike, .. }) if self.selector.is_mean() && alike.len() > 1 => {
+                Reads::Mean(owned(alike))
+            }
             Some(Choice::Run { run, why, alike }) => Reads::Run(run.clone(), why, owned(alike)),
         }
     }
@@ -400,7 +456,10 @@ mod tests {
 
     fn told(objective: &mut Objective) -> Vec<Option<i64>> {
         let changes = objective.take_changes();
-        changes.iter().map(|c| if let Change::Point(p) = c { Some(p.step.0) } else { None }).collect()
+        changes
+            .iter()
+            .map(|c| if let Change::Point { point, .. } = c { Some(point.step.0) } else { None })
+            .collect()
     }
 
     #[test]
@@ -434,7 +493,7 @@ mod tests {
         objective.take_changes();
         objective.session_start(&RunName::root(), WriterId(1), WallTime(10.0), Step(20));
         offer(&mut objective, 1, 10.0, 21, 120.0);
-        assert_eq!(objective.take_changes().first(), Some(&Change::Rewind(Step(21))));
+        assert_eq!(objective.take_changes().first(), Some(&Change::Rewind(Position::first_pass(Step(21)))));
         offer(&mut objective, 1, 10.0, 22, 121.0);
         assert_eq!(told(&mut objective), [Some(22)]);
     }
@@ -497,7 +556,10 @@ mod tests {
     }
 
     fn steps(changes: &[Change]) -> Vec<i64> {
-        changes.iter().filter_map(|c| if let Change::Point(p) = c { Some(p.step.0) } else { None }).collect()
+        changes
+            .iter()
+            .filter_map(|c| if let Change::Point { point, .. } = c { Some(point.step.0) } else { None })
+            .collect()
     }
 
     /// What stands after changes: the run, and steps with values.
@@ -510,10 +572,13 @@ mod tests {
                     points.clear();
                 }
                 Change::Rewind(from) => drop(points.split_off(from)),
-                Change::Point(point) => drop(points.insert(point.step, point.value.as_f64())),
+                Change::Point { pass, point } => {
+                    let at = Position { pass: *pass, step: point.step };
+                    points.insert(at, point.value.as_f64());
+                }
             }
         }
-        (run, points.into_iter().map(|(step, value)| (step.0, value)).collect())
+        (run, points.into_iter().map(|(at, value): (Position, f64)| (at.step.0, value)).collect())
     }
 
     #[test]

@@ -1,26 +1,44 @@
 //! The points of one tag of one run directory while its files grow.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::writer::Moment;
-use super::{Live, Point, Sample, Standing, Told, WriterId};
+use super::{Live, Point, Position, RewindReason, Rewound, Sample, Shape, Standing, Told, WriterId};
 use crate::limits::MAX_SERIES_POINTS;
-use crate::units::{Step, WallTime};
+use crate::units::{MetricValue, Step, WallTime};
 
 /// The tag's name in [`Live`], which follows it alone.
 const TAG: &str = "";
 
-/// The points of one tag of one run directory while its files grow: those that stand, by step, as the
-/// latest attempt leaves them.
+/// How a series is read where a step has several values.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rule {
+    /// Of the values that a writer writes one after the other at one step the mean counts, not the last; NaN where one
+    /// is.
+    pub takes_mean_of_step: bool,
+    /// Of the values of writers side by side the mean counts, at the steps that all of them have; not those of one.
+    pub takes_mean_of_writers: bool,
+    /// What was written before belongs to earlier attempts of the trial.
+    pub since: Option<WallTime>,
+}
+
+/// The points of one tag of one run directory while its files grow: those that stand, by pass and step, as the
+/// latest attempt leaves them; see `pass.rs`.
 ///
 /// What a writer replaced is kept: one that was only silent, and had not ended as it seemed, gets it back.
-/// Of a series of more than [`MAX_SERIES_POINTS`] points those of a [`Sample`] of the steps are kept, of each writer the
-/// last, the smallest and the largest, and all that came since the sample was taken.
+/// Of a series of more than [`MAX_SERIES_POINTS`] points those of a [`Sample`] of the positions are kept, of each writer
+/// the last, the smallest and the largest, and all that came since the sample was taken.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
+    rule: Rule,
     live: Live,
     writers: BTreeMap<WriterId, Kept>,
-    standing: BTreeMap<Step, (Point, WriterId)>,
+    standing: BTreeMap<Position, Held>,
+    /// The pass in which the latest writer began.
+    pass: u32,
+    /// Writers side by side that hold the same positions.
+    beside: BTreeSet<WriterId>,
+    /// Whether any of their values differ.
+    do_they_differ: bool,
     sample: Sample,
     /// How many points of writers are kept.
     n_kept: usize,
@@ -32,36 +50,82 @@ pub struct Series {
 #[derive(Debug, Clone, Default)]
 struct Kept {
     started: WallTime,
+    /// Its number among the processes of a training, where it is known.
+    rank: Option<u32>,
     n_values: usize,
-    /// Each point with its number, in the order in which they were written.
-    points: Vec<(usize, Point)>,
+    /// The pass of the series that its first pass is.
+    first_pass: u32,
+    /// In the order in which they were written.
+    points: Vec<KeptPoint>,
+}
+
+/// A point of a writer: of several at one step that count as one, what they come to.
+#[derive(Debug, Clone, Copy)]
+struct KeptPoint {
+    /// How many values of the writer came before.
+    number: usize,
+    /// Its pass among the writer's own.
+    pass: u32,
+    point: Point,
+    /// Of how many values it is the mean, and their sum.
+    n: u32,
+    sum: f64,
+}
+
+/// What stands at a position.
+#[derive(Debug, Clone)]
+struct Held {
+    point: Point,
+    by: WriterId,
+    /// Those of writers at its side.
+    beside: Vec<(Point, WriterId)>,
 }
 
 /// What became of an offered point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Offered {
-    /// It stands; one that was at its step before is replaced.
-    Stands,
-    /// A later attempt, or a later value at its step, was there before it.
+    /// This stands in this pass; what was at its step before is replaced.
+    Stands(u32, Point),
+    /// A later attempt, or one that counts more, was there before it.
     Replaced,
-    /// Points from this step on changed: those of [`Series::points_from`] stand.
-    Retold(Step),
+    /// Points from this position on changed: those of [`Series::points_from`] stand.
+    Retold(Position),
 }
 
 impl Series {
-    /// Takes a session's start (`SessionLog.START`) at `step`: where a writer whose first event has the
-    /// clock `started` resumed. The answer is the step from which on points are void, where there were some.
-    pub fn session_start(&mut self, writer: WriterId, started: WallTime, step: Step) -> Option<Step> {
-        let rewound = self.live.session_start(writer, started, step).pop()?;
-        Some(self.retell(rewound.rewind.from, rewound.leaves_some.then_some(Some(writer))))
+    /// No points yet.
+    #[must_use]
+    pub fn new(rule: Rule) -> Self {
+        Self { rule, ..Self::default() }
     }
 
-    /// Takes it that some event of a writer, whatever its tag, has this clock. The answer is the step from
+    /// Takes a session's start (`SessionLog.START`) at `step`: where a writer whose first event has the
+    /// clock `started` resumed. The answer is the position from which on points are void, where there were some.
+    pub fn session_start(&mut self, writer: WriterId, started: WallTime, step: Step) -> Option<Position> {
+        let rewound = self.live.session_start(writer, started, step).pop()?;
+        let from = self.resume(&rewound, started);
+        Some(self.retell(from, rewound.leaves_some.then_some(Some(writer))))
+    }
+
+    /// Takes it that some event of a writer, whatever its tag, has this clock. The answer is the position from
     /// which on points changed, where they did: the writer had not ended as it seemed.
-    pub fn at_work(&mut self, writer: WriterId, clock: WallTime) -> Option<Step> {
+    pub fn at_work(&mut self, writer: WriterId, clock: WallTime) -> Option<Position> {
         let started = self.writers.get(&writer)?.started;
+        self.is_alive(writer, started, clock)
+    }
+
+    /// The same of a writer that may have written nothing yet, whose first event has the clock `started`.
+    pub fn is_alive(&mut self, writer: WriterId, started: WallTime, clock: WallTime) -> Option<Position> {
         let rewound = self.live.at_work(writer, started, clock).pop()?;
-        Some(self.retell(rewound.rewind.from, Some(None)))
+        Some(self.revive(&rewound))
+    }
+
+    /// Takes the number of a writer among the processes of a training: of those side by side the lowest counts. The
+    /// answer is the position from which on points changed.
+    pub fn set_rank(&mut self, writer: WriterId, started: WallTime, rank: u32) -> Option<Position> {
+        let kept = self.writers.entry(writer).or_insert_with(|| Kept { started, ..Kept::default() });
+        let is_news = kept.rank.replace(rank) != Some(rank) && self.beside.contains(&writer);
+        is_news.then(|| self.retell(Position::FIRST, Some(None)))
     }
 
     /// Takes a point.
@@ -70,38 +134,64 @@ impl Series {
             self.thin();
         }
         let revived = self.live.at_work(writer, started, point.wall_time).pop();
-        let revived = revived.map(|rewound| self.retell(rewound.rewind.from, Some(None)));
+        let revived = revived.map(|rewound| self.revive(&rewound));
+        let n_beside = self.beside.len();
+        let told = self.live.offer(writer, TAG, point);
+        let pass = self.live.pass(writer, TAG);
         let kept = self.writers.entry(writer).or_insert_with(|| Kept { started, ..Kept::default() });
-        kept.points.push((kept.n_values, point));
-        kept.n_values += 1;
-        self.n_kept += 1;
-        let stands = match self.live.offer(writer, TAG, point) {
-            Told::Stands(_) => self.put(writer, point),
+        if kept.n_values == 0 {
+            kept.first_pass = self.pass;
+        }
+        let added = kept.add(pass, point, self.rule.takes_mean_of_step);
+        self.n_kept += added.is_new;
+        let pass = kept.first_pass + pass;
+        let stood = match told {
+            Told::Stands(_) => self.put(writer, pass, added.point),
             Told::Void | Told::LeftOut => false,
+            Told::Rewinds(rewound, _) if self.is_pass(writer, &rewound) => {
+                self.pass += 1;
+                let kept = self.writers.entry(writer).or_default();
+                kept.first_pass = self.pass;
+                self.put(writer, self.pass, added.point)
+            }
             Told::Rewinds(rewound, points) => {
-                let from = rewound.rewind.from.min(point.step);
+                let from = self.resume(&rewound, started);
+                let from = from.min(Position { pass: from.pass, step: point.step });
                 let from = self.retell(from, rewound.leaves_some.then_some(Some(writer)));
+                let first_pass = self.writers.get(&writer).map_or(0, |kept| kept.first_pass);
+                let pass = first_pass + self.live.pass(writer, TAG);
                 for point in points {
-                    self.put(writer, point);
+                    self.put(writer, pass, point);
                 }
                 return Offered::Retold(revived.map_or(from, |revived| revived.min(from)));
             }
         };
+        let first_pass = self.writers.get(&writer).map_or(0, |kept| kept.first_pass);
+        let at = Position { pass: first_pass + self.live.pass(writer, TAG), step: point.step };
+        if self.rule.takes_mean_of_writers && self.beside.len() > n_beside {
+            return Offered::Retold(Position::FIRST);
+        }
         match revived {
-            Some(from) => Offered::Retold(from.min(point.step)),
-            None if stands => Offered::Stands,
+            Some(from) => Offered::Retold(from.min(at)),
+            None if stood => self.at(at).map_or(Offered::Replaced, |point| Offered::Stands(at.pass, point)),
             None => Offered::Replaced,
         }
     }
 
-    /// The points that stand, by rising step.
-    pub fn points(&self) -> impl DoubleEndedIterator<Item = &Point> {
-        self.points_from(Step(i64::MIN))
+    /// The points that stand, each with its pass, by rising position.
+    pub fn points(&self) -> impl DoubleEndedIterator<Item = (u32, Point)> {
+        self.points_from(Position::FIRST)
     }
 
-    /// Those of them from a step on.
-    pub fn points_from(&self, from: Step) -> impl DoubleEndedIterator<Item = &Point> {
-        self.standing.range(from..).map(|(_, (point, _))| point)
+    /// Those of them from a position on.
+    pub fn points_from(&self, from: Position) -> impl DoubleEndedIterator<Item = (u32, Point)> {
+        self.standing.range(from..).filter_map(|(at, held)| Some((at.pass, self.told(held)?)))
+    }
+
+    /// The point that stands at a position.
+    #[must_use]
+    pub fn at(&self, position: Position) -> Option<Point> {
+        self.told(self.standing.get(&position)?)
     }
 
     /// How many points stand.
@@ -116,49 +206,168 @@ impl Series {
         self.standing.is_empty()
     }
 
-    /// Puts a point at its step, but where another writer's is there with a later clock.
-    fn put(&mut self, writer: WriterId, point: Point) -> bool {
-        let written = Moment::of_value(point.wall_time, writer);
-        let is_later = |(other, by): &(Point, WriterId)| {
-            *by != writer && Moment::of_value(other.wall_time, *by) > written
-        };
-        let stands = !self.standing.get(&point.step).is_some_and(is_later);
-        if stands {
-            self.standing.insert(point.step, (point, writer));
-        }
-        stands
+    /// What is unusual in how steps were written.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        let shape = self.live.shape(TAG);
+        Shape { n_passes: shape.n_passes.max(self.n_passes()), ..shape }
     }
 
-    /// Removes what stands from `from` on; `again` says that points of all writers, or of all but one, stand all the
-    /// same.
-    fn retell(&mut self, from: Step, again: Option<Option<WriterId>>) -> Step {
-        self.standing.split_off(&from);
-        if let Some(but) = again {
-            let standing = self.live.standing(TAG, from, but);
-            self.put_standing(&standing);
+    /// How many writers side by side hold the same steps with other values, and whether the rank of one of them is known;
+    /// `None` where none do.
+    #[must_use]
+    pub fn beside(&self) -> Option<(usize, bool)> {
+        let has_rank = |writer| self.writers.get(writer).is_some_and(|kept: &Kept| kept.rank.is_some());
+        self.do_they_differ.then(|| (self.beside.len(), self.beside.iter().any(has_rank)))
+    }
+
+    fn n_passes(&self) -> u32 {
+        self.standing.last_key_value().map_or(1, |(at, _)| at.pass + 1)
+    }
+
+    /// What of a position is told: of writers side by side the mean, where that is asked for and all have one.
+    fn told(&self, held: &Held) -> Option<Point> {
+        if !self.rule.takes_mean_of_writers || self.beside.len() < 2 || !self.beside.contains(&held.by) {
+            return Some(held.point);
+        }
+        let all = || std::iter::once(&held.point).chain(held.beside.iter().map(|(point, _)| point));
+        if all().count() < self.beside.len() {
+            return None;
+        }
+        let sum: f64 = all().map(|point| point.value.as_f64()).sum();
+        let wall_time = all().map(|point| point.wall_time.0).fold(f64::NEG_INFINITY, f64::max);
+        let value = MetricValue::F64(sum / self.beside.len() as f64);
+        Some(Point { step: held.point.step, wall_time: WallTime(wall_time), value })
+    }
+
+    /// Whether a writer that seems to resume begins a pass: with its first value, at the beginning, without a session, in
+    /// the same attempt of the trial as the writers before it.
+    fn is_pass(&self, writer: WriterId, rewound: &Rewound) -> bool {
+        let is_first = self.writers.get(&writer).is_some_and(|kept| kept.n_values == 1);
+        let is_silent = rewound.rewind.reason == RewindReason::FallingSteps;
+        let first = self.standing.range(Position { pass: self.pass, ..Position::FIRST }..).next();
+        let started = |id| self.writers.get(id).map(|kept: &Kept| kept.started);
+        is_first
+            && is_silent
+            && first.is_some_and(|(at, held)| {
+                rewound.rewind.from <= at.step
+                    && (self.rule.since.is_none() || started(&held.by) >= self.rule.since)
+            })
+    }
+
+    /// Takes it that a writer resumed, as `rewound` says: where in the series that is. An attempt of the trial that begins
+    /// anew leaves no pass.
+    fn resume(&mut self, rewound: &Rewound, started: WallTime) -> Position {
+        let from = Position { pass: self.n_passes() - 1, step: rewound.rewind.from };
+        let begins_attempt = self.rule.since.is_some_and(|since| started >= since)
+            && self
+                .writers
+                .iter()
+                .any(|(id, kept)| Some(*id) != rewound.by && Some(kept.started) < self.rule.since);
+        let last = self.standing.range(Position { pass: from.pass, ..Position::FIRST }..).next();
+        let leaves_none = last.is_none_or(|(at, _)| at.step >= from.step);
+        let from = if begins_attempt && leaves_none { Position::FIRST } else { from };
+        self.pass = from.pass;
+        let is_new = |kept: &&mut Kept| kept.n_values <= 1;
+        if let Some(kept) = rewound.by.and_then(|by| self.writers.get_mut(&by)).filter(is_new) {
+            kept.first_pass = from.pass;
         }
         from
     }
 
-    fn put_standing(&mut self, standing: &Standing) {
+    /// A writer had not ended as it seemed: those that seemed to follow it are at its side, in one pass.
+    fn revive(&mut self, rewound: &Rewound) -> Position {
+        if self.pass == 0 {
+            return self.retell(Position::first_pass(rewound.rewind.from), Some(None));
+        }
+        self.pass = 0;
+        self.writers.values_mut().for_each(|kept| kept.first_pass = 0);
+        self.retell(Position::FIRST, Some(None))
+    }
+
+    /// Puts a point at its position, but where that of another writer counts more. The answer is whether what stands there
+    /// changed.
+    fn put(&mut self, writer: WriterId, pass: u32, point: Point) -> bool {
+        let at = Position { pass, step: point.step };
+        let Some(held) = self.standing.get(&at) else {
+            self.standing.insert(at, Held { point, by: writer, beside: Vec::new() });
+            return true;
+        };
+        let (counts, are_beside) =
+            if held.by == writer { (true, false) } else { self.counts_more(writer, point, held) };
+        let takes_mean = self.rule.takes_mean_of_writers;
+        let Some(held) = self.standing.get_mut(&at) else { return false };
+        if held.by == writer {
+            held.point = point;
+            return true;
+        }
+        if !are_beside {
+            if counts {
+                *held = Held { point, by: writer, beside: Vec::new() };
+            }
+            return counts;
+        }
+        self.beside.extend([writer, held.by]);
+        self.do_they_differ |= point.value.as_f64().to_bits() != held.point.value.as_f64().to_bits();
+        let (mut other, mut by) = (point, writer);
+        if counts {
+            std::mem::swap(&mut other, &mut held.point);
+            std::mem::swap(&mut by, &mut held.by);
+            held.beside.retain(|(_, known)| *known != writer);
+        }
+        match held.beside.iter_mut().find(|(_, known)| *known == by) {
+            Some((known, _)) => *known = other,
+            None => held.beside.push((other, by)),
+        }
+        counts || takes_mean
+    }
+
+    /// Whether a point of a writer counts more than what another one holds there, and whether they work side by side: of
+    /// those the lowest rank comes first, where it is known.
+    fn counts_more(&self, writer: WriterId, point: Point, held: &Held) -> (bool, bool) {
+        let known = |id| self.live.known_writer(id);
+        let (Some(own), Some(other)) = (known(writer), known(held.by)) else { return (true, false) };
+        let counts = own.counts_over(point.wall_time, other, held.point.wall_time);
+        if !own.is_beside(other) || !own.has_clock() || !other.has_clock() {
+            return (counts, false);
+        }
+        let rank = |id| self.writers.get(&id).and_then(|kept| kept.rank).unwrap_or(u32::MAX);
+        (rank(writer) < rank(held.by) || (rank(writer) == rank(held.by) && counts), true)
+    }
+
+    /// Removes what stands from `from` on; `again` says that points of all writers, or of all but one, stand all the
+    /// same.
+    fn retell(&mut self, from: Position, again: Option<Option<WriterId>>) -> Position {
+        let step = if self.n_passes() == 1 { from.step } else { Step(i64::MIN) };
+        self.standing.split_off(&from);
+        if let Some(but) = again {
+            let standing = self.live.standing(TAG, step, but);
+            self.put_standing(&standing, from);
+        }
+        from
+    }
+
+    fn put_standing(&mut self, standing: &Standing, from: Position) {
         for writer in standing.writers() {
             let Some(kept) = self.writers.get(&writer) else { continue };
-            let mut of_writer = BTreeMap::new();
+            let mut points = Vec::new();
             let (mut go_over, mut n_gone) = (standing.go_over(writer), 0);
-            for (number, point) in &kept.points {
+            for KeptPoint { number, pass, point, .. } in &kept.points {
                 go_over.skip(number - n_gone);
                 n_gone = number + 1;
-                if go_over.next(point.step).is_some() {
-                    of_writer.insert(point.step, *point);
+                let pass = kept.first_pass + pass;
+                let is_behind = Position { pass, step: point.step } >= from;
+                if go_over.next(point.step).is_some() && is_behind {
+                    points.push((pass, *point));
                 }
             }
-            for point in of_writer.into_values() {
-                self.put(writer, point);
+            for (pass, point) in points {
+                self.put(writer, pass, point);
             }
         }
     }
 
-    /// Keeps the points of fewer steps.
+    /// Keeps the points of fewer positions.
     fn thin(&mut self) {
         for kept in self.writers.values_mut() {
             kept.drop_overwritten();
@@ -167,11 +376,11 @@ impl Series {
         while self.n_kept.max(self.standing.len()) > MAX_SERIES_POINTS && self.sample.half() != self.sample {
             self.sample = self.sample.half();
             let sample = self.sample;
-            let kept = landmarks(self.standing.values().map(|(point, _)| point));
-            self.standing.retain(|step, _| sample.has(*step) || kept.contains(&Some(*step)));
+            let kept = landmarks(self.standing.iter().map(|(at, held)| (*at, held.point.value)));
+            self.standing.retain(|at, _| sample.has(*at) || kept.contains(&Some(*at)));
             for writer in self.writers.values_mut() {
-                let kept = landmarks(writer.points.iter().map(|(_, point)| point));
-                writer.points.retain(|(_, point)| sample.has(point.step) || kept.contains(&Some(point.step)));
+                let kept = landmarks(writer.points.iter().map(|kept| (kept.at(), kept.point.value)));
+                writer.points.retain(|one| sample.has(one.at()) || kept.contains(&Some(one.at())));
             }
             self.count_kept();
         }
@@ -184,36 +393,66 @@ impl Series {
     }
 }
 
-/// The steps of points that results are made of: the last, and of those that are finite the smallest and the largest.
-fn landmarks<'p>(points: impl Iterator<Item = &'p Point>) -> [Option<Step>; 3] {
-    let (mut last, mut smallest, mut largest) = (None, None::<&Point>, None::<&Point>);
-    for point in points {
-        last = last.max(Some(point.step));
-        let value = point.value.as_f64();
+/// The positions of values that results are made of: the last, and of those that are finite the smallest and the largest.
+fn landmarks(values: impl Iterator<Item = (Position, MetricValue)>) -> [Option<Position>; 3] {
+    let mut last = None;
+    let (mut smallest, mut largest) = (None::<(Position, f64)>, None::<(Position, f64)>);
+    for (at, value) in values {
+        last = last.max(Some(at));
+        let value = value.as_f64();
         if value.is_finite() {
-            smallest = smallest.filter(|least| least.value.as_f64() <= value).or(Some(point));
-            largest = largest.filter(|most| most.value.as_f64() >= value).or(Some(point));
+            smallest = smallest.filter(|(_, least)| *least <= value).or(Some((at, value)));
+            largest = largest.filter(|(_, most)| *most >= value).or(Some((at, value)));
         }
     }
-    [last, smallest.map(|point| point.step), largest.map(|point| point.step)]
+    [last, smallest.map(|(at, _)| at), largest.map(|(at, _)| at)]
+}
+
+/// A point as it was added to those of a writer.
+struct AddedPoint {
+    /// Where it is one of several at a step that count as one, what they come to.
+    point: Point,
+    /// 1 where it is kept as one more, else 0.
+    is_new: usize,
 }
 
 impl Kept {
-    /// Drops the points whose writer wrote their step again later: they never stand again.
+    fn add(&mut self, pass: u32, point: Point, takes_mean: bool) -> AddedPoint {
+        let number = self.n_values;
+        self.n_values += 1;
+        let is_same =
+            |last: &&mut KeptPoint| takes_mean && (last.pass, last.point.step) == (pass, point.step);
+        if let Some(last) = self.points.last_mut().filter(is_same) {
+            last.n = last.n.saturating_add(1);
+            last.sum += point.value.as_f64();
+            last.point = Point { value: MetricValue::F64(last.sum / f64::from(last.n)), ..point };
+            return AddedPoint { point: last.point, is_new: 0 };
+        }
+        self.points.push(KeptPoint { number, pass, point, n: 1, sum: point.value.as_f64() });
+        AddedPoint { point, is_new: 1 }
+    }
+
+    /// Drops the points whose writer wrote their step again later in the same pass: they never stand again.
     fn drop_overwritten(&mut self) {
-        let mut steps = HashSet::with_capacity(self.points.len());
+        let mut positions = HashSet::with_capacity(self.points.len());
         let mut is_last: Vec<bool> =
-            self.points.iter().rev().map(|(_, point)| steps.insert(point.step)).collect();
+            self.points.iter().rev().map(|kept| positions.insert(kept.at())).collect();
         self.points.retain(|_| is_last.pop().unwrap_or(true));
         self.points.shrink_to(MAX_SERIES_POINTS);
     }
 }
 
+impl KeptPoint {
+    /// Its position among the writer's own.
+    fn at(&self) -> Position {
+        Position { pass: self.pass, step: self.point.step }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Offered::{Replaced, Retold, Stands};
+    use super::Offered::{Replaced, Retold};
     use super::*;
-    use crate::units::MetricValue;
 
     const A: WriterId = WriterId(0);
     const B: WriterId = WriterId(1);
@@ -222,15 +461,24 @@ mod tests {
         Point { step: Step(step), wall_time: WallTime(wall), value: MetricValue::F64(wall) }
     }
 
+    fn at(step: i64) -> Position {
+        Position::first_pass(Step(step))
+    }
+
+    #[track_caller]
+    fn stands(offered: Offered) {
+        assert!(matches!(offered, Offered::Stands(..)), "{offered:?}");
+    }
+
     fn steps_and_values(series: &Series) -> Vec<(i64, f64)> {
-        series.points().map(|p| (p.step.0, p.value.as_f64())).collect()
+        series.points().map(|(_, p)| (p.step.0, p.value.as_f64())).collect()
     }
 
     /// Steps 0, 10 … 100 by writer A, at wall times 1000, 1010 …
     fn first_attempt() -> Series {
         let mut series = Series::default();
         for step in (0..=100).step_by(10) {
-            assert_eq!(series.offer(A, WallTime(999.0), point(step, 1000.0 + step as f64)), Stands);
+            stands(series.offer(A, WallTime(999.0), point(step, 1000.0 + step as f64)));
         }
         series
     }
@@ -238,10 +486,10 @@ mod tests {
     #[test]
     fn a_restart_with_a_session_replaces_the_later_steps_once() {
         let mut series = first_attempt();
-        assert_eq!(series.session_start(B, WallTime(2000.0), Step(80)), Some(Step(81)));
+        assert_eq!(series.session_start(B, WallTime(2000.0), Step(80)), Some(at(81)));
         assert_eq!(series.len(), 9, "a start alone makes void what lies behind it");
-        assert_eq!(series.offer(B, WallTime(2000.0), point(80, 2080.0)), Stands);
-        assert_eq!(series.offer(B, WallTime(2000.0), point(90, 2090.0)), Stands);
+        stands(series.offer(B, WallTime(2000.0), point(80, 2080.0)));
+        stands(series.offer(B, WallTime(2000.0), point(90, 2090.0)));
         assert_eq!(steps_and_values(&series)[7..], [(70, 1070.0), (80, 2080.0), (90, 2090.0)]);
     }
 
@@ -249,14 +497,14 @@ mod tests {
     fn a_value_at_the_checkpoint_stands_until_it_is_written_anew() {
         let mut series = first_attempt();
         series.session_start(B, WallTime(2000.0), Step(80));
-        assert_eq!(series.offer(B, WallTime(2000.0), point(95, 2095.0)), Stands);
+        stands(series.offer(B, WallTime(2000.0), point(95, 2095.0)));
         assert_eq!(steps_and_values(&series)[7..], [(70, 1070.0), (80, 1080.0), (95, 2095.0)]);
     }
 
     #[test]
     fn falling_steps_in_a_later_file_are_a_restart_too() {
         let mut series = first_attempt();
-        assert_eq!(series.offer(B, WallTime(2000.0), point(80, 2080.0)), Retold(Step(80)));
+        assert_eq!(series.offer(B, WallTime(2000.0), point(80, 2080.0)), Retold(at(80)));
         assert_eq!(series.len(), 9);
     }
 
@@ -264,22 +512,22 @@ mod tests {
     fn the_first_session_of_an_empty_series_removes_nothing() {
         let mut series = Series::default();
         assert_eq!(series.session_start(A, WallTime(2000.0), Step(0)), None);
-        assert_eq!(series.offer(A, WallTime(1.0), point(0, 2.0)), Stands);
+        stands(series.offer(A, WallTime(1.0), point(0, 2.0)));
     }
 
     #[test]
     fn a_small_step_back_within_one_file_is_no_restart() {
         let mut series = first_attempt();
-        assert_eq!(series.offer(A, WallTime(999.0), point(95, 1101.0)), Stands);
+        stands(series.offer(A, WallTime(999.0), point(95, 1101.0)));
         assert_eq!(series.len(), 12);
     }
 
     #[test]
     fn steps_that_fall_far_and_go_on_from_there_are_told_anew() {
         let mut series = first_attempt();
-        assert_eq!(series.offer(A, WallTime(999.0), point(41, 1101.0)), Stands);
-        assert_eq!(series.offer(A, WallTime(999.0), point(51, 1102.0)), Retold(Step(41)));
-        let steps: Vec<i64> = series.points().map(|point| point.step.0).collect();
+        stands(series.offer(A, WallTime(999.0), point(41, 1101.0)));
+        assert_eq!(series.offer(A, WallTime(999.0), point(51, 1102.0)), Retold(at(41)));
+        let steps: Vec<i64> = series.points().map(|(_, point)| point.step.0).collect();
         assert_eq!(steps, [0, 10, 20, 30, 40, 41, 51]);
     }
 
@@ -287,13 +535,13 @@ mod tests {
     fn of_a_long_series_a_sample_is_kept_with_its_last_point_and_all_that_came_since() {
         let (mut series, n) = (Series::default(), 10 * MAX_SERIES_POINTS as i64);
         for step in 0..n {
-            assert_eq!(series.offer(A, WallTime(1.0), point(step, 1.0 + step as f64)), Stands);
+            stands(series.offer(A, WallTime(1.0), point(step, 1.0 + step as f64)));
             assert!(series.n_kept <= 2 * MAX_SERIES_POINTS && series.len() <= 2 * MAX_SERIES_POINTS + 1);
-            assert_eq!(series.points().next_back().map(|point| point.step), Some(Step(step)));
+            assert_eq!(series.points().next_back().map(|(_, point)| point.step), Some(Step(step)));
         }
         let from = Step(n / 2);
-        assert_eq!(series.session_start(A, WallTime(1.0), from), Some(Step(n / 2 + 1)));
-        assert!(series.points().next_back().is_some_and(|point| n / 2 - point.step.0 < 500));
+        assert_eq!(series.session_start(A, WallTime(1.0), from), Some(at(n / 2 + 1)));
+        assert!(series.points().next_back().is_some_and(|(_, point)| n / 2 - point.step.0 < 500));
         // However often a step is written, it is kept once.
         for i in 0..3 * MAX_SERIES_POINTS {
             series.offer(A, WallTime(1.0), point(7, 1e6 + i as f64));
@@ -304,7 +552,7 @@ mod tests {
     #[test]
     fn writers_side_by_side_keep_each_other_s_points() {
         let mut series = first_attempt();
-        assert_eq!(series.offer(B, WallTime(1050.0), point(55, 1101.0)), Stands);
+        stands(series.offer(B, WallTime(1050.0), point(55, 1101.0)));
         assert_eq!(series.len(), 12);
     }
 
@@ -312,7 +560,7 @@ mod tests {
     fn of_two_values_at_one_step_the_last_is_kept() {
         let mut series = Series::default();
         series.offer(A, WallTime(0.0), point(5, 1.0));
-        assert_eq!(series.offer(A, WallTime(0.0), point(5, 2.0)), Stands);
+        stands(series.offer(A, WallTime(0.0), point(5, 2.0)));
         assert_eq!(steps_and_values(&series), [(5, 2.0)]);
     }
 
@@ -323,38 +571,80 @@ mod tests {
         for step in [20, 21, 25] {
             series.offer(B, WallTime(1050.0), point(step, 1100.0 + step as f64));
         }
-        assert_eq!(series.session_start(B, WallTime(1050.0), Step(20)), Some(Step(21)));
-        assert_eq!(series.offer(B, WallTime(1050.0), point(22, 1200.0)), Stands);
-        let steps: Vec<i64> = series.points().map(|point| point.step.0).collect();
+        assert_eq!(series.session_start(B, WallTime(1050.0), Step(20)), Some(at(21)));
+        stands(series.offer(B, WallTime(1050.0), point(22, 1200.0)));
+        let steps: Vec<i64> = series.points().map(|(_, point)| point.step.0).collect();
         assert_eq!(steps, [0, 10, 20, 22, 30, 40, 50, 60, 70, 80, 90, 100]);
     }
 
     #[test]
-    fn a_value_that_was_overwritten_comes_back_when_its_successor_is_void() {
+    fn a_value_that_does_not_count_stands_when_the_one_that_does_is_void() {
+        // B works beside A, which began first.
         let mut series = first_attempt();
-        series.offer(B, WallTime(1050.0), point(30, 1150.0));
-        assert_eq!(steps_and_values(&series)[3], (30, 1150.0));
-        assert_eq!(series.session_start(B, WallTime(1050.0), Step(5)), Some(Step(6)));
+        assert_eq!(series.offer(B, WallTime(1050.0), point(30, 1150.0)), Replaced);
         assert_eq!(steps_and_values(&series)[3], (30, 1030.0));
+        assert_eq!(series.beside(), Some((2, false)));
+        assert_eq!(series.session_start(A, WallTime(999.0), Step(5)), Some(at(6)));
+        assert_eq!(steps_and_values(&series), [(0, 1000.0), (30, 1150.0)]);
+    }
+
+    #[test]
+    fn the_lowest_rank_counts_or_the_mean_of_all() {
+        let beside = |rule: Rule| {
+            let mut series = Series::new(rule);
+            for (writer, more) in [(A, 0.0), (B, 10.0)] {
+                for step in 0..3 {
+                    series.offer(writer, WallTime(999.0), point(step, 1000.0 + step as f64 + more));
+                }
+            }
+            series.at_work(A, WallTime(2000.0));
+            series
+        };
+        let mut series = beside(Rule::default());
+        assert_eq!(steps_and_values(&series), [(0, 1000.0), (1, 1001.0), (2, 1002.0)]);
+        assert_eq!(series.set_rank(B, WallTime(999.0), 0), Some(Position::FIRST));
+        assert_eq!(steps_and_values(&series), [(0, 1010.0), (1, 1011.0), (2, 1012.0)]);
+        assert_eq!(series.set_rank(A, WallTime(999.0), 1), Some(Position::FIRST));
+        assert_eq!(steps_and_values(&series), [(0, 1010.0), (1, 1011.0), (2, 1012.0)]);
+        let mut series = beside(Rule { takes_mean_of_writers: true, ..Rule::default() });
+        assert_eq!(steps_and_values(&series), [(0, 1005.0), (1, 1006.0), (2, 1007.0)]);
+        series.offer(A, WallTime(999.0), point(3, 1.0));
+        assert_eq!(series.len() - steps_and_values(&series).len(), 1, "B has none at this step");
+    }
+
+    #[test]
+    fn a_file_that_begins_anew_is_a_pass_of_one_attempt_and_replaces_that_of_another() {
+        let begin_anew = |since: Option<f64>| {
+            let mut series = Series::new(Rule { since: since.map(WallTime), ..Rule::default() });
+            for (writer, started) in [(A, 1000.0), (B, 2000.0)] {
+                for step in 0..3 {
+                    series.offer(writer, WallTime(started), point(step, started + 1.0 + step as f64));
+                }
+            }
+            series.points().map(|(pass, point)| (pass, point.step.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(begin_anew(None), [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
+        assert_eq!(begin_anew(Some(500.0)), begin_anew(None));
+        assert_eq!(begin_anew(Some(1500.0)), [(0, 0), (0, 1), (0, 2)]);
     }
 
     #[test]
     fn a_writer_that_was_only_silent_gets_its_values_back() {
         let mut series = first_attempt();
         // At B's start A seems to have ended.
-        assert_eq!(series.offer(B, WallTime(1105.0), point(5, 1110.0)), Retold(Step(5)));
+        assert_eq!(series.offer(B, WallTime(1105.0), point(5, 1110.0)), Retold(at(5)));
         assert_eq!(steps_and_values(&series), [(0, 1000.0), (5, 1110.0)]);
-        assert_eq!(series.at_work(A, WallTime(1160.0)), Some(Step(5)));
+        assert_eq!(series.at_work(A, WallTime(1160.0)), Some(at(5)));
         assert_eq!(series.len(), 12);
         assert_eq!(series.at_work(A, WallTime(1170.0)), None);
-        assert_eq!(series.offer(A, WallTime(999.0), point(110, 1180.0)), Stands);
+        stands(series.offer(A, WallTime(999.0), point(110, 1180.0)));
     }
 
     #[test]
     fn a_late_value_of_an_earlier_attempt_is_no_news() {
         let mut series = Series::default();
         series.offer(B, WallTime(2000.0), point(80, 2080.0));
-        assert_eq!(series.offer(A, WallTime(999.0), point(70, 1070.0)), Stands);
+        stands(series.offer(A, WallTime(999.0), point(70, 1070.0)));
         assert_eq!(series.offer(A, WallTime(999.0), point(80, 1080.0)), Replaced);
         assert_eq!(series.offer(A, WallTime(999.0), point(90, 1090.0)), Replaced);
         assert_eq!(steps_and_values(&series), [(70, 1070.0), (80, 2080.0)]);
@@ -371,8 +661,8 @@ mod tests {
         }
         assert!(series.len() < 3 * MAX_SERIES_POINTS);
         // Told anew from what the writers keep.
-        series.retell(Step(i64::MIN), Some(None));
-        let steps: Vec<i64> = series.points().map(|point| point.step.0).collect();
+        series.retell(Position::FIRST, Some(None));
+        let steps: Vec<i64> = series.points().map(|(_, point)| point.step.0).collect();
         for step in [77_777, 88_889, n - 1] {
             assert!(steps.contains(&step), "{step}");
         }

@@ -7,8 +7,8 @@
 //!   far more often than they fell: the order of a writer that leaves gaps, or goes to and fro, says nothing.
 //! - They fall *by more than one step of its own*: below the last but one of the values in a row, so that two of them at
 //!   least are written anew. A value that is late by one belongs to no other attempt.
-//! - They do not fall to the least step of all. A trainer that counts batches begins anew in each epoch, and a
-//!   restart from the very beginning is a new process with a new file.
+//! - They do not fall to the beginning, which begins a pass; see `pass.rs`. A restart from the very beginning is a new
+//!   process with a new file.
 //! - The values that follow *go on from there*: they rise, over more than would fill the widest gap that the writer has
 //!   left so far, without coming back to the front. What does that, or fills a gap, was only late.
 //! - Their clocks do not fall with them. A value with an earlier clock than that of the largest step was written before
@@ -20,6 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::pass::{Passes, Shape};
 use crate::limits::MAX_STRETCHES;
 use crate::units::{MetricValue, Step, WallTime};
 
@@ -92,6 +93,9 @@ pub(super) struct Stretch {
     pub(super) resumed: Rewind,
     /// How many values there are.
     pub(super) n_values: usize,
+    /// The step of the first of them.
+    #[serde(default)]
+    pub(super) first_step: Step,
     /// The largest step.
     pub(super) last_step: Step,
     /// The clock of the value there; of several, the last written.
@@ -208,6 +212,7 @@ impl Stretches {
                 if let Some(trend) = &mut self.trend
                     && trend.rises_to(added.step)
                 {
+                    trend.passes.rise(&added);
                     stretch.add(added);
                     self.reach = self.reach.max(Some(added.step));
                     return Begun::Nothing;
@@ -227,6 +232,10 @@ impl Stretches {
         }
         let trend = self.trend.get_or_insert_with(|| Box::new(Trend::new(stretch.last_step)));
         let restart = trend.take(added);
+        if let Some(first) = restart.first() {
+            trend.passes.resume(first.step);
+            restart.iter().for_each(|added| trend.passes.rise(added));
+        }
         if restart.is_empty() || is_full {
             stretch.add(added);
             self.reach = self.reach.max(Some(added.step));
@@ -263,6 +272,7 @@ impl Stretches {
         }
         self.list.push(Stretch::new(Section { session: sessions.len(), restart: 0 }, resumed, added));
         if let Some(trend) = &mut self.trend {
+            trend.passes.resume(added.step);
             trend.begin(added.step);
         }
         least.into_iter().chain([resumed.from]).for_each(|from| self.cut(from));
@@ -331,6 +341,23 @@ impl Stretches {
         })
     }
 
+    /// The number of the pass that the last value belongs to, from 0.
+    #[must_use]
+    pub fn pass(&self) -> u32 {
+        self.trend.as_ref().map_or(0, |trend| trend.passes.number())
+    }
+
+    /// What is unusual in how steps were written.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.trend.as_ref().map_or_else(Shape::default, |trend| trend.passes.shape())
+    }
+
+    /// The value at the largest step of the last pass that has more than one step, where that is not the first.
+    pub(super) fn end_of_pass(&self) -> Option<(Step, WallTime, Option<MetricValue>)> {
+        self.trend.as_ref()?.passes.end()
+    }
+
     /// Whether the writer resumed without saying so.
     #[must_use]
     pub fn has_restarts(&self) -> bool {
@@ -341,6 +368,12 @@ impl Stretches {
     #[must_use]
     pub fn is_beyond_step_0(&self) -> bool {
         self.list.iter().any(|stretch| stretch.last_step > Step(0))
+    }
+
+    /// The smallest step that a stretch of it began with, and the largest of all.
+    pub(super) fn steps(&self) -> Option<(Step, Step)> {
+        let first = self.list.iter().map(|stretch| stretch.first_step).min()?;
+        Some((first, self.list.iter().map(|stretch| stretch.last_step).max()?))
     }
 
     /// How many values there are.
@@ -367,7 +400,15 @@ pub(super) enum Walked<'a> {
 impl Stretch {
     fn new(section: Section, resumed: Rewind, added: Added) -> Self {
         let Added { step, clock, value } = added;
-        Self { section, resumed, n_values: 1, last_step: step, last_clock: clock, last_value: value }
+        Self {
+            section,
+            resumed,
+            n_values: 1,
+            first_step: step,
+            last_step: step,
+            last_clock: clock,
+            last_value: value,
+        }
     }
 
     #[inline]
@@ -398,6 +439,8 @@ struct Trend {
     n_falls: u32,
     /// The values since a fall that may be a restart.
     fallen: Vec<Added>,
+    #[serde(default)]
+    passes: Passes,
 }
 
 impl Trend {
@@ -411,6 +454,7 @@ impl Trend {
             n_rising: 1,
             n_falls: 0,
             fallen: Vec::new(),
+            passes: Passes::new(first),
         }
     }
 
@@ -431,6 +475,15 @@ impl Trend {
     fn take(&mut self, added: Added) -> Vec<Added> {
         let step = added.step;
         if self.rises_to(step) {
+            self.passes.rise(&added);
+            return Vec::new();
+        }
+        if step == self.top && self.fallen.is_empty() {
+            self.passes.repeat(&added);
+            return Vec::new();
+        }
+        if self.fallen.is_empty() && self.passes.fall(&added) {
+            self.begin(step);
             return Vec::new();
         }
         if let (Some(first), Some(last)) = (self.fallen.first(), self.fallen.last()) {
@@ -449,7 +502,12 @@ impl Trend {
                 return restart;
             }
             self.fallen = Vec::new();
-            self.n_falls = self.n_falls.saturating_add(1);
+            if step > self.top {
+                self.passes.rise(&added);
+                self.n_falls = self.n_falls.saturating_add(1);
+            } else if !self.passes.fall(&added) {
+                self.n_falls = self.n_falls.saturating_add(1);
+            }
             self.begin(step);
         } else if step < self.top {
             let is_far = self.is_even() && step < self.before && step > self.least;

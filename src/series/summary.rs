@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use super::attempts::{LastStanding, last_standing};
 use super::writer::Moment;
-use super::{Attempts, Rewind, Standing, Stretches, Writer, WriterId};
+use super::{Attempts, Rewind, RewindReason, Shape, Standing, Stretches, Writer, WriterId};
+use crate::limits::MAX_WRITERS_COMPARED;
 use crate::scalar::{Content, Kind};
 use crate::units::{MetricValue, Step, WallTime};
 
@@ -39,6 +40,8 @@ pub struct TagSummary {
     parts: Vec<(Writer, Stretches)>,
     last: Option<(Step, Moment, Option<MetricValue>)>,
     rewinds: Vec<Rewind>,
+    shape: Shape,
+    n_beside: usize,
     clocks: (WallTime, WallTime),
 }
 
@@ -61,6 +64,8 @@ impl TagSummary {
             parts: Vec::new(),
             last: None,
             rewinds: Vec::new(),
+            shape: Shape::default(),
+            n_beside: 0,
             clocks: (WallTime(f64::NAN), WallTime(f64::NAN)),
         }
     }
@@ -142,15 +147,21 @@ impl TagSummary {
     pub fn finish(&mut self, attempts: &Attempts) -> Option<Standing> {
         let parts = std::mem::take(&mut self.parts);
         let writers = parts.iter().map(|(writer, written)| (*writer, written));
+        self.shape =
+            writers.clone().map(|(_, written)| written.shape()).reduce(Shape::join).unwrap_or_default();
         self.rewinds = attempts.rewinds(writers.clone());
+        self.n_beside = n_beside(&parts);
+        let shape =
+            writers.clone().map(|(_, written)| written.shape()).reduce(Shape::join).unwrap_or_default();
+        self.shape = Shape { n_passes: shape.n_passes + self.n_begun_anew(), ..shape };
         self.clocks = parts.iter().fold(self.clocks, |(started, last), (writer, _)| {
             let (begun, ended) = writer.clocks();
             (WallTime(started.0.min(begun.0)), WallTime(last.0.max(ended.0)))
         });
         match last_standing(writers.clone(), attempts) {
             LastStanding::None => None,
-            LastStanding::Of(at, last) => {
-                self.last = Some((last.last_step, at, last.last_value));
+            LastStanding::Of(last) => {
+                self.last = Some((last.step, Moment::of_value(last.clock, last.by.id), last.value));
                 None
             }
             LastStanding::Hidden => Some(attempts.standing(writers)),
@@ -184,11 +195,48 @@ impl TagSummary {
         self.clocks
     }
 
-    /// The largest step of what the latest attempt left standing, and the number there: of several, the
+    /// The largest step of what the latest attempt left standing, of the last pass, and the number there: of several, the
     /// last written; the first step of all where nothing stands. For a summary that is finished.
     #[must_use]
     pub fn last(&self) -> (Step, Option<MetricValue>) {
         self.last.map_or((self.first_step, None), |(step, _, value)| (step, value))
+    }
+
+    /// How often a file began the steps anew from the beginning, without a session: by a restart or as a pass. For a summary
+    /// that is finished.
+    #[must_use]
+    pub fn n_begun_anew(&self) -> u32 {
+        let is_anew =
+            |rewind: &&Rewind| rewind.reason == RewindReason::FallingSteps && rewind.from <= self.first_step;
+        u32::try_from(self.rewinds.iter().filter(is_anew).count()).unwrap_or(u32::MAX)
+    }
+
+    /// What is unusual in how steps were written. For a summary that is finished.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What there is to say of steps that were written more than once, in a sentence each. For a summary that is finished.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        // A writer that counts no steps has its own.
+        let lacks_steps = self.first_step == Step(0) && self.last().0 == Step(0);
+        let mut remarks = if lacks_steps { Vec::new() } else { self.shape.sentences(false) };
+        if self.n_beside > 1 {
+            let n = self.n_beside;
+            remarks.push(format!(
+                "{n} writers side by side wrote the same steps; the values of the first count"
+            ));
+        }
+        remarks
+    }
+
+    /// How many writers side by side wrote the same steps, or steps among each other; 0 where none did. For a summary that
+    /// is finished.
+    #[must_use]
+    pub fn n_beside(&self) -> usize {
+        self.n_beside
     }
 
     /// Where a later attempt replaced an earlier one; there is one attempt more than that. For a summary that is
@@ -197,6 +245,26 @@ impl TagSummary {
     pub fn rewinds(&self) -> &[Rewind] {
         &self.rewinds
     }
+}
+
+/// How many of some writers wrote steps that others wrote too which were at work at the same time.
+fn n_beside(parts: &[(Writer, Stretches)]) -> usize {
+    let mut by_start: Vec<(Writer, Step, Step)> = Vec::new();
+    for (writer, written) in parts {
+        let steps = written.steps();
+        by_start.extend(
+            steps.map(|(first, last)| (*writer, first, last)).filter(|(writer, ..)| writer.has_clock()),
+        );
+    }
+    by_start.sort_by_key(|(writer, ..)| writer.start());
+    let meets = |(i, (writer, first, last)): &(usize, &(Writer, Step, Step))| {
+        let is_met =
+            |(other, from, to): &(Writer, Step, Step)| writer.is_beside(other) && first <= to && from <= last;
+        let near =
+            by_start.iter().skip(i.saturating_sub(MAX_WRITERS_COMPARED)).take(2 * MAX_WRITERS_COMPARED + 1);
+        near.filter(|(other, ..)| other.id != writer.id).any(is_met)
+    };
+    by_start.iter().enumerate().filter(meets).count()
 }
 
 /// The one of two that lies further in a direction; the first of two that are equal.

@@ -44,6 +44,29 @@ impl Writer {
         }
     }
 
+    /// Whether its clock says when it began.
+    pub(super) fn has_clock(&self) -> bool {
+        self.started.0 > 0.0
+    }
+
+    /// Whether it and another one work side by side, as far as their clocks tell.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.end() >= other.start() && other.end() >= self.start()
+    }
+
+    /// Whether a value of it, written at `clock`, counts more than one of another writer at the same step: of writers one
+    /// after the other that of the later, of those side by side that of the first, and where their clocks do not tell that
+    /// with the later clock.
+    pub(super) fn counts_over(&self, clock: WallTime, other: &Self, other_clock: WallTime) -> bool {
+        if !self.is_beside(other) {
+            return self.start() > other.end();
+        }
+        if self.has_clock() && other.has_clock() {
+            return self.start() < other.start();
+        }
+        Moment::of_value(clock, self.id) >= Moment::of_value(other_clock, other.id)
+    }
+
     /// When it started. Where its clock does not tell, before any other had ended.
     pub(super) fn start(&self) -> Moment {
         Moment::new(self.started, f64::NEG_INFINITY, self.id)

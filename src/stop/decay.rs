@@ -9,14 +9,14 @@
 
 use super::StopRule;
 use crate::linear::Lower;
-use crate::study::{Curve, Goal, Measurement, Reduce, StopReason, StudySpec, Trial, UsualEnds};
+use crate::study::{Curve, Goal, Reduce, StopReason, StudySpec, Trial, UsualEnds};
 use crate::units::Step;
 
 /// The learning-curve rule.
 ///
 /// Only trials that ran to their own end teach it, which was not far before that of the others ([`UsualEnds`]). Values
 /// that are not finite are passed over; trials are compared only with those whose values are of the same data
-/// ([`Curve::split`]). Steps may differ between trials: a curve is read between its points. Beyond the last step of the finished trials nobody is stopped.
+/// ([`Curve::split`]), by global steps ([`Curve`]), and none whose steps come in no order. Steps may differ between trials: a curve is read between its points. Beyond the last step of the finished trials nobody is stopped.
 #[derive(Debug, Clone, Copy)]
 pub struct DecayCurve {
     /// No trial is stopped before this step.
@@ -44,9 +44,9 @@ impl StopRule for DecayCurve {
         let last = own.last()?;
         // A first value has no pace; a value that is not finite says nothing.
         let is_judged = own.start()?.0 < last.0
-            && trial.last_step()?.0 as f64 == last.0
+            && trial.curve.reached()?.0 as f64 == last.0
             && last.0 >= self.min_steps as f64;
-        if !is_judged {
+        if !is_judged || !trial.curve.is_in_order() {
             return None;
         }
         let ends = UsualEnds::of(trials);
@@ -84,6 +84,7 @@ impl StopRule for DecayCurve {
         let sign = own.sign();
         Some(StopReason::DecayCurve {
             step: trial.last_step()?.0,
+            pass: trial.pass(),
             value: sign * last.1,
             predicted: sign * predicted,
             deviation: gain.deviation,
@@ -94,7 +95,7 @@ impl StopRule for DecayCurve {
     }
 }
 
-/// How a curve is read: steps with finite values, of which smaller ones are better.
+/// How a curve is read: global steps with finite values, of which smaller ones are better.
 struct View<'a> {
     curve: &'a Curve,
     goal: Goal,
@@ -109,8 +110,8 @@ impl View<'_> {
         }
     }
 
-    fn point(&self, m: &Measurement) -> (f64, f64) {
-        (m.step.0 as f64, self.sign() * m.value)
+    fn point(&self, (step, value): (f64, f64)) -> (f64, f64) {
+        (step, self.sign() * value)
     }
 
     fn start(&self) -> Option<(f64, f64)> {
@@ -118,7 +119,7 @@ impl View<'_> {
     }
 
     fn last(&self) -> Option<(f64, f64)> {
-        Some(self.point(self.curve.finite_until(f64::INFINITY)?))
+        Some(self.point(self.curve.finite_until(self.curve.reached()?.0 as f64)?))
     }
 
     fn result(&self) -> Option<f64> {
@@ -278,6 +279,7 @@ fn below(z: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::Measurement;
     use crate::study::{Assignment, Outcome, Stage, config};
     use crate::units::{Step, TrialId, WallTime};
 
@@ -289,7 +291,7 @@ mod tests {
         let mut curve = Curve::default();
         for epoch in 1..=n {
             let value = end + height * (-(epoch as f64) / pace).exp();
-            curve.insert(Measurement { step: Step(epoch * gap), value, wall_time: WallTime(0.0) });
+            curve.insert(Measurement::new(Step(epoch * gap), value, WallTime(0.0)));
         }
         curve
     }
@@ -329,8 +331,16 @@ mod tests {
     #[test]
     fn a_hopeless_trial_is_stopped_for_both_goals_with_its_reason_in_numbers() {
         let hopeless = curve(0.9, 0.3, 3.0, 9, 1);
-        let Some(StopReason::DecayCurve { step, value, predicted, deviation, best, chance, n_trials }) =
-            judge(RULE, Goal::Minimize, finished(1), hopeless.clone())
+        let Some(StopReason::DecayCurve {
+            step,
+            pass: 0,
+            value,
+            predicted,
+            deviation,
+            best,
+            chance,
+            n_trials,
+        }) = judge(RULE, Goal::Minimize, finished(1), hopeless.clone())
         else {
             panic!("it is stopped by this rule");
         };
@@ -396,13 +406,13 @@ mod tests {
     #[test]
     fn a_value_that_is_not_finite_is_passed_over() {
         let mut ends_in_nan = curve(0.9, 0.3, 3.0, 9, 1);
-        ends_in_nan.insert(Measurement { step: Step(10), value: f64::NAN, wall_time: WallTime(0.0) });
+        ends_in_nan.insert(Measurement::new(Step(10), f64::NAN, WallTime(0.0)));
         assert_eq!(
             judge(RULE, Goal::Minimize, finished(1), ends_in_nan.clone()),
             None,
             "it says nothing yet"
         );
-        ends_in_nan.insert(Measurement { step: Step(11), value: 0.91, wall_time: WallTime(0.0) });
+        ends_in_nan.insert(Measurement::new(Step(11), 0.91, WallTime(0.0)));
         assert!(judge(RULE, Goal::Minimize, finished(1), ends_in_nan).is_some());
     }
 
@@ -423,7 +433,7 @@ mod tests {
     #[test]
     fn a_rewind_makes_the_decision_anew() {
         let mut own = curve(0.9, 0.3, 3.0, 9, 1);
-        own.rewind(Step(5));
+        own.rewind(crate::series::Position::first_pass(Step(5)));
         for m in curve(0.28, 0.9, 3.0, 9, 1).points().iter().skip(4) {
             own.insert(*m);
         }

@@ -7,7 +7,7 @@
 use super::StopRule;
 use crate::study::{StopReason, StudySpec, Trial, UsualEnds};
 
-/// The median rule.
+/// The median rule; its steps are global ones ([`crate::study::Curve`]), and no trial is compared whose steps come in no order.
 ///
 /// A finished trial is one that succeeded by running to its own end, not far before that of the others ([`UsualEnds`]):
 /// those that were stopped would lower the bar with their worst part. Values that are not finite count neither way; a trial that
@@ -23,8 +23,8 @@ pub struct MedianRule {
 
 impl StopRule for MedianRule {
     fn judge(&self, spec: &StudySpec, trial: &Trial, trials: &[Trial]) -> Option<StopReason> {
-        let step = trial.last_step()?;
-        if step.0 < self.min_steps {
+        let step = trial.curve.reached()?;
+        if step.0 < self.min_steps || !trial.curve.is_in_order() {
             return None;
         }
         let best = trial.curve.best(spec.goal)?.value;
@@ -40,8 +40,8 @@ impl StopRule for MedianRule {
             return None;
         }
         let median = median(&mut averages)?;
-        let step = step.0;
-        spec.goal.is_better(median, best).then_some(StopReason::Median { step, best, median, n_trials })
+        let (step, pass) = (trial.last_step()?.0, trial.pass());
+        spec.goal.is_better(median, best).then_some(StopReason::Median { step, pass, best, median, n_trials })
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
         let mut trial = Trial::suggested(TrialId::new(n).expect("not 0"), Assignment::default());
         for (i, value) in values.iter().enumerate() {
             let step = Step(10 * (i as i64 + 1));
-            trial.curve.insert(Measurement { step, value: *value, wall_time: WallTime(0.0) });
+            trial.curve.insert(Measurement::new(step, *value, WallTime(0.0)));
         }
         trial.stage = outcome.map_or(Stage::Running, Stage::Ended);
         trial

@@ -1,7 +1,7 @@
 //! Successive halving, asynchronously: at each rung a trial goes on only if it is among the best that came there.
 //!
 //! Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (ASHA, 2020); for the brackets Li et al.,
-//! "Hyperband" (2018). The highest step that a finished trial has reached stands for the budget of a trial, since
+//! "Hyperband" (2018). Steps are global ones ([`crate::study::Curve`]). The highest step that a finished trial has reached stands for the budget of a trial, since
 //! trainers do not announce theirs; the rungs lie at that step divided by powers of the reduction factor.
 
 use super::StopRule;
@@ -26,15 +26,16 @@ pub struct Rungs {
 
 impl StopRule for Rungs {
     fn judge(&self, spec: &StudySpec, trial: &Trial, trials: &[Trial]) -> Option<StopReason> {
-        let step = trial.last_step()?;
-        let is_compared = |other: &Trial| other.curve.split() == trial.curve.split();
+        let step = trial.curve.reached().filter(|_| trial.curve.is_in_order())?;
+        let is_compared =
+            |other: &Trial| other.curve.split() == trial.curve.split() && other.curve.is_in_order();
         let is_finished = |other: &&Trial| other.outcome() == Some(&Outcome::Succeeded) && is_compared(other);
-        let end = trials.iter().filter(is_finished).filter_map(Trial::last_step).max()?;
+        let end = trials.iter().filter(is_finished).filter_map(|other| other.curve.reached()).max()?;
         let rung = self.rung(trial, step, end)?;
         let best_at_rung = |other: &Trial| other.curve.running_best(rung, spec.goal);
         let value = best_at_rung(trial)?;
         let came = |other: &&Trial| {
-            other.last_step().is_some_and(|last| last >= rung)
+            other.curve.reached().is_some_and(|last| last >= rung)
                 && is_compared(other)
                 && self.bracket(other) == self.bracket(trial)
         };
@@ -46,7 +47,8 @@ impl StopRule for Rungs {
         let n_better = values.iter().filter(|other| spec.goal.is_better(**other, value)).count() as u32;
         let n_going_on = (n_trials / self.reduction_factor.max(2)).max(1);
         (n_better >= n_going_on).then_some(StopReason::Rung {
-            step: step.0,
+            step: trial.last_step()?.0,
+            pass: trial.pass(),
             rung: rung.0,
             value,
             n_better,
@@ -84,7 +86,7 @@ mod tests {
     fn trial(n: u32, n_steps: i64, value: f64, outcome: Option<Outcome>) -> Trial {
         let mut trial = Trial::suggested(TrialId::new(n).expect("not 0"), Assignment::default());
         for step in 1..=n_steps {
-            trial.curve.insert(Measurement { step: Step(step), value, wall_time: WallTime(0.0) });
+            trial.curve.insert(Measurement::new(Step(step), value, WallTime(0.0)));
         }
         trial.stage = outcome.map_or(Stage::Running, Stage::Ended);
         trial

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Curve;
 use crate::limits::MAX_CATCH_UP_POINTS;
-use crate::series::{Change, Point};
-use crate::units::{RunName, Step};
+use crate::series::{Change, Point, Position};
+use crate::units::RunName;
 
 /// Takes the changes of an objective whose files are read anew from their beginning, and gives those that lead from
 /// a known curve to where that ends: nothing that is known comes twice, and nothing is taken back only because its
@@ -17,9 +17,9 @@ use crate::units::{RunName, Step};
 pub struct CatchUp {
     known: Curve,
     run: Option<RunName>,
-    points: BTreeMap<Step, Point>,
-    /// The earliest step that a restarted writer began anew from.
-    rewound: Option<Step>,
+    points: BTreeMap<Position, Point>,
+    /// The earliest position that a restarted writer began anew from.
+    rewound: Option<Position>,
     /// Whether all is handed on.
     is_over: bool,
 }
@@ -48,8 +48,8 @@ impl CatchUp {
                     self.points.split_off(&from);
                     self.rewound = Some(self.rewound.map_or(from, |earlier| earlier.min(from)));
                 }
-                Change::Point(point) => {
-                    self.points.insert(point.step, point);
+                Change::Point { pass, point } => {
+                    self.points.insert(Position { pass, step: point.step }, point);
                 }
             }
             if self.points.len() >= MAX_CATCH_UP_POINTS {
@@ -72,25 +72,24 @@ impl CatchUp {
         // With no file read there is nothing new.
         let Some(run) = self.run.take() else { return Vec::new() };
         let points = std::mem::take(&mut self.points);
+        let told = |(at, point): (&Position, &Point)| Change::Point { pass: at.pass, point: *point };
         if self.known.run() != Some(&run) {
-            let points = points.into_values().map(Change::Point);
-            return std::iter::once(Change::Source(run)).chain(points).collect();
+            return std::iter::once(Change::Source(run)).chain(points.iter().map(told)).collect();
         }
-        let known: BTreeMap<Step, f64> = self.known.points().iter().map(|m| (m.step, m.value)).collect();
+        let known: BTreeMap<Position, f64> =
+            self.known.points().iter().map(|m| (m.position(), m.value)).collect();
         let is_void =
-            |step: &&Step| self.rewound.is_some_and(|from| **step >= from) && !points.contains_key(step);
+            |at: &&Position| self.rewound.is_some_and(|from| **at >= from) && !points.contains_key(at);
         let void_from = known.keys().find(is_void).copied();
-        let mut changes = Vec::new();
-        for (step, point) in &points {
-            let is_behind = void_from.is_some_and(|from| *step >= from);
-            let is_known = known.get(step).is_some_and(|value| is_same(*value, point.value.as_f64()));
-            if !is_behind && !is_known {
-                changes.push(Change::Point(*point));
-            }
-        }
+        let is_news = |(at, point): &(&Position, &Point)| {
+            let is_behind = void_from.is_some_and(|from| **at >= from);
+            let is_known = known.get(at).is_some_and(|value| is_same(*value, point.value.as_f64()));
+            !is_behind && !is_known
+        };
+        let mut changes: Vec<Change> = points.iter().filter(is_news).map(told).collect();
         if let Some(from) = void_from {
             changes.push(Change::Rewind(from));
-            changes.extend(points.range(from..).map(|(_, point)| Change::Point(*point)));
+            changes.extend(points.range(from..).map(told));
         }
         changes
     }
@@ -104,10 +103,11 @@ fn is_same(a: f64, b: f64) -> bool {
 mod tests {
     use super::*;
     use crate::study::Measurement;
-    use crate::units::{MetricValue, WallTime};
+    use crate::units::{MetricValue, Step, WallTime};
 
     fn point(step: i64, value: f64) -> Change {
-        Change::Point(Point { step: Step(step), wall_time: WallTime(0.0), value: MetricValue::F64(value) })
+        let point = Point { step: Step(step), wall_time: WallTime(0.0), value: MetricValue::F64(value) };
+        Change::Point { pass: 0, point }
     }
 
     fn source() -> Change {
@@ -120,7 +120,7 @@ mod tests {
         let mut known = Curve::default();
         known.start_over("eval".into());
         for (step, value) in stored {
-            known.insert(Measurement { step: Step(*step), value: *value, wall_time: WallTime(0.0) });
+            known.insert(Measurement::new(Step(*step), *value, WallTime(0.0)));
         }
         let mut catch_up = CatchUp::new(known);
         assert_eq!(catch_up.take(read.to_vec()), []);
@@ -143,9 +143,19 @@ mod tests {
 
     #[test]
     fn a_restart_that_nobody_saw_takes_back_what_it_voids() {
-        let read =
-            [source(), point(1, 0.1), point(2, 0.2), point(3, 0.3), Change::Rewind(Step(2)), point(2, 0.5)];
-        check(&[(1, 0.1), (2, 0.2), (3, 0.3)], &read, &[point(2, 0.5), Change::Rewind(Step(3))]);
+        let read = [
+            source(),
+            point(1, 0.1),
+            point(2, 0.2),
+            point(3, 0.3),
+            Change::Rewind(Position::first_pass(Step(2))),
+            point(2, 0.5),
+        ];
+        check(
+            &[(1, 0.1), (2, 0.2), (3, 0.3)],
+            &read,
+            &[point(2, 0.5), Change::Rewind(Position::first_pass(Step(3)))],
+        );
         // One that was seen is no news.
         check(&[(1, 0.1), (2, 0.5)], &read, &[]);
         let on = [read.as_slice(), &[point(3, 0.6), point(4, 0.7)]].concat();
@@ -159,7 +169,10 @@ mod tests {
         let read = std::iter::once(source()).chain((0..n + 3).map(|step| point(step, 0.5)));
         let on = catch_up.take(read.clone());
         assert_eq!(on, read.collect::<Vec<_>>());
-        assert_eq!(catch_up.take([Change::Rewind(Step(5))]), [Change::Rewind(Step(5))]);
+        assert_eq!(
+            catch_up.take([Change::Rewind(Position::first_pass(Step(5)))]),
+            [Change::Rewind(Position::first_pass(Step(5)))]
+        );
         assert_eq!(catch_up.finish(), []);
     }
 

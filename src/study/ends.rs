@@ -1,4 +1,4 @@
-//! Where the trials of a study usually end, and which ended well far before that.
+//! Where the trials of a study usually end, by global steps ([`super::Curve`]), and which ended well far before that.
 //!
 //! A trainer that is told to end by somebody may do so with exit code 0, as Lightning does: what it gave is the result
 //! of a part of a training, and its curve says nothing of where whole ones lead.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Assignment, Outcome, ParamValue, Trial};
-use crate::series::Split;
+use crate::series::{Position, Split};
 use crate::units::Step;
 
 /// Last steps, and numbers of parameters, within this share of each other are the same.
@@ -36,7 +36,7 @@ impl<'t> UsualEnds<'t> {
     pub fn of(trials: &'t [Trial]) -> Self {
         let mut ends: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for trial in trials.iter().filter(|trial| is_whole(trial)) {
-            let end = trial.last_step().map(|step| (step.0, &trial.params));
+            let end = trial.curve.reached().map(|step| (step.0, &trial.params));
             ends.entry(trial.curve.split()).or_default().extend(end);
         }
         let usual = ends.into_iter().filter_map(|(split, ends)| Some((split, UsualEnd::of(ends)?)));
@@ -48,14 +48,14 @@ impl<'t> UsualEnds<'t> {
     #[must_use]
     pub fn missed_by(&self, trial: &Trial) -> Option<Step> {
         let usual = self.0.get(&trial.curve.split()).filter(|_| is_whole(trial))?;
-        let is_far = (trial.last_step()?.0 as f64) < FAR * usual.step as f64;
+        let is_far = (trial.curve.reached()?.0 as f64) < FAR * usual.step as f64;
         (is_far && !usual.is_explained(&trial.params)).then_some(Step(usual.step))
     }
 
-    /// Whether a trial ran to its own end, so that its curve tells where others may lead.
+    /// Whether a trial ran to its own end with steps in order, so that its curve tells where others may lead.
     #[must_use]
     pub fn is_reached_by(&self, trial: &Trial) -> bool {
-        is_whole(trial) && self.missed_by(trial).is_none()
+        is_whole(trial) && self.missed_by(trial).is_none() && trial.curve.is_in_order()
     }
 }
 
@@ -107,8 +107,8 @@ fn is_same(a: f64, b: f64) -> bool {
 pub fn all_alike(trials: &[Trial]) -> Option<usize> {
     let mut whole = trials.iter().filter(|trial| is_whole(trial));
     let first = whole.next().filter(|trial| trial.last_step().is_some())?;
-    let bits = |trial: &Trial| -> Vec<(Step, u64)> {
-        trial.curve.points().iter().map(|m| (m.step, m.value.to_bits())).collect()
+    let bits = |trial: &Trial| -> Vec<(Position, u64)> {
+        trial.curve.points().iter().map(|m| (m.position(), m.value.to_bits())).collect()
     };
     let of_first = bits(first);
     let mut n = 1;
@@ -135,7 +135,7 @@ mod tests {
         ]);
         let mut trial = Trial::suggested(TrialId::new(n).expect("not 0"), params);
         for step in [last / 2, last] {
-            trial.curve.insert(Measurement { step: Step(step), value: 0.5, wall_time: WallTime(0.0) });
+            trial.curve.insert(Measurement::new(Step(step), 0.5, WallTime(0.0)));
         }
         trial.stage = outcome.map_or(Stage::Running, Stage::Ended);
         trial
@@ -191,7 +191,7 @@ mod tests {
         trials.push(trial(4, 4, 8.0, None));
         assert_eq!(all_alike(&trials), Some(3));
         trials.push(trial(5, 9, 8.0, Some(Outcome::Succeeded)));
-        trials[4].curve.insert(Measurement { step: Step(9), value: 0.5 + 1e-16, wall_time: WallTime(0.0) });
+        trials[4].curve.insert(Measurement::new(Step(9), 0.5 + 1e-16, WallTime(0.0)));
         assert_eq!(all_alike(&trials), None);
         // The same parameters give the same values.
         let same = vec![trials[0].clone(), Trial { id: TrialId::after(7), ..trials[0].clone() }];

@@ -14,6 +14,7 @@ mod gist;
 pub mod launch;
 pub mod launcher;
 mod output;
+mod peak;
 mod slots;
 mod space;
 mod trial;
@@ -30,6 +31,7 @@ pub use gist::gist;
 pub use output::{
     HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,
 };
+pub use peak::peak_before_end;
 pub use slots::{Slot, Slots};
 pub use space::{Assignment, Domain, ParamValue, Parameter, Scale, Space};
 pub use trial::{Exit, Outcome, Purpose, Replica, Role, Stage, StopReason, Trial};

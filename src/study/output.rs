@@ -157,7 +157,7 @@ mod tests {
     fn trial(n: u32, value: Option<f64>, outcome: Outcome, seconds: i64) -> Trial {
         let mut trial = Trial::suggested(TrialId::new(n).expect("not 0"), Assignment::default());
         if let Some(value) = value {
-            trial.curve.insert(Measurement { step: Step(7), value, wall_time: WallTime(0.0) });
+            trial.curve.insert(Measurement::new(Step(7), value, WallTime(0.0)));
         }
         trial.stage = Stage::Ended(outcome);
         trial.started_at = Some(Timestamp::UNIX_EPOCH);

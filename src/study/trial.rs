@@ -261,6 +261,9 @@ pub enum StopReason {
     Median {
         /// The trial's last step.
         step: i64,
+        /// The pass over the steps that it belongs to, from 0.
+        #[serde(default)]
+        pass: u32,
         /// Its best value up to then.
         best: f64,
         /// The median of the others' running averages up to that step.
@@ -272,6 +275,9 @@ pub enum StopReason {
     DecayCurve {
         /// The trial's last step.
         step: i64,
+        /// The pass over the steps that it belongs to, from 0.
+        #[serde(default)]
+        pass: u32,
         /// Its value there.
         value: f64,
         /// What its result was expected to be.
@@ -289,7 +295,10 @@ pub enum StopReason {
     Rung {
         /// The trial's last step.
         step: i64,
-        /// The step of the rung.
+        /// The pass over the steps that it belongs to, from 0.
+        #[serde(default)]
+        pass: u32,
+        /// The global step of the rung.
         rung: i64,
         /// Its best value up to the rung.
         value: f64,
@@ -312,25 +321,28 @@ pub enum StopReason {
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Median { step, best, median, n_trials } => write!(
+            Self::Median { step, pass, best, median, n_trials } => write!(
                 f,
-                "best value {} up to step {step} is worse than {}, the median of {n_trials} finished trials' averages",
+                "best value {} up to step {step}{} is worse than {}, the median of {n_trials} finished trials' averages",
                 short(*best),
+                of_pass(*pass),
                 short(*median),
             ),
-            Self::DecayCurve { step, value, predicted, deviation, best, chance, n_trials } => write!(
+            Self::DecayCurve { step, pass, value, predicted, deviation, best, chance, n_trials } => write!(
                 f,
-                "value {} at step {step} should end at {} ± {}: a chance of {} to beat {} (by {n_trials} finished curves)",
+                "value {} at step {step}{} should end at {} ± {}: a chance of {} to beat {} (by {n_trials} finished curves)",
                 short(*value),
+                of_pass(*pass),
                 short(*predicted),
                 shortest(format!("{deviation:.1e}").parse().unwrap_or(*deviation)),
                 percent(*chance),
                 short(*best),
             ),
-            Self::Rung { step: _, rung, value, n_better, n_going_on, n_trials } => write!(
+            Self::Rung { step: _, pass, rung, value, n_better, n_going_on, n_trials } => write!(
                 f,
-                "best value {} up to step {rung} is number {} of the {n_trials} that came there, of which {n_going_on} go on",
+                "best value {} up to step {rung}{} is number {} of the {n_trials} that came there, of which {n_going_on} go on",
                 short(*value),
+                if *pass > 0 { ", counted over all passes," } else { "" },
                 n_better + 1,
             ),
             Self::TimeLimit { ran_s, limit_s: Some(limit) } => {
@@ -341,6 +353,11 @@ impl fmt::Display for StopReason {
             }
         }
     }
+}
+
+/// Which pass a step belongs to, where that is not the first.
+fn of_pass(pass: u32) -> String {
+    if pass > 0 { format!(" of pass {}", pass + 1) } else { String::new() }
 }
 
 /// Five significant digits.
@@ -416,7 +433,13 @@ impl Trial {
         Some(self.ended_at?.duration_since(self.attempt_at?).as_secs_f64())
     }
 
-    /// Its last step, where it has reported one.
+    /// The pass over the steps that its last measurement belongs to, from 0.
+    #[must_use]
+    pub fn pass(&self) -> u32 {
+        self.curve.last().map_or(0, |m| m.pass)
+    }
+
+    /// The step of its last measurement as it was written, where there is one.
     #[must_use]
     pub fn last_step(&self) -> Option<Step> {
         self.curve.last().map(|m| m.step)

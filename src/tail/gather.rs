@@ -9,7 +9,7 @@ use super::missing::{Missing, Places, explain, listed, unlike_runs, wrong_kind, 
 use super::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED, MAX_WRITERS_LISTED};
 use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, Split, is_placeholder, measures, words};
-use crate::series::{Change, Objective, Point, Why};
+use crate::series::{Change, Objective, Point, Shape, Why, WriterId};
 use crate::tfrecord::Damage;
 use crate::units::{RunName, Step, Tag, WallTime};
 
@@ -68,6 +68,10 @@ pub struct Seen {
     pub why: Option<(Why, Vec<RunName>)>,
     /// Runs that hold it and are unlike, so that none of them is read.
     pub unlike: Vec<RunName>,
+    /// What is unusual in how the steps of what was read were written.
+    pub shape: Shape,
+    /// How many writers side by side hold the same steps with other values, and whether the rank of one is known.
+    pub beside: Option<(usize, bool)>,
     /// Other runs that hold it.
     pub left_out: Vec<RunName>,
     /// Runs in which earlier attempts of the trial left it, and which the present one does not go on with.
@@ -207,6 +211,18 @@ impl Gather {
         }
     }
 
+    /// Takes it that a writer of a run, whose first event has the clock `started`, was alive at `clock`.
+    pub fn is_alive(&mut self, run: &RunName, writer: WriterId, started: WallTime, clock: WallTime) {
+        // Behind the moment itself, so that it had not ended then.
+        self.objective.is_alive(run, writer, started, clock);
+    }
+
+    /// Takes the number of a writer of a run among the processes of a training; see
+    /// [`Objective::set_rank`](crate::series::Objective::set_rank).
+    pub fn set_rank(&mut self, run: &RunName, writer: WriterId, started: WallTime, rank: u32) {
+        self.objective.set_rank(run, writer, started, rank);
+    }
+
     fn objective_of(&mut self, aside: Option<&str>) -> &mut Objective {
         if aside.is_some() { &mut self.others } else { &mut self.objective }
     }
@@ -262,6 +278,8 @@ impl Gather {
             is_of_others: self.objective.chosen().is_none() && self.others.chosen().is_some(),
             left_out,
             history,
+            shape: self.objective.shape(),
+            beside: self.objective.beside(),
             ..self.seen.clone()
         }
     }

@@ -18,6 +18,7 @@ mod missing;
 mod numbers;
 mod outside;
 mod packed;
+mod passes;
 mod paths;
 mod peers;
 mod reading;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hptune::controller::{
     Controller, Decided, Input, JobState, OnMissingMetric, Output, Policy, Record, Signal,
 };
-use hptune::series::{Change, Point};
+use hptune::series::{Change, Point, Position};
 use hptune::study::{Config, EarlyStopping, Exit, Measurement, Outcome, Stage, StudySpec, Trial};
 use hptune::units::{MetricValue, Step, TrialId, WallTime};
 use jiff::Timestamp;
@@ -127,10 +127,11 @@ impl Stored {
                     match change {
                         Change::Source(run) => trial.curve.start_over(run.clone()),
                         Change::Rewind(from) => trial.curve.rewind(*from),
-                        Change::Point(Point { step, wall_time, value }) => trial.curve.insert(Measurement {
-                            step: *step,
-                            wall_time: *wall_time,
-                            value: value.as_f64(),
+                        Change::Point { pass, point } => trial.curve.insert(Measurement {
+                            pass: *pass,
+                            step: point.step,
+                            wall_time: point.wall_time,
+                            value: point.value.as_f64(),
                         }),
                     }
                 }
@@ -384,12 +385,12 @@ impl World {
             let is_nan = below(&mut self.random, 200) == 0;
             let value = MetricValue::F64(if is_nan { f64::NAN } else { process.quality * share + noise });
             let point = Point { step: Step(process.step), wall_time: WallTime(now_ms as f64), value };
-            let mut changes = vec![Change::Point(point)];
+            let mut changes = vec![Change::Point { pass: 0, point }];
             if process.step == 1 {
                 changes.insert(0, Change::Source("eval".into()));
             }
             if process.step > 1 && below(&mut self.random, 50) == 0 {
-                changes.insert(0, Change::Rewind(Step(process.step - 2)));
+                changes.insert(0, Change::Rewind(Position::first_pass(Step(process.step - 2))));
             }
             return self.feed(Input::Changed(trial, changes));
         }

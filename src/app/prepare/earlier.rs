@@ -261,7 +261,8 @@ fn records(stored: &StoredJob) -> Vec<Record> {
         }
         let source = trial.curve.run().cloned().map(Change::Source);
         let points = trial.curve.points().iter().map(|m| {
-            Change::Point(Point { step: m.step, wall_time: m.wall_time, value: MetricValue::F64(m.value) })
+            let value = MetricValue::F64(m.value);
+            Change::Point { pass: m.pass, point: Point { step: m.step, wall_time: m.wall_time, value } }
         });
         records.push(Record::Changed(trial.id, source.into_iter().chain(points).collect()));
         let ended_at = trial.ended_at.unwrap_or(stored.job.created_at);

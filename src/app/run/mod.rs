@@ -357,8 +357,8 @@ impl<'t> Job<'t> {
             tag: self.plan.config.spec.metric_tag.clone(),
             run: self.plan.config.run.clone(),
             no_metric_after: self.plan.config.no_metric_after,
-            cluster: (self.plan.config.cluster.replicas().len() > 1)
-                .then(|| Members { directory: files.directory.clone(), mark: files.mark() }),
+            members: Members { directory: files.directory.clone(), mark: files.mark() },
+            is_cluster: self.plan.config.cluster.replicas().len() > 1,
             attempt_since: begun.map(WallTime::from),
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };

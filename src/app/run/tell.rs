@@ -55,10 +55,16 @@ impl Job<'_> {
                 for change in changes {
                     (self.tell)(&match change {
                         Change::Source(run) => Report::Source { trial, run },
-                        Change::Rewind(from_step) => Report::Rewind { trial, from_step },
-                        Change::Point(p) => {
-                            Report::Point { trial, step: p.step, wall_time: p.wall_time.0, value: p.value }
+                        Change::Rewind(from) => {
+                            Report::Rewind { trial, pass: from.pass + 1, from_step: from.step }
                         }
+                        Change::Point { pass, point: p } => Report::Point {
+                            trial,
+                            pass: pass + 1,
+                            step: p.step,
+                            wall_time: p.wall_time.0,
+                            value: p.value,
+                        },
                     });
                 }
                 return;
@@ -158,6 +164,7 @@ impl Job<'_> {
                         have the trainer pass its step to the summary writer";
             self.note(trial, text.to_owned());
         }
+        self.tell_shape(trial, seen);
         for trouble in &seen.troubles {
             self.note(trial, trouble.clone());
         }

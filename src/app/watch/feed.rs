@@ -230,6 +230,14 @@ impl Feed {
         self.selection.tags.iter().filter(move |tag| !has_come(tag))
     }
 
+    /// Takes it that a writer of a run, whose first event has the clock `started`, was alive at `clock`.
+    pub(super) fn is_alive(&mut self, run: &RunName, writer: WriterId, started: WallTime, clock: WallTime) {
+        let memory = self.memory.runs.entry(run.clone()).or_default();
+        for rewound in memory.live.at_work(writer, started, clock) {
+            self.items.push(Item::Rewind(run.clone(), Box::new(rewound)));
+        }
+    }
+
     /// Takes something that was found.
     pub(super) fn handle(&mut self, found: Found<'_>) {
         match found {

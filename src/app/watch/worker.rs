@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::feed::{Feed, Item, Memory, Selection};
 use super::rules::Judge;
+use crate::edge::beside::Beside;
 use crate::edge::clock::Clock;
 use crate::edge::files::Root;
 use crate::edge::notice::Notices;
@@ -131,12 +133,14 @@ impl Worker {
         thread::Builder::new().name(format!("watch {name}")).spawn(move || {
             let tail = Tail::with(self.config, std::mem::take(&mut come.progress), self.clock.now());
             let reader = Reader::with(place, self.clock, tail);
-            let notices = root.map(|root| Notices::of(&root, thread::current()));
+            let notices = root.as_ref().map(|root| Notices::of(root, thread::current()));
+            let beside = root.map(|root| (root.base().to_owned(), Beside::default()));
             let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
             let job = Following {
                 worker: self,
                 reader,
                 notices,
+                beside,
                 feed,
                 kept,
                 next_seq: come.next_seq,
@@ -183,10 +187,21 @@ fn look_while<T>(deliver: impl FnOnce() -> T, reader: &mut Reader, feed: &mut Fe
     })
 }
 
+/// Tells a feed which writers are alive together, by the processes that have their files open.
+fn meet(beside: &mut Option<(PathBuf, Beside)>, feed: &mut Feed, found: &Found<'_>) {
+    if let (Some((root, beside)), Found::Event { run, path, writer, started, .. }) = (beside, found) {
+        for alive in beside.meet(run, *writer, *started, || root.join(path), None) {
+            feed.is_alive(run, alive.writer, alive.started, alive.until);
+        }
+    }
+}
+
 struct Following {
     worker: Worker,
     reader: Reader,
     notices: Option<Notices>,
+    /// Of a directory on this machine: where it is, and who writes in it.
+    beside: Option<(PathBuf, Beside)>,
     feed: Feed,
     /// Lines that the sink has beyond the state, by their digests.
     kept: HashMap<u64, u32>,
@@ -223,8 +238,11 @@ impl Following {
             if let Some((reason, exit_code)) = self.worker.control.ending() {
                 return self.drain(reason, exit_code);
             }
-            let feed = &mut self.feed;
-            let wait_until = self.reader.step(&mut |found| feed.handle(found));
+            let (feed, beside) = (&mut self.feed, &mut self.beside);
+            let wait_until = self.reader.step(&mut |found| {
+                meet(beside, feed, &found);
+                feed.handle(found);
+            });
             let is_full = self.feed.n_items() >= WATCH_BATCH_LINES;
             if wait_until.is_none() && !is_full {
                 continue;
@@ -329,9 +347,10 @@ impl Following {
     ) -> Result<bool, Undelivered> {
         let mut has_found = false;
         loop {
-            let (feed, patience) = (&mut self.feed, &self.worker.patience);
+            let (feed, beside, patience) = (&mut self.feed, &mut self.beside, &self.worker.patience);
             let is_over = is_over(&mut self.reader, &mut |found| {
                 patience.progressed();
+                meet(beside, feed, &found);
                 feed.handle(found);
             });
             if is_over || self.feed.n_items() >= WATCH_BATCH_LINES {

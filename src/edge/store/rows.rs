@@ -14,15 +14,22 @@ use crate::series::Change;
 use crate::study::{Assignment, Measurement, Outcome, ParamValue, Stage, Trial};
 use crate::units::{Step, TrialId, WallTime};
 
-pub(super) const WHOLE_CURVES: &str = "SELECT trial, step, value, wall_time FROM measurement WHERE job = ?1";
+pub(super) const WHOLE_CURVES: &str =
+    "SELECT trial, pass, step, value, wall_time FROM measurement WHERE job = ?1";
 
-/// With a lone `max` or `min`, SQLite takes the other columns from the row that has it.
+/// The last two of each trial, and those that have the largest and the smallest finite value: with a lone `max` or `min`,
+/// SQLite takes the other columns from the row that has it.
 pub(super) const ENDS_OF_CURVES: &str = "
-    SELECT trial, max(step) AS step, value, wall_time FROM measurement WHERE job = ?1 GROUP BY trial
-    UNION SELECT trial, step, max(value) AS value, wall_time FROM measurement
+    SELECT m.trial AS trial, m.pass AS pass, m.step AS step, m.value AS value, m.wall_time AS wall_time
+          FROM trial t JOIN measurement m ON m.job = t.job AND m.trial = t.id
+          WHERE t.job = ?1 AND (m.pass, m.step) IN (
+              SELECT pass, step FROM measurement WHERE job = t.job AND trial = t.id
+              ORDER BY pass DESC, step DESC LIMIT 2)
+    UNION SELECT trial, pass, step, max(value) AS value, wall_time FROM measurement
           WHERE job = ?1 AND abs(value) < 9e999 GROUP BY trial
-    UNION SELECT trial, step, min(value) AS value, wall_time FROM measurement
-          WHERE job = ?1 AND abs(value) < 9e999 GROUP BY trial";
+    UNION SELECT trial, pass, step, min(value) AS value, wall_time FROM measurement
+          WHERE job = ?1 AND abs(value) < 9e999 GROUP BY trial
+    ORDER BY trial";
 
 /// Carries a record out.
 pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) -> rusqlite::Result<()> {
@@ -44,12 +51,13 @@ pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) ->
                 run("UPDATE trial SET run = ? WHERE job = ? AND id = ?", params![name.as_str(), job, trial.get()])
             }
             Change::Rewind(from) => run(
-                "DELETE FROM measurement WHERE job = ? AND trial = ? AND step >= ?",
-                params![job, trial.get(), from.0],
+                "DELETE FROM measurement WHERE job = ? AND trial = ? AND (pass, step) >= (?, ?)",
+                params![job, trial.get(), from.pass, from.step.0],
             ),
-            Change::Point(point) => run(
-                "INSERT OR REPLACE INTO measurement (job, trial, step, value, wall_time) VALUES (?, ?, ?, ?, ?)",
-                params![job, trial.get(), point.step.0, point.value.as_f64(), point.wall_time.0],
+            Change::Point { pass, point } => run(
+                "INSERT OR REPLACE INTO measurement (job, trial, pass, step, value, wall_time)
+                 VALUES (?, ?, ?, ?, ?, ?)",
+                params![job, trial.get(), pass, point.step.0, point.value.as_f64(), point.wall_time.0],
             ),
         }),
         Record::StopDecided(trial, at, reason) => {
@@ -157,9 +165,12 @@ pub(super) fn read_job(
     while let Some(row) = rows.next()? {
         let trial: u32 = row.get("trial")?;
         let number = |column| row.get::<_, Option<f64>>(column).map(|v| v.unwrap_or(f64::NAN));
-        let step = Step(row.get("step")?);
-        let measurement =
-            Measurement { step, value: number("value")?, wall_time: WallTime(number("wall_time")?) };
+        let measurement = Measurement {
+            pass: row.get("pass")?,
+            step: Step(row.get("step")?),
+            value: number("value")?,
+            wall_time: WallTime(number("wall_time")?),
+        };
         if trial != of_trial || read.len() >= FOLLOW_BATCH {
             put(of_trial, &mut read);
         }

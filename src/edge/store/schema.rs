@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::limits::STORE_BUSY_TIMEOUT;
 
 /// The version of the schema, kept in `PRAGMA user_version`.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE job (
@@ -38,15 +38,6 @@ const SCHEMA: &str = "
         waiting    TEXT,                     -- JSON: how the attempt before ended, while the next one waits
         PRIMARY KEY (job, id)
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE measurement (
-        job        INTEGER NOT NULL,
-        trial      INTEGER NOT NULL,
-        step       INTEGER NOT NULL,
-        value      REAL,                     -- NULL is NaN
-        wall_time  REAL,                     -- seconds since the Unix epoch; NULL is NaN
-        PRIMARY KEY (job, trial, step),
-        FOREIGN KEY (job, trial) REFERENCES trial(job, id)
-    ) STRICT, WITHOUT ROWID;
     CREATE TABLE decision (
         number     INTEGER PRIMARY KEY,
         job        INTEGER NOT NULL REFERENCES job(number),
@@ -55,6 +46,20 @@ const SCHEMA: &str = "
         kind       TEXT NOT NULL,            -- stop, retry, cancel, fail
         reason     TEXT NOT NULL             -- JSON
     ) STRICT;
+";
+
+/// Of each trial the values by pass and step.
+const MEASUREMENTS: &str = "
+    CREATE TABLE measurement (
+        job        INTEGER NOT NULL,
+        trial      INTEGER NOT NULL,
+        pass       INTEGER NOT NULL,         -- over the steps, from 0
+        step       INTEGER NOT NULL,
+        value      REAL,                     -- NULL is NaN
+        wall_time  REAL,                     -- seconds since the Unix epoch; NULL is NaN
+        PRIMARY KEY (job, trial, pass, step),
+        FOREIGN KEY (job, trial) REFERENCES trial(job, id)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// What version 1 lacks.
@@ -68,6 +73,14 @@ const FROM_VERSION_1: &str = "
     ALTER TABLE trial ADD COLUMN attempt_ms INTEGER;
     ALTER TABLE trial ADD COLUMN waiting TEXT;
     UPDATE trial SET attempt_ms = started_ms;
+";
+
+/// Version 2 knew one pass only.
+const BEFORE_VERSION_3: &str = "ALTER TABLE measurement RENAME TO measurement_of_one_pass;";
+const FROM_VERSION_2: &str = "
+    INSERT INTO measurement (job, trial, pass, step, value, wall_time)
+        SELECT job, trial, 0, step, value, wall_time FROM measurement_of_one_pass;
+    DROP TABLE measurement_of_one_pass;
 ";
 
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
@@ -115,8 +128,15 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     let version = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == 0 {
         transaction.execute_batch(SCHEMA)?;
-    } else if version == 1 {
+        transaction.execute_batch(MEASUREMENTS)?;
+    }
+    if version == 1 {
         transaction.execute_batch(FROM_VERSION_1)?;
+    }
+    if version == 1 || version == 2 {
+        transaction.execute_batch(BEFORE_VERSION_3)?;
+        transaction.execute_batch(MEASUREMENTS)?;
+        transaction.execute_batch(FROM_VERSION_2)?;
     }
     if version < SCHEMA_VERSION {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

@@ -28,7 +28,8 @@ fn new_job(id: &str) -> NewJob {
 }
 
 fn point(step: i64, value: f64) -> Change {
-    Change::Point(Point { step: Step(step), wall_time: WallTime(1.5), value: MetricValue::F64(value) })
+    let point = Point { step: Step(step), wall_time: WallTime(1.5), value: MetricValue::F64(value) };
+    Change::Point { pass: 0, point }
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn what_was_stored_reads_back_after_opening_again() {
         ("lr".into(), ParamValue::Number(0.1 + 0.2)),
         ("opt".into(), ParamValue::Text("a 'b'".into())),
     ]);
-    let reason = StopReason::Median { step: 3, best: 0.1, median: 0.3, n_trials: 5 };
+    let reason = StopReason::Median { step: 3, pass: 0, best: 0.1, median: 0.3, n_trials: 5 };
     let mut store = Store::open(&path).expect("it opens");
     let job = store.create_job(&new_job("one")).expect("it is new");
     let changes = vec![Change::Source("eval".into()), point(1, 0.5), point(2, 0.9), point(3, f64::NAN)];
@@ -48,7 +49,14 @@ fn what_was_stored_reads_back_after_opening_again() {
         Record::Suggested(id, values.clone()),
         Record::Started(id, at(10), 1),
         Record::Changed(id, changes),
-        Record::Changed(id, vec![Change::Rewind(Step(2)), point(2, f64::NEG_INFINITY), point(4, 0.25)]),
+        Record::Changed(
+            id,
+            vec![
+                Change::Rewind(crate::series::Position::first_pass(Step(2))),
+                point(2, f64::NEG_INFINITY),
+                point(4, 0.25),
+            ],
+        ),
         Record::StopDecided(id, at(20), reason),
         Record::Ended(id, at(30), Outcome::StoppedEarly),
         Record::JobEnded(at(40), JobEnd { state: JobState::Succeeded, message: Some("m".into()) }),
@@ -72,7 +80,7 @@ fn what_was_stored_reads_back_after_opening_again() {
 
     let jobs = Store::open(&path).expect("it opens").jobs().expect("it reads");
     let points: Vec<_> = jobs[0].trials[0].curve.points().iter().map(|m| (m.step.0, m.value)).collect();
-    assert_eq!(points, [(1, 0.5), (4, 0.25)]);
+    assert_eq!(points, [(1, 0.5), (2, f64::NEG_INFINITY), (4, 0.25)], "the last two, and the extremes");
 }
 
 #[test]

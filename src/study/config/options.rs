@@ -64,6 +64,12 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         {
             options.run = options.run.mean();
         }
+        if let Some(node) = objective.take("sameStep") {
+            let choices = [("last", false), ("mean", true)];
+            if reader.choice(node, "hptune.objective.sameStep", &choices) == Some(true) {
+                options.run = options.run.mean_of_step();
+            }
+        }
         if let Some(node) = objective.take("reduce") {
             let choices = [("last", Reduce::Last), ("best", Reduce::Best)];
             reduce = reader.choice(node, "hptune.objective.reduce", &choices).unwrap_or_default();

@@ -1,0 +1,141 @@
+//! Which writers of a run are alive together, by who has their files open.
+//!
+//! By clocks alone a writer that is silent for a moment looks as if it had ended when another begins: the ranks of one
+//! training that write to one directory look like restarts of each other. On this machine the processes tell: two files
+//! that are held by different processes of the trial are written side by side. Where nothing is seen, as on another machine,
+//! clocks decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::process_table::{event_files_of, host_name, number_in_environment};
+use crate::limits::MAX_WRITERS_COMPARED;
+use crate::series::WriterId;
+use crate::units::{RunName, WallTime};
+
+/// Variables that launchers set to the number of a process among those of a training: torchrun, Open MPI, MPICH, PMIx,
+/// MVAPICH, Slurm, Horovod.
+const RANK_VARIABLES: [&str; 7] = [
+    "RANK",
+    "OMPI_COMM_WORLD_RANK",
+    "PMI_RANK",
+    "PMIX_RANK",
+    "MV2_COMM_WORLD_RANK",
+    "SLURM_PROCID",
+    "HOROVOD_RANK",
+];
+
+/// The writers that were met.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    met: BTreeSet<WriterId>,
+    /// Whose event came last.
+    last: Option<WriterId>,
+    runs: BTreeMap<RunName, Vec<Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    writer: WriterId,
+    started: WallTime,
+    file: PathBuf,
+}
+
+/// A writer that is alive beside another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Alive {
+    pub(crate) writer: WriterId,
+    /// The clock of its first event.
+    pub(crate) started: WallTime,
+    /// When it was alive: behind the start of the last of them.
+    pub(crate) until: WallTime,
+    /// Its number among the processes of the training, where a variable tells.
+    pub(crate) rank: Option<u32>,
+}
+
+impl Beside {
+    /// Takes it that an event of a writer of a run was read, whose file `file` tells. The answer, once for each writer, is
+    /// it and those before it that are alive beside it, as far as the processes tell that have `mark` in their environment,
+    /// or any where none is given; nothing where none is.
+    pub(crate) fn meet(
+        &mut self,
+        run: &RunName,
+        writer: WriterId,
+        started: WallTime,
+        file: impl FnOnce() -> PathBuf,
+        mark: Option<&str>,
+    ) -> Vec<Alive> {
+        if self.last == Some(writer) {
+            return Vec::new();
+        }
+        self.last = Some(writer);
+        if self.met.contains(&writer) {
+            return Vec::new();
+        }
+        let file = file();
+        self.met.insert(writer);
+        let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let new = Known { writer, started, file };
+        let known = self.runs.entry(run.clone()).or_default();
+        if known.len() >= MAX_WRITERS_COMPARED {
+            return Vec::new();
+        }
+        known.push(new.clone());
+        let [before @ .., _] = known.as_slice() else { return Vec::new() };
+        if before.is_empty() {
+            return Vec::new();
+        }
+        let processes = event_files_of(mark);
+        let holders = |known: &Known| -> BTreeSet<i32> {
+            let named = process_in_name(&known.file);
+            let holds = |(id, files): &(i32, Vec<PathBuf>)| files.contains(&known.file) || Some(*id) == named;
+            processes.iter().filter(|process| holds(process)).map(|(id, _)| *id).collect()
+        };
+        let alive = |known: &Known, holders: &BTreeSet<i32>| {
+            let numbers = holders.iter().filter_map(|id| number_in_environment(*id, &RANK_VARIABLES));
+            Alive { writer: known.writer, started: known.started, until: known.started, rank: numbers.min() }
+        };
+        let own = holders(&new);
+        if own.is_empty() {
+            return Vec::new();
+        }
+        let mut found: Vec<Alive> = Vec::new();
+        for known in before {
+            let theirs = holders(known);
+            if !theirs.is_empty() && theirs.is_disjoint(&own) {
+                found.push(alive(known, &theirs));
+            }
+        }
+        if !found.is_empty() {
+            found.push(alive(&new, &own));
+        }
+        let last = found.iter().map(|alive| alive.started.0).fold(f64::NEG_INFINITY, f64::max);
+        found.iter_mut().for_each(|alive| alive.until = WallTime(last.next_up()));
+        found
+    }
+}
+
+/// The process that an event file's name tells of, as PyTorch and TensorFlow name theirs
+/// (`events.out.tfevents.TIME.HOST.PROCESS.…`), where that is one of this machine.
+fn process_in_name(file: &Path) -> Option<i32> {
+    let name = file.file_name()?.to_str()?;
+    let (_, behind) = name.split_once(".tfevents.")?;
+    let (_, behind) = behind.split_once('.')?;
+    behind.strip_prefix(host_name())?.strip_prefix('.')?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_is_found_in_the_names_of_this_machine_alone() {
+        let host = host_name();
+        let process = |name: String| process_in_name(Path::new(&name));
+        assert_eq!(process(format!("/j/1/events.out.tfevents.1700000000.{host}.4711.0")), Some(4711));
+        assert_eq!(process(format!("events.out.tfevents.1700000000.{host}.4711.3.v2")), Some(4711));
+        assert_eq!(process(format!("events.out.tfevents.1700000000.{host}")), None);
+        assert_eq!(process(format!("events.out.tfevents.1700000000.{host}x.4711.0")), None);
+        assert_eq!(process("metrics.jsonl".to_owned()), None);
+    }
+}
