@@ -322,9 +322,9 @@ mod properties {
             order in prop::collection::vec(any::<prop::sample::Index>(), 40),
         ) {
             let mut files: Vec<File> = files;
-            // Of several files at once none passes over its steps again: passes of one, and what was written beside it, are
-            // not told apart by step alone.
-            if files.len() > 1 {
+            // Only one file without sessions passes over its steps again: passes, and what was written beside them or made void
+            // in one of them, are not told apart by step alone.
+            if files.len() > 1 || files.iter().flat_map(|(_, said)| said).any(|(is_session, ..)| *is_session) {
                 for (_, said) in &mut files {
                     let mut last = 0;
                     for (is_session, step, _) in said {

@@ -4,7 +4,7 @@
 //!
 //! | What is seen | What it is | Values that were there |
 //! |---|---|---|
-//! | a session starts at a step (`SessionLog.START`) | an attempt resumes | void from there on |
+//! | a session starts at a step (`SessionLog.START`) | an attempt resumes | void from there on, in its pass |
 //! | the first value of a new file lies behind the first step, and the writers before it had ended | an attempt resumes | void from there on |
 //! | steps fall far within a file, to no beginning, and go on evenly from there | an attempt resumes | void from there on |
 //! | steps fall to the beginning within a file, or begin anew in a new file of the same attempt | a new pass | stay what that pass wrote |

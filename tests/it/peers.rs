@@ -260,6 +260,31 @@ fn values_that_tensorboardx_keeps_back_are_told_of() {
 }
 
 #[test]
+#[ignore = "needs tensorboardX in HPTUNE_PEERS"]
+fn epochs_whose_batches_are_counted_anew_are_passes() {
+    let place = Place::new();
+    let ran = run_tensorboardx(&place, &config(1, "", ""), "epochs");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("each step was written 3 times; the last counts"), "{}", ran.err);
+    let metrics = &place.describe("job")["trainingOutput"]["trials"][0]["allMetrics"];
+    assert_eq!(metrics.as_array().map(Vec::len), Some(60), "{metrics}");
+}
+
+#[test]
+#[ignore = "needs tensorboardX in HPTUNE_PEERS"]
+fn ranks_that_write_one_directory_are_side_by_side_and_rank_0_counts() {
+    let place = Place::new();
+    let ran = run_tensorboardx(&place, &config(1, "", ""), "ranks");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(!ran.err.contains("restarted"), "{}", ran.err);
+    let told = "3 writers side by side hold the same steps with other values: those of the lowest rank count";
+    assert!(ran.err.contains(told), "{}", ran.err);
+    let metrics = place.describe("job")["trainingOutput"]["trials"][0]["allMetrics"].clone();
+    let values = metrics.as_array().expect("an array").iter().map(|m| m["objectiveValue"].as_f64());
+    assert_eq!(values.collect::<Vec<_>>(), (0..10).map(|step| Some(f64::from(step))).collect::<Vec<_>>());
+}
+
+#[test]
 #[ignore = "needs Python in HPTUNE_PEERS, and openssl"]
 fn a_web_sink_behind_tls_is_trusted_or_not() {
     let place = Place::new();
@@ -687,6 +712,26 @@ fn purge_step_of_tensorboardx_voids_what_it_says() {
     let ran = place.run(&["export", ".", "--latest"]);
     let steps: Vec<&str> = ran.out.lines().skip(1).filter_map(|row| row.split(',').nth(2)).collect();
     assert_eq!(steps, ["0", "1", "2", "4", "5"], "{} {}", ran.out, ran.err);
+}
+
+#[test]
+#[ignore = "needs Keras and TensorFlow in HPTUNE_KERAS"]
+fn two_calls_of_fit_of_keras_are_two_passes() {
+    let venv =
+        std::env::var_os("HPTUNE_KERAS").expect("HPTUNE_KERAS names a virtual environment; see .ci/run");
+    let place = Place::new();
+    let python = PathBuf::from(venv).join("bin/python").display().to_string();
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/keras_twice.py");
+    place.write("c.yaml", config(1, "", "").replace("Tag: acc", "Tag: epoch_loss"));
+    let head = ["run", "c.yaml", "--job-id", "job", "--job-dir", "out", "--"];
+    let script = script.display().to_string();
+    let ran = place.run(&[&head[..], &[&python, &script, "{job_dir}", "{x}"]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("each step was written 2 times; the last counts"), "{}", ran.err);
+    assert!(!ran.err.contains("restarted"), "{}", ran.err);
+    let metrics = place.describe("job")["trainingOutput"]["trials"][0]["allMetrics"].clone();
+    let steps = metrics.as_array().expect("an array").iter().map(|m| m["trainingStep"].as_str());
+    assert_eq!(steps.collect::<Vec<_>>(), ["0", "1", "2", "0", "1", "2"].map(Some));
 }
 
 #[test]
