@@ -2,8 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::attempts::{LastStanding, last_standing};
-use super::writer::Moment;
+use super::attempts::{Ended, LastStanding, last_standing};
 use super::{Attempts, Rewind, RewindReason, Shape, Standing, Stretches, Writer, WriterId};
 use crate::limits::MAX_WRITERS_COMPARED;
 use crate::scalar::{Content, Kind};
@@ -38,7 +37,9 @@ pub struct TagSummary {
     written: Stretches,
     /// What each of the run's writers wrote, before this is finished.
     parts: Vec<(Writer, Stretches)>,
-    last: Option<(Step, Moment, Option<MetricValue>)>,
+    last: Option<Ended>,
+    /// Whose values are to be gone over to find the last.
+    writers: Vec<Writer>,
     rewinds: Vec<Rewind>,
     shape: Shape,
     n_beside: usize,
@@ -63,6 +64,7 @@ impl TagSummary {
             written: Stretches::default(),
             parts: Vec::new(),
             last: None,
+            writers: Vec::new(),
             rewinds: Vec::new(),
             shape: Shape::default(),
             n_beside: 0,
@@ -161,10 +163,13 @@ impl TagSummary {
         match last_standing(writers.clone(), attempts) {
             LastStanding::None => None,
             LastStanding::Of(last) => {
-                self.last = Some((last.step, Moment::of_value(last.clock, last.by.id), last.value));
+                self.last = Some(last);
                 None
             }
-            LastStanding::Hidden => Some(attempts.standing(writers)),
+            LastStanding::Hidden => {
+                self.writers = parts.iter().map(|(writer, _)| *writer).collect();
+                Some(attempts.standing(writers))
+            }
         }
     }
 
@@ -176,9 +181,13 @@ impl TagSummary {
         clock: WallTime,
         value: Option<MetricValue>,
     ) {
-        let at = Moment::of_value(clock, writer);
-        if self.last.is_none_or(|(last, then, _)| (step, at) >= (last, then)) {
-            self.last = Some((step, at, value));
+        let Some(by) = self.writers.iter().find(|known| known.id == writer) else { return };
+        let counts = |last: &Ended| match step.cmp(&last.step) {
+            Ordering::Equal => by.id == last.by.id || by.counts_over(clock, &last.by, last.clock),
+            order => order.is_gt(),
+        };
+        if self.last.as_ref().is_none_or(counts) {
+            self.last = Some(Ended { step, clock, value, by: *by });
         }
     }
 
@@ -199,7 +208,7 @@ impl TagSummary {
     /// last written; the first step of all where nothing stands. For a summary that is finished.
     #[must_use]
     pub fn last(&self) -> (Step, Option<MetricValue>) {
-        self.last.map_or((self.first_step, None), |(step, _, value)| (step, value))
+        self.last.map_or((self.first_step, None), |last| (last.step, last.value))
     }
 
     /// How often a file began the steps anew from the beginning, without a session: by a restart or as a pass. For a summary

@@ -158,30 +158,40 @@ fn one_process_at_a_time_holds_a_job() {
 }
 
 #[test]
-fn a_database_of_version_1_is_brought_to_this_one() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("db");
-    let connection = Connection::open(&path).expect("it opens");
-    connection
-        .execute_batch(
-            "CREATE TABLE job (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, message TEXT,
-                 created_ms INTEGER NOT NULL, ended_ms INTEGER, config TEXT NOT NULL, seed INTEGER NOT NULL,
-                 command TEXT NOT NULL, job_dir TEXT NOT NULL) STRICT;
-             CREATE TABLE trial (job INTEGER NOT NULL, id INTEGER NOT NULL, params TEXT NOT NULL, run TEXT,
-                 started_ms INTEGER, ended_ms INTEGER, outcome TEXT, PRIMARY KEY (job, id)) STRICT, WITHOUT ROWID;
-             CREATE TABLE measurement (job INTEGER NOT NULL, trial INTEGER NOT NULL, step INTEGER NOT NULL, value REAL,
-                 wall_time REAL, PRIMARY KEY (job, trial, step)) STRICT, WITHOUT ROWID;
-             CREATE TABLE decision (number INTEGER PRIMARY KEY, job INTEGER NOT NULL, trial INTEGER,
-                 at_ms INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
-             INSERT INTO job VALUES (1, 'old', 'RUNNING', NULL, 5, NULL, 'a: 1', 7, '[]', '/x');
-             INSERT INTO trial VALUES (1, 1, '{\"x\":1}', NULL, 9, NULL, NULL);
-             PRAGMA user_version = 1;",
-        )
-        .expect("it is made");
-    drop(connection);
-    let job =
-        Store::open_to_read(&path).expect("it opens").job("old").expect("it reads").expect("it is there");
-    let trial = &job.trials[0];
-    assert_eq!((trial.attempt, trial.attempt_at, &trial.stage), (1, Some(at(9)), &Stage::Running));
-    assert!(!job.is_held() && job.job.deadline.is_none());
+fn a_database_of_an_earlier_version_is_brought_to_this_one() {
+    let of_job = ", directory TEXT NOT NULL DEFAULT '', deadline_ms INTEGER, previous TEXT, holder TEXT, heartbeat_ms INTEGER";
+    let of_trial = ", attempt INTEGER NOT NULL DEFAULT 1, attempt_ms INTEGER DEFAULT 9, waiting TEXT";
+    for (version, of_job, of_trial) in [(1, "", ""), (2, of_job, of_trial)] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("db");
+        let connection = Connection::open(&path).expect("it opens");
+        connection
+            .execute_batch(&format!(
+                "CREATE TABLE job (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, message TEXT,
+                     created_ms INTEGER NOT NULL, ended_ms INTEGER, config TEXT NOT NULL, seed INTEGER NOT NULL,
+                     command TEXT NOT NULL, job_dir TEXT NOT NULL {of_job}) STRICT;
+                 CREATE TABLE trial (job INTEGER NOT NULL, id INTEGER NOT NULL, params TEXT NOT NULL, run TEXT,
+                     started_ms INTEGER, ended_ms INTEGER, outcome TEXT {of_trial}, PRIMARY KEY (job, id))
+                     STRICT, WITHOUT ROWID;
+                 CREATE TABLE measurement (job INTEGER NOT NULL, trial INTEGER NOT NULL, step INTEGER NOT NULL,
+                     value REAL, wall_time REAL, PRIMARY KEY (job, trial, step),
+                     FOREIGN KEY (job, trial) REFERENCES trial(job, id)) STRICT, WITHOUT ROWID;
+                 CREATE TABLE decision (number INTEGER PRIMARY KEY, job INTEGER NOT NULL, trial INTEGER,
+                     at_ms INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
+                 INSERT INTO job (number, id, state, created_ms, config, seed, command, job_dir)
+                     VALUES (1, 'old', 'RUNNING', 5, 'a: 1', 7, '[]', '/x');
+                 INSERT INTO trial (job, id, params, started_ms) VALUES (1, 1, '{{\"x\":1}}', 9);
+                 INSERT INTO measurement VALUES (1, 1, 3, 0.5, 1.5), (1, 1, 7, NULL, 2.5);
+                 PRAGMA user_version = {version};"
+            ))
+            .expect("it is made");
+        drop(connection);
+        let job =
+            Store::open_to_read(&path).expect("it opens").job("old").expect("it reads").expect("it is there");
+        let trial = &job.trials[0];
+        assert_eq!((trial.attempt, trial.attempt_at, &trial.stage), (1, Some(at(9)), &Stage::Running));
+        assert!(!job.is_held() && job.job.deadline.is_none());
+        let points: Vec<_> = trial.curve.points().iter().map(|m| (m.pass, m.step.0, m.wall_time.0)).collect();
+        assert_eq!(points, [(0, 3, 1.5), (0, 7, 2.5)], "of version {version}");
+    }
 }
