@@ -48,12 +48,13 @@
 //!   what is no value; the full decode is its oracle.
 //! - **The tail** ([`tail::Tail`]) treats every event file on its own for as long as the trial lives.
 //!   Listings are the truth; notifications only make the next listing come sooner.
-//! - **Attempts** ([`series::Attempts`]) follow one rule for files that are whole and for files that
-//!   grow. From the step of a session's start on, what its writer and those that had ended before it wrote is void, under
-//!   every tag of the run and whether or not anything follows; and of nobody else. What stands does not depend on the
-//!   order of reading. Without a session a writer resumes at its first value of a tag, or where its steps fall in one
-//!   file: by more than one step of its own, those before having risen evenly, not to the least of all (in each epoch
-//!   steps may begin anew), and with values that go on from there over more than a gap in the file could hide. 100, 200,
+//! - **Attempts and passes** are one model of steps that are written more than once, for files that are whole
+//!   ([`series::Attempts`]) and for files that grow ([`series::Live`], [`series::Series`]); `series/pass.rs` has it. From the step of a session's start on, what its writer and those that had ended before it wrote is void, under
+//!   every tag of the run and whether or not anything follows; and of nobody else. What stands of the last pass does not
+//!   depend on the order of reading; earlier passes of several files are known where these are read in the order in which they
+//!   were begun. Without a session a writer resumes at its first value of a tag, or where its steps fall in one
+//!   file: by more than one step of its own, those before having risen evenly, not to the beginning (which begins a pass, as
+//!   each epoch may), and with values that go on from there over more than a gap in the file could hide. 100, 200,
 //!   300, 101, 201 is a restart; 100, 200, 300, 250, 350 is not: a value may be late. That speaks for its own tag alone.
 //!   The line lies in `series/stretch.rs`.
 //! - **A watcher** ([`app::watch`]) has a worker for each sink, which reads the files at the pace of its sink: what a
@@ -64,7 +65,7 @@
 //!   the files have all. Any order of steps costs n log n at most.
 //! - **The objective** ([`series::Objective`]) is read from one run directory, which [`series::choose`] finds by one order for
 //!   jobs, `doctor` and rules, or from several that were asked for together. What a restart changes is
-//!   told as one [`series::Change::Rewind`], and what stands behind it.
+//!   told as one [`series::Change::Rewind`], or as the source once more where that is all, and what stands behind it.
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action
 //!   that follows from it. A trial holds its slot until its process tree is gone and its files are
 //!   read. All that it knows is in what it put out: another one goes on from the store.

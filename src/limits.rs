@@ -133,6 +133,9 @@ pub const MAX_PASSES: u32 = 20_000;
 /// With how many writers that began before it, and after it, one is compared to tell whether they wrote the same steps.
 pub const MAX_WRITERS_COMPARED: usize = 100;
 
+/// For how long after its last change it is looked at whether an event file is written beside others.
+pub const FRESH_FILE: Duration = Duration::from_secs(60);
+
 /// The most sessions of one file that are remembered.
 pub const MAX_SESSIONS: usize = 20_000;
 

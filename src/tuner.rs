@@ -180,7 +180,7 @@ impl Tuner {
         let wall_time = WallTime(now.as_duration().as_secs_f64());
         if let Some(trial) = self.trials.get_mut(at) {
             let is_same = |m: &&Measurement| m.step == step && m.value.to_bits() == value.to_bits();
-            let pass = match trial.curve.points().iter().rev().find(is_same) {
+            let pass = match trial.curve.points().last().filter(is_same) {
                 // It is reported once more.
                 Some(known) => known.pass,
                 None => trial.curve.pass_of_next(step),

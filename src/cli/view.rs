@@ -99,8 +99,9 @@ impl Lines {
             Report::Rewind { trial, from_step: Step(i64::MIN), .. } => {
                 Some(format!("trial {trial}: what it reported does not count any more"))
             }
-            Report::Rewind { trial, from_step, .. } => {
-                Some(format!("trial {trial} restarted: writes from step {from_step} on anew"))
+            Report::Rewind { trial, pass, from_step } => {
+                let pass = if *pass > 1 { format!(" of pass {pass}") } else { String::new() };
+                Some(format!("trial {trial} restarted: writes from step {from_step}{pass} on anew"))
             }
             Report::StopDecided { trial, reason } => Some(format!("trial {trial} is given up: {reason}")),
             Report::TrialEnded { trial, state, outcome, value, step, duration_s } => {

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::process_table::{event_files_of, host_name, number_in_environment};
-use crate::limits::MAX_WRITERS_COMPARED;
+use super::process_table::{Process, event_files_of, host_name, number_in_environment, started_at};
+use crate::limits::{FRESH_FILE, MAX_WRITERS_COMPARED};
 use crate::series::WriterId;
 use crate::units::{RunName, WallTime};
 
@@ -24,6 +24,9 @@ const RANK_VARIABLES: [&str; 7] = [
     "SLURM_PROCID",
     "HOROVOD_RANK",
 ];
+
+/// By how much the start of a process may seem to lie behind the first event that it wrote: it is known to a second.
+const CLOCK_SLACK_S: f64 = 2.0;
 
 /// The writers that were met.
 #[derive(Debug, Default)]
@@ -82,14 +85,21 @@ impl Beside {
         }
         known.push(new.clone());
         let [before @ .., _] = known.as_slice() else { return Vec::new() };
-        if before.is_empty() {
+        if before.is_empty() || !is_fresh(&new.file) {
             return Vec::new();
         }
         let processes = event_files_of(mark);
         let holders = |known: &Known| -> BTreeSet<i32> {
             let named = process_in_name(&known.file);
-            let holds = |(id, files): &(i32, Vec<PathBuf>)| files.contains(&known.file) || Some(*id) == named;
-            processes.iter().filter(|process| holds(process)).map(|(id, _)| *id).collect()
+            // A number is given to another process once its own is gone.
+            let is_named = |process: &Process| {
+                Some(process.id) == named
+                    && started_at(process).is_some_and(|at| at <= known.started.0 + CLOCK_SLACK_S)
+            };
+            let holds = |(process, files): &&(Process, Vec<PathBuf>)| {
+                files.contains(&known.file) || is_named(process)
+            };
+            processes.iter().filter(holds).map(|(process, _)| process.id).collect()
         };
         let alive = |known: &Known, holders: &BTreeSet<i32>| {
             let numbers = holders.iter().filter_map(|id| number_in_environment(*id, &RANK_VARIABLES));
@@ -113,6 +123,12 @@ impl Beside {
         found.iter_mut().for_each(|alive| alive.until = WallTime(last.next_up()));
         found
     }
+}
+
+/// Whether a file was changed a moment ago, as one is that somebody writes to.
+fn is_fresh(file: &Path) -> bool {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < FRESH_FILE) || at.elapsed().is_err())
 }
 
 /// The process that an event file's name tells of, as PyTorch and TensorFlow name theirs

@@ -166,17 +166,25 @@ pub(super) fn variable_of_writer(file: &Path, mark: &str, variable: &str) -> Opt
     })
 }
 
-/// The event files that processes have open which were started with `mark`, or any, by process.
-pub(super) fn event_files_of(mark: Option<&str>) -> Vec<(i32, Vec<PathBuf>)> {
+/// The event files that processes have open to write to which were started with `mark`, or any, by process.
+pub(super) fn event_files_of(mark: Option<&str>) -> Vec<(Process, Vec<PathBuf>)> {
     let is_marked =
         |process: &Process| mark.is_none_or(|mark| has_variable(process.id, mark).is_ok_and(|has| has));
-    let is_event_file = |path: &PathBuf| path.to_string_lossy().contains("tfevents");
+    let is_event_file = |path: &Path| path.to_string_lossy().contains("tfevents");
     let open = |process: Process| {
-        let handles = fs::read_dir(format!("/proc/{}/fd", process.id)).into_iter().flatten().flatten();
-        let files = handles.filter_map(|handle| fs::read_link(handle.path()).ok()).filter(is_event_file);
-        (process.id, files.collect())
+        let files = open_for_writing(process.id, is_event_file).into_iter().map(|(path, _)| path);
+        (process, files.collect())
     };
     processes().unwrap_or_default().into_iter().filter(is_marked).map(open).collect()
+}
+
+/// When a process was started, in seconds since the Unix epoch; `None` where that is not told.
+pub(super) fn started_at(process: &Process) -> Option<f64> {
+    /// How many ticks `/proc` counts a second, on every architecture (`USER_HZ`).
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let boot: f64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(boot + process.start as f64 / TICKS_A_SECOND)
 }
 
 /// What the first of some variables in the environment of a process is set to, where that is a number.

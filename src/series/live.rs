@@ -2,8 +2,8 @@
 //! belong to, and where a later attempt replaces an earlier one.
 //!
 //! A follower of it keeps the points, or lets them go. Where a rewind leaves points standing (those of writers side by
-//! side), they are to be told again: [`Live::standing`] says which of a writer's values those are. Of values of
-//! several writers at one step, that which is told last stands.
+//! side), they are to be told again: [`Live::standing`] says which of a writer's values those are. Which of the values of
+//! writers side by side at one step counts is for the follower to say.
 
 use serde::{Deserialize, Serialize};
 

@@ -6,9 +6,10 @@
 //! A trainer that resumes from a checkpoint writes earlier steps again, in a new event file. From
 //! the step at which it resumed, its points replace those of the attempt before, and whoever
 //! follows the series is told once (a *rewind*). Several trainers may also write to one directory
-//! side by side; then nothing is replaced but a value for the very same step. `attempts.rs` has the rules,
-//! for files that are whole, `stretch.rs` the line between a restart and steps that only fall; [`Live`] follows them while
-//! files grow, and [`Series`] keeps the points that it leaves standing.
+//! side by side; then nothing is replaced, and of values for the very same step those of one count. And a trainer
+//! may pass over its steps again and again. `pass.rs` has the whole model, `attempts.rs` the rules for files that are whole,
+//! `stretch.rs` the line between a restart and steps that only fall; [`Live`] follows them while files grow, and [`Series`]
+//! keeps the points that it leaves standing.
 
 mod attempts;
 mod block;

@@ -30,6 +30,9 @@ use crate::units::{MetricValue, Step, WallTime};
 /// How many steps a pass must have had for one below its second step to begin another.
 const LONG_PASS: u64 = 5;
 
+/// One in so many steps must have several values before that is told.
+const SEVERAL: u64 = 4;
+
 /// Where a value stands in a series: by pass, then by step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -62,11 +65,14 @@ pub(super) struct Passes {
     n_steps: u32,
     /// How many values this step has.
     n_here: u32,
-    /// The fewest and the most values of a step that is over.
+    /// How many steps are over, in all passes, and how many of them have several values; the fewest and the most that one
+    /// has.
+    n_over: u64,
+    n_several: u64,
     least: u32,
     most: u32,
-    /// A step below 0 followed one that was not.
-    fell_below_0: bool,
+    /// How the steps fell below 0.
+    below_0: Option<Below0>,
     /// Of a pass that is not the first, the value at its largest step.
     last: Option<Added>,
     /// Whether that has several steps.
@@ -91,9 +97,11 @@ impl Passes {
             top: first,
             n_steps: 1,
             n_here: 1,
+            n_over: 0,
+            n_several: 0,
             least: u32::MAX,
             most: 0,
-            fell_below_0: false,
+            below_0: None,
             last: None,
             has_several: false,
             end: None,
@@ -125,14 +133,26 @@ impl Passes {
     /// Takes a value whose step falls. The answer is whether it begins a pass.
     pub(super) fn fall(&mut self, added: &Added) -> bool {
         self.close_step();
-        self.fell_below_0 |= added.step < Step(0) && self.top >= Step(0);
+        if added.step < Step(0) && self.top >= Step(0) {
+            let has_wrapped = self.top.0.abs_diff(added.step.0) >= 1 << 31;
+            self.below_0 = self.below_0.max(Some(if has_wrapped { Below0::Wrapped } else { Below0::Fell }));
+        }
         let begins = begins_pass([self.first, self.second, self.top], self.n_steps.into(), added.step)
             && self.number < MAX_PASSES;
         if begins {
             let number = self.number + 1;
-            let Self { least, most, fell_below_0, end, .. } = *self;
-            *self =
-                Self { number, least, most, fell_below_0, last: Some(*added), end, ..Self::new(added.step) };
+            let Self { n_over, n_several, least, most, below_0, end, .. } = *self;
+            *self = Self {
+                number,
+                n_over,
+                n_several,
+                least,
+                most,
+                below_0,
+                last: Some(*added),
+                end,
+                ..Self::new(added.step)
+            };
         }
         self.add_to_end(added);
         begins
@@ -154,6 +174,8 @@ impl Passes {
 
     #[inline]
     fn close_step(&mut self) {
+        self.n_over += 1;
+        self.n_several += u64::from(self.n_here > 1);
         self.least = self.least.min(self.n_here);
         self.most = self.most.max(self.n_here);
         self.n_here = 1;
@@ -184,11 +206,15 @@ impl Passes {
 
     /// What is unusual.
     pub(super) fn shape(&self) -> Shape {
+        // A pass of one value is none yet.
+        let is_begun = self.number > 0 && !self.has_several;
         Shape {
-            n_passes: self.number + 1,
+            n_passes: if is_begun { self.number } else { self.number + 1 },
+            n_steps: self.n_over + 1,
+            n_several: self.n_several + u64::from(self.n_here > 1),
             least_at_a_step: self.least.min(self.n_here),
             most_at_a_step: self.most.max(self.n_here),
-            fell_below_0: self.fell_below_0,
+            below_0: self.below_0,
         }
     }
 }
@@ -200,22 +226,35 @@ pub fn begins_pass([first, second, top]: [Step; 3], n_steps: u64, step: Step) ->
     top > first && (step <= first || (n_steps >= LONG_PASS && step < second))
 }
 
+/// How steps fell below 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Below0 {
+    /// By less than a counter of 32 bits that wraps.
+    Fell,
+    /// As those of a counter of 32 bits do.
+    Wrapped,
+}
+
 /// How steps were written that were written more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// How many passes there were, at least 1.
+    /// How many passes of several steps there were, at least 1.
     pub n_passes: u32,
+    /// How many steps, in all passes.
+    pub n_steps: u64,
+    /// How many of them have several values that follow each other.
+    pub n_several: u64,
     /// The fewest values of one writer that follow each other at one step.
     pub least_at_a_step: u32,
     /// The most.
     pub most_at_a_step: u32,
-    /// Steps fell below 0, as those of a counter of 32 bits do.
-    pub fell_below_0: bool,
+    /// How steps fell below 0.
+    pub below_0: Option<Below0>,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { n_passes: 1, least_at_a_step: 1, most_at_a_step: 1, fell_below_0: false }
+        Self { n_passes: 1, n_steps: 0, n_several: 0, least_at_a_step: 1, most_at_a_step: 1, below_0: None }
     }
 }
 
@@ -225,9 +264,11 @@ impl Shape {
     pub fn join(self, other: Self) -> Self {
         Self {
             n_passes: self.n_passes.max(other.n_passes),
+            n_steps: self.n_steps + other.n_steps,
+            n_several: self.n_several + other.n_several,
             least_at_a_step: self.least_at_a_step.min(other.least_at_a_step),
             most_at_a_step: self.most_at_a_step.max(other.most_at_a_step),
-            fell_below_0: self.fell_below_0 || other.fell_below_0,
+            below_0: self.below_0.max(other.below_0),
         }
     }
 
@@ -235,15 +276,17 @@ impl Shape {
     #[must_use]
     pub fn sentences(self, is_mean: bool) -> Vec<String> {
         let mut sentences = Vec::new();
-        if self.fell_below_0 {
-            sentences.push(
-                "steps fall from above to below 0, as those of a counter of 32 bits do: they count as the next pass"
-                    .to_owned(),
-            );
+        if let Some(fall) = self.below_0 {
+            let how = match fall {
+                Below0::Fell => "",
+                Below0::Wrapped => ", as those of a counter of 32 bits do: they count as the next pass",
+            };
+            sentences.push(format!("steps fall from above to below 0{how}"));
         } else if self.n_passes > 1 {
             sentences.push(format!("each step was written {} times; the last counts", self.n_passes));
         }
-        if self.most_at_a_step > 1 {
+        // One more value at the last step, of a last evaluation, is nothing unusual.
+        if SEVERAL * self.n_several >= self.n_steps && self.n_several > 0 {
             let n = match (self.least_at_a_step, self.most_at_a_step) {
                 (least, most) if least == most => format!("{most} values at each step"),
                 (_, most) => format!("up to {most} values at one step"),
@@ -283,7 +326,9 @@ mod tests {
         assert_eq!(n_passes((0..2).flat_map(|_| (0..20).map(|i| i / 4))), 2);
         // A counter of 32 bits.
         let wrapped = stretches([i64::from(i32::MAX) - 1, i64::from(i32::MAX), i64::from(i32::MIN), -7]);
-        assert_eq!(wrapped.shape(), Shape { n_passes: 2, fell_below_0: true, ..Shape::default() });
+        assert_eq!((wrapped.shape().n_passes, wrapped.shape().below_0), (2, Some(Below0::Wrapped)));
+        // One value at the beginning is none yet.
+        assert_eq!(n_passes((0..9).chain([0])), 1);
     }
 
     #[test]
@@ -303,6 +348,8 @@ mod tests {
         assert_eq!(shape.sentences(true), ["40 values at each step; their mean counts"]);
         let shape = stretches([0, 1, 2, 2, 2, 3]).shape();
         assert_eq!(shape.sentences(false), ["up to 3 values at one step; the last of them counts"]);
+        assert_eq!(stretches((0..9).chain([8])).shape().sentences(false), Vec::<String>::new());
+        assert_eq!(stretches([0, 1, 2, -1]).shape().sentences(false), ["steps fall from above to below 0"]);
         assert_eq!(stretches([0, 1, 2, 3]).shape().sentences(false), Vec::<String>::new());
         let shape = stretches((0..6).flat_map(|_| 0..20)).shape();
         assert_eq!(shape.sentences(false), ["each step was written 6 times; the last counts"]);

@@ -70,6 +70,8 @@ struct KeptPoint {
     /// Of how many values it is the mean, and their sum.
     n: u32,
     sum: f64,
+    /// A session began behind it.
+    is_closed: bool,
 }
 
 /// What stands at a position.
@@ -102,6 +104,9 @@ impl Series {
     /// Takes a session's start (`SessionLog.START`) at `step`: where a writer whose first event has the
     /// clock `started` resumed. The answer is the position from which on points are void, where there were some.
     pub fn session_start(&mut self, writer: WriterId, started: WallTime, step: Step) -> Option<Position> {
+        if let Some(last) = self.writers.get_mut(&writer).and_then(|kept| kept.points.last_mut()) {
+            last.is_closed = true;
+        }
         let rewound = self.live.session_start(writer, started, step).pop()?;
         let from = self.resume(&rewound, started);
         Some(self.retell(from, rewound.leaves_some.then_some(Some(writer))))
@@ -117,7 +122,7 @@ impl Series {
     /// The same of a writer that may have written nothing yet, whose first event has the clock `started`.
     pub fn is_alive(&mut self, writer: WriterId, started: WallTime, clock: WallTime) -> Option<Position> {
         let rewound = self.live.at_work(writer, started, clock).pop()?;
-        Some(self.revive(&rewound))
+        Some(self.revive(writer, &rewound))
     }
 
     /// Takes the number of a writer among the processes of a training: of those side by side the lowest counts. The
@@ -125,7 +130,8 @@ impl Series {
     pub fn set_rank(&mut self, writer: WriterId, started: WallTime, rank: u32) -> Option<Position> {
         let kept = self.writers.entry(writer).or_insert_with(|| Kept { started, ..Kept::default() });
         let is_news = kept.rank.replace(rank) != Some(rank) && self.beside.contains(&writer);
-        is_news.then(|| self.retell(Position::FIRST, Some(None)))
+        let first_pass = kept.first_pass;
+        is_news.then(|| self.retell(Position { pass: first_pass, ..Position::FIRST }, Some(None)))
     }
 
     /// Takes a point.
@@ -134,7 +140,7 @@ impl Series {
             self.thin();
         }
         let revived = self.live.at_work(writer, started, point.wall_time).pop();
-        let revived = revived.map(|rewound| self.revive(&rewound));
+        let revived = revived.map(|rewound| self.revive(writer, &rewound));
         let n_beside = self.beside.len();
         let told = self.live.offer(writer, TAG, point);
         let pass = self.live.pass(writer, TAG);
@@ -149,7 +155,7 @@ impl Series {
             Told::Stands(_) => self.put(writer, pass, added.point),
             Told::Void | Told::LeftOut => false,
             Told::Rewinds(rewound, _) if self.is_pass(writer, &rewound) => {
-                self.pass += 1;
+                self.pass = self.n_passes();
                 let kept = self.writers.entry(writer).or_default();
                 kept.first_pass = self.pass;
                 self.put(writer, self.pass, added.point)
@@ -157,10 +163,13 @@ impl Series {
             Told::Rewinds(rewound, points) => {
                 let from = self.resume(&rewound, started);
                 let from = from.min(Position { pass: from.pass, step: point.step });
-                let from = self.retell(from, rewound.leaves_some.then_some(Some(writer)));
+                // What counts of several values at a step is what is kept.
+                let takes_mean = self.rule.takes_mean_of_step;
+                let again = if takes_mean { Some(None) } else { rewound.leaves_some.then_some(Some(writer)) };
+                let from = self.retell(from, again);
                 let first_pass = self.writers.get(&writer).map_or(0, |kept| kept.first_pass);
                 let pass = first_pass + self.live.pass(writer, TAG);
-                for point in points {
+                for point in points.into_iter().filter(|_| !takes_mean) {
                     self.put(writer, pass, point);
                 }
                 return Offered::Retold(revived.map_or(from, |revived| revived.min(from)));
@@ -213,12 +222,13 @@ impl Series {
         Shape { n_passes: shape.n_passes.max(self.n_passes()), ..shape }
     }
 
-    /// How many writers side by side hold the same steps with other values, and whether the rank of one of them is known;
+    /// How many writers side by side hold the same steps with other values, and whether their ranks are known;
     /// `None` where none do.
     #[must_use]
     pub fn beside(&self) -> Option<(usize, bool)> {
-        let has_rank = |writer| self.writers.get(writer).is_some_and(|kept: &Kept| kept.rank.is_some());
-        self.do_they_differ.then(|| (self.beside.len(), self.beside.iter().any(has_rank)))
+        let rank = |writer| self.writers.get(writer).and_then(|kept: &Kept| kept.rank);
+        let ranks: BTreeSet<u32> = self.beside.iter().filter_map(rank).collect();
+        self.do_they_differ.then(|| (self.beside.len(), ranks.len() > 1))
     }
 
     fn n_passes(&self) -> u32 {
@@ -227,16 +237,17 @@ impl Series {
 
     /// What of a position is told: of writers side by side the mean, where that is asked for and all have one.
     fn told(&self, held: &Held) -> Option<Point> {
-        if !self.rule.takes_mean_of_writers || self.beside.len() < 2 || !self.beside.contains(&held.by) {
+        if !self.rule.takes_mean_of_writers || !self.beside.contains(&held.by) {
             return Some(held.point);
         }
+        let n = self.beside.iter().filter(|id| self.are_beside(**id, held.by)).count();
         let all = || std::iter::once(&held.point).chain(held.beside.iter().map(|(point, _)| point));
-        if all().count() < self.beside.len() {
+        if all().count() < n {
             return None;
         }
         let sum: f64 = all().map(|point| point.value.as_f64()).sum();
         let wall_time = all().map(|point| point.wall_time.0).fold(f64::NEG_INFINITY, f64::max);
-        let value = MetricValue::F64(sum / self.beside.len() as f64);
+        let value = MetricValue::F64(sum / n as f64);
         Some(Point { step: held.point.step, wall_time: WallTime(wall_time), value })
     }
 
@@ -245,12 +256,13 @@ impl Series {
     fn is_pass(&self, writer: WriterId, rewound: &Rewound) -> bool {
         let is_first = self.writers.get(&writer).is_some_and(|kept| kept.n_values == 1);
         let is_silent = rewound.rewind.reason == RewindReason::FallingSteps;
-        let first = self.standing.range(Position { pass: self.pass, ..Position::FIRST }..).next();
+        let first = self.standing.range(Position { pass: self.n_passes() - 1, ..Position::FIRST }..).next();
         let started = |id| self.writers.get(id).map(|kept: &Kept| kept.started);
         is_first
             && is_silent
             && first.is_some_and(|(at, held)| {
                 rewound.rewind.from <= at.step
+                    && !self.are_beside(writer, held.by)
                     && (self.rule.since.is_none() || started(&held.by) >= self.rule.since)
             })
     }
@@ -265,7 +277,10 @@ impl Series {
                 .iter()
                 .any(|(id, kept)| Some(*id) != rewound.by && Some(kept.started) < self.rule.since);
         let last = self.standing.range(Position { pass: from.pass, ..Position::FIRST }..).next();
-        let leaves_none = last.is_none_or(|(at, _)| at.step >= from.step);
+        // A value at the very step of a session stands until it is written anew.
+        let is_session = rewound.rewind.reason == RewindReason::Session;
+        let leaves_none =
+            last.is_none_or(|(at, _)| at.step.0.saturating_add(is_session.into()) >= from.step.0);
         let from = if begins_attempt && leaves_none { Position::FIRST } else { from };
         self.pass = from.pass;
         let is_new = |kept: &&mut Kept| kept.n_values <= 1;
@@ -275,14 +290,26 @@ impl Series {
         from
     }
 
-    /// A writer had not ended as it seemed: those that seemed to follow it are at its side, in one pass.
-    fn revive(&mut self, rewound: &Rewound) -> Position {
-        if self.pass == 0 {
-            return self.retell(Position::first_pass(rewound.rewind.from), Some(None));
+    /// A writer had not ended as it seemed: those that seemed to follow it are at its side, in its pass.
+    fn revive(&mut self, writer: WriterId, rewound: &Rewound) -> Position {
+        let pass = self.writers.get(&writer).map_or(0, |kept| kept.first_pass);
+        let later: Vec<WriterId> =
+            self.writers.keys().copied().filter(|id| self.are_beside(*id, writer)).collect();
+        let mut from = Position { pass, step: rewound.rewind.from };
+        for id in later {
+            if let Some(kept) = self.writers.get_mut(&id).filter(|kept| kept.first_pass > pass) {
+                kept.first_pass = pass;
+                from.step = Step(i64::MIN);
+            }
         }
-        self.pass = 0;
-        self.writers.values_mut().for_each(|kept| kept.first_pass = 0);
-        self.retell(Position::FIRST, Some(None))
+        self.pass = self.writers.values().map(|kept| kept.first_pass).max().unwrap_or(0);
+        self.retell(from, Some(None))
+    }
+
+    /// Whether two writers work side by side, or are one.
+    fn are_beside(&self, a: WriterId, b: WriterId) -> bool {
+        let known = |id| self.live.known_writer(id);
+        a == b || known(a).zip(known(b)).is_some_and(|(a, b)| a.is_beside(b))
     }
 
     /// Puts a point at its position, but where that of another writer counts more. The answer is whether what stands there
@@ -379,8 +406,12 @@ impl Series {
             let kept = landmarks(self.standing.iter().map(|(at, held)| (*at, held.point.value)));
             self.standing.retain(|at, _| sample.has(*at) || kept.contains(&Some(*at)));
             for writer in self.writers.values_mut() {
-                let kept = landmarks(writer.points.iter().map(|kept| (kept.at(), kept.point.value)));
-                writer.points.retain(|one| sample.has(one.at()) || kept.contains(&Some(one.at())));
+                let of_series =
+                    |kept: &KeptPoint| Position { pass: writer.first_pass + kept.pass, ..kept.at() };
+                let kept = landmarks(writer.points.iter().map(|kept| (of_series(kept), kept.point.value)));
+                let is_kept = |at: Position| sample.has(at) || kept.contains(&Some(at));
+                let first_pass = writer.first_pass;
+                writer.points.retain(|one| is_kept(Position { pass: first_pass + one.pass, ..one.at() }));
             }
             self.count_kept();
         }
@@ -420,15 +451,23 @@ impl Kept {
     fn add(&mut self, pass: u32, point: Point, takes_mean: bool) -> AddedPoint {
         let number = self.n_values;
         self.n_values += 1;
-        let is_same =
-            |last: &&mut KeptPoint| takes_mean && (last.pass, last.point.step) == (pass, point.step);
+        let is_same = |last: &&mut KeptPoint| {
+            takes_mean && !last.is_closed && (last.pass, last.point.step) == (pass, point.step)
+        };
         if let Some(last) = self.points.last_mut().filter(is_same) {
             last.n = last.n.saturating_add(1);
             last.sum += point.value.as_f64();
             last.point = Point { value: MetricValue::F64(last.sum / f64::from(last.n)), ..point };
             return AddedPoint { point: last.point, is_new: 0 };
         }
-        self.points.push(KeptPoint { number, pass, point, n: 1, sum: point.value.as_f64() });
+        self.points.push(KeptPoint {
+            number,
+            pass,
+            point,
+            n: 1,
+            sum: point.value.as_f64(),
+            is_closed: false,
+        });
         AddedPoint { point, is_new: 1 }
     }
 
@@ -626,6 +665,35 @@ mod tests {
         assert_eq!(begin_anew(None), [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
         assert_eq!(begin_anew(Some(500.0)), begin_anew(None));
         assert_eq!(begin_anew(Some(1500.0)), [(0, 0), (0, 1), (0, 2)]);
+    }
+
+    #[test]
+    fn passes_of_several_files_follow_each_other() {
+        let mut series = Series::default();
+        for (writer, started) in [(A, 1000.0), (B, 2000.0)] {
+            for i in 0..6 {
+                series.offer(writer, WallTime(started), point(i % 2, started + 1.0 + i as f64));
+            }
+        }
+        let told: Vec<(u32, f64)> = series.points().map(|(pass, point)| (pass, point.wall_time.0)).collect();
+        let clocks = (0..6).map(|i| 1001.0 + f64::from(i)).chain((0..6).map(|i| 2001.0 + f64::from(i)));
+        let expected: Vec<(u32, f64)> = (0..12).map(|i| i / 2).zip(clocks).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn the_mean_of_writers_side_by_side_is_that_of_each_time() {
+        let mut series = Series::new(Rule { takes_mean_of_writers: true, ..Rule::default() });
+        for (n, started) in [(0, 1000.0), (2, 2000.0)] {
+            for step in 0..2 {
+                for writer in [n, n + 1] {
+                    let clock = started + 10.0 * f64::from(writer - n) + step as f64 + 1.0;
+                    series.offer(WriterId(writer), WallTime(started), point(step, clock));
+                }
+            }
+        }
+        let values: Vec<f64> = series.points().map(|(_, point)| point.value.as_f64()).collect();
+        assert_eq!(values, [1006.0, 1007.0, 2006.0, 2007.0]);
     }
 
     #[test]

@@ -149,13 +149,10 @@ impl TagSummary {
     pub fn finish(&mut self, attempts: &Attempts) -> Option<Standing> {
         let parts = std::mem::take(&mut self.parts);
         let writers = parts.iter().map(|(writer, written)| (*writer, written));
-        self.shape =
-            writers.clone().map(|(_, written)| written.shape()).reduce(Shape::join).unwrap_or_default();
+        let shapes = writers.clone().map(|(_, written)| written.shape());
+        self.shape = shapes.reduce(Shape::join).unwrap_or_default();
         self.rewinds = attempts.rewinds(writers.clone());
         self.n_beside = n_beside(&parts);
-        let shape =
-            writers.clone().map(|(_, written)| written.shape()).reduce(Shape::join).unwrap_or_default();
-        self.shape = Shape { n_passes: shape.n_passes + self.n_begun_anew(), ..shape };
         self.clocks = parts.iter().fold(self.clocks, |(started, last), (writer, _)| {
             let (begun, ended) = writer.clocks();
             (WallTime(started.0.min(begun.0)), WallTime(last.0.max(ended.0)))
@@ -232,17 +229,24 @@ impl TagSummary {
         // A writer that counts no steps has its own.
         let lacks_steps = self.first_step == Step(0) && self.last().0 == Step(0);
         let mut remarks = if lacks_steps { Vec::new() } else { self.shape.sentences(false) };
+        let n_anew = self.n_begun_anew();
+        if n_anew > 0 {
+            remarks.push(format!(
+                "its steps are begun anew in {n_anew} later file{}, by a restart or as another pass; the last counts",
+                if n_anew == 1 { "" } else { "s" }
+            ));
+        }
         if self.n_beside > 1 {
             let n = self.n_beside;
             remarks.push(format!(
-                "{n} writers side by side wrote the same steps; the values of the first count"
+                "{n} writers side by side wrote the same steps; the values of the first count (to a job, which sees them at \
+                 work, those of rank 0)"
             ));
         }
         remarks
     }
 
-    /// How many writers side by side wrote the same steps, or steps among each other; 0 where none did. For a summary that
-    /// is finished.
+    /// How many writers side by side wrote the same steps; 0 where none did. For a summary that is finished.
     #[must_use]
     pub fn n_beside(&self) -> usize {
         self.n_beside
@@ -267,8 +271,9 @@ fn n_beside(parts: &[(Writer, Stretches)]) -> usize {
     }
     by_start.sort_by_key(|(writer, ..)| writer.start());
     let meets = |(i, (writer, first, last)): &(usize, &(Writer, Step, Step))| {
-        let is_met =
-            |(other, from, to): &(Writer, Step, Step)| writer.is_beside(other) && first <= to && from <= last;
+        let is_met = |(other, from, to): &(Writer, Step, Step)| {
+            writer.is_beside(other) && (first == from || last == to)
+        };
         let near =
             by_start.iter().skip(i.saturating_sub(MAX_WRITERS_COMPARED)).take(2 * MAX_WRITERS_COMPARED + 1);
         near.filter(|(other, ..)| other.id != writer.id).any(is_met)

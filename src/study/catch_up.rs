@@ -40,9 +40,10 @@ impl CatchUp {
         while let Some(change) = changes.next() {
             match change {
                 Change::Source(run) => {
+                    // The same run once more: all that it had told is void.
+                    self.rewound = (self.run.as_ref() == Some(&run)).then_some(Position::FIRST);
                     self.run = Some(run);
                     self.points.clear();
-                    self.rewound = None;
                 }
                 Change::Rewind(from) => {
                     self.points.split_off(&from);
@@ -160,6 +161,12 @@ mod tests {
         check(&[(1, 0.1), (2, 0.5)], &read, &[]);
         let on = [read.as_slice(), &[point(3, 0.6), point(4, 0.7)]].concat();
         check(&[(1, 0.1), (2, 0.5)], &on, &[point(3, 0.6), point(4, 0.7)]);
+    }
+
+    #[test]
+    fn what_the_same_source_once_more_makes_void_is_taken_back() {
+        let read = [source(), point(1, 0.1), point(2, 0.2), source(), point(1, 0.7)];
+        check(&[(1, 0.1), (2, 0.2)], &read, &[point(1, 0.7), Change::Rewind(Position::first_pass(Step(2)))]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::limits::{MAX_CURVE_POINTS, MAX_PASSES};
 use crate::series::{Change, Position, Sample, Split, begins_pass};
 use crate::units::{RunName, Step, WallTime};
 
-/// Of so many values in a row one may be older than the one before it, at most, for their order to say anything.
+/// One value may be older than the one before it, and one of so many more, for their order to say anything.
 const OUT_OF_ORDER: usize = 8;
 
 /// One value of the objective.
@@ -264,8 +264,8 @@ impl Curve {
         self.points.last().map_or(0, |last| last.pass + 1)
     }
 
-    /// The last measurement: that at the largest step of the last pass. A pass that has no more than one value says
-    /// nothing yet: a trainer may write a last one at step 0.
+    /// The last measurement: that at the largest step of the last pass. A pass of one value behind one of several says nothing
+    /// yet: a trainer may write a last one at step 0.
     #[must_use]
     pub fn last(&self) -> Option<&Measurement> {
         self.points.get(self.last_at()?)
@@ -278,10 +278,10 @@ impl Curve {
     }
 
     fn last_at(&self) -> Option<usize> {
+        let last = self.points.len().checked_sub(1)?;
         match self.points.as_slice() {
-            [] => None,
-            [.., before, last] if before.pass < last.pass => Some(self.points.len() - 2),
-            _ => Some(self.points.len() - 1),
+            [.., a, b, c] if a.pass == b.pass && b.pass < c.pass => Some(last - 1),
+            _ => Some(last),
         }
     }
 
@@ -289,7 +289,7 @@ impl Curve {
     /// and one of a finished trial at the same step are not alike.
     #[must_use]
     pub fn is_in_order(&self) -> bool {
-        self.so_far.last().is_none_or(|all| all.n_back * OUT_OF_ORDER <= self.points.len())
+        self.so_far.last().is_none_or(|all| all.n_back <= 1 || all.n_back * OUT_OF_ORDER <= self.points.len())
     }
 
     /// The pass of a value that follows all these, where the order of arrival is all that is known; see

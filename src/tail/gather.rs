@@ -213,14 +213,17 @@ impl Gather {
 
     /// Takes it that a writer of a run, whose first event has the clock `started`, was alive at `clock`.
     pub fn is_alive(&mut self, run: &RunName, writer: WriterId, started: WallTime, clock: WallTime) {
-        // Behind the moment itself, so that it had not ended then.
-        self.objective.is_alive(run, writer, started, clock);
+        for objective in [&mut self.objective, &mut self.others] {
+            objective.is_alive(run, writer, started, clock);
+        }
     }
 
     /// Takes the number of a writer of a run among the processes of a training; see
     /// [`Objective::set_rank`](crate::series::Objective::set_rank).
     pub fn set_rank(&mut self, run: &RunName, writer: WriterId, started: WallTime, rank: u32) {
-        self.objective.set_rank(run, writer, started, rank);
+        for objective in [&mut self.objective, &mut self.others] {
+            objective.set_rank(run, writer, started, rank);
+        }
     }
 
     fn objective_of(&mut self, aside: Option<&str>) -> &mut Objective {

@@ -190,7 +190,7 @@ fn a_preempted_or_lost_trial_is_tried_again() {
     let mut job = place.start_job(&script);
     wait_for("the second attempt", || read(&place, "attempts").lines().count() == 2);
     kill(&read(&place, "keeper"));
-    assert_eq!(job.wait().expect("it ends").code(), Some(0));
+    assert_eq!(job.wait().expect("it ends").code(), Some(0), "{:#}", place.describe("job"));
     let told = place.describe("job");
     assert_eq!(
         (outcomes(&told), &told["hptuneOutput"]["trials"][0]["attempts"]),

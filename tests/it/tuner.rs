@@ -72,6 +72,30 @@ fn loss(params: &Json) -> f64 {
 }
 
 #[test]
+fn steps_that_begin_anew_are_passes_and_a_report_once_more_is_none() {
+    let place = Place::new();
+    place.write("c.yaml", CONFIG);
+    let mut session = Session::start(place.command(&["tuner", "c.yaml"]));
+    session.suggest();
+    let mut report = |step: i64, value: f64| {
+        session.ask(json!({"report": {"trial": 1, "step": step, "value": value}}));
+    };
+    for (pass, more) in [(0, 0.0), (1, 0.5)] {
+        for step in 0..4 {
+            // The last two of each pass are alike; each is reported twice.
+            let value = if step > 1 { 1.0 } else { f64::from(pass) + more + step as f64 / 10.0 };
+            report(step, value);
+            report(step, value);
+        }
+    }
+    report(0, 7.0);
+    report(1, 8.0);
+    session.ask(json!({"complete": {"trial": 1}}));
+    let best = session.ask(json!({"best": {}}));
+    assert_eq!(best["best"]["value"], 8.0, "the last value of the last pass");
+}
+
+#[test]
 fn a_study_is_asked_and_told_line_by_line() {
     let place = Place::new();
     place.write("c.yaml", CONFIG);

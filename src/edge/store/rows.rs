@@ -17,14 +17,14 @@ use crate::units::{Step, TrialId, WallTime};
 pub(super) const WHOLE_CURVES: &str =
     "SELECT trial, pass, step, value, wall_time FROM measurement WHERE job = ?1";
 
-/// The last two of each trial, and those that have the largest and the smallest finite value: with a lone `max` or `min`,
+/// The last three of each trial, which say which is its last measurement ([`crate::study::Curve::last`]), and those that have the largest and the smallest finite value: with a lone `max` or `min`,
 /// SQLite takes the other columns from the row that has it.
 pub(super) const ENDS_OF_CURVES: &str = "
     SELECT m.trial AS trial, m.pass AS pass, m.step AS step, m.value AS value, m.wall_time AS wall_time
-          FROM trial t JOIN measurement m ON m.job = t.job AND m.trial = t.id
+          FROM trial t CROSS JOIN measurement m ON m.job = t.job AND m.trial = t.id
           WHERE t.job = ?1 AND (m.pass, m.step) IN (
               SELECT pass, step FROM measurement WHERE job = t.job AND trial = t.id
-              ORDER BY pass DESC, step DESC LIMIT 2)
+              ORDER BY pass DESC, step DESC LIMIT 3)
     UNION SELECT trial, pass, step, max(value) AS value, wall_time FROM measurement
           WHERE job = ?1 AND abs(value) < 9e999 GROUP BY trial
     UNION SELECT trial, pass, step, min(value) AS value, wall_time FROM measurement

@@ -53,7 +53,7 @@ const MEASUREMENTS: &str = "
     CREATE TABLE measurement (
         job        INTEGER NOT NULL,
         trial      INTEGER NOT NULL,
-        pass       INTEGER NOT NULL,         -- over the steps, from 0
+        pass       INTEGER NOT NULL DEFAULT 0,   -- over the steps, from 0; earlier versions write none
         step       INTEGER NOT NULL,
         value      REAL,                     -- NULL is NaN
         wall_time  REAL,                     -- seconds since the Unix epoch; NULL is NaN
