@@ -228,7 +228,7 @@ impl Series {
     pub fn beside(&self) -> Option<(usize, bool)> {
         let rank = |writer| self.writers.get(writer).and_then(|kept: &Kept| kept.rank);
         let ranks: BTreeSet<u32> = self.beside.iter().filter_map(rank).collect();
-        self.do_they_differ.then(|| (self.beside.len(), ranks.len() > 1))
+        self.do_they_differ.then_some((self.beside.len(), ranks.len() > 1))
     }
 
     fn n_passes(&self) -> u32 {

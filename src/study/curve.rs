@@ -72,7 +72,8 @@ impl Pass {
     /// Its mean rise from value to value, at least 1.
     fn rise(&self) -> i64 {
         let n_rises = self.n_steps.saturating_sub(1);
-        let rise = if n_rises > 0 { (self.last.0.abs_diff(self.first.0) + n_rises / 2) / n_rises } else { 1 };
+        let all = self.last.0.abs_diff(self.first.0);
+        let rise = all.saturating_add(n_rises / 2).checked_div(n_rises).unwrap_or(1);
         i64::try_from(rise).unwrap_or(i64::MAX).max(1)
     }
 }
