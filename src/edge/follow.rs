@@ -24,7 +24,7 @@ use crate::limits::{FOLLOW_BATCH, REMOTE_POLL_INTERVAL};
 use crate::scalar::RunSelector;
 use crate::series::Change;
 use crate::study::{CatchUp, Curve, launch};
-use crate::tail::{Burst, Config, Found, Gather, Overdue, Progress, Seen, Tail, burst};
+use crate::tail::{Burst, Config, Found, Gather, Ingested, Overdue, Progress, Seen, Tail, burst};
 use crate::units::{Tag, TrialId, WallTime};
 
 /// What a follower reports.
@@ -203,7 +203,10 @@ impl Others {
     fn hand_on(&mut self, found: Found<'_>, gather: &mut Gather) {
         self.take_noticed();
         let Members { directory, mark } = &self.members;
-        if let Found::Event { run, path, writer, started, .. } = &found {
+        // The first event may say only about when the file was begun.
+        if let Found::Event { run, path, writer, started, ingested } = &found
+            && !matches!(ingested, Ingested::Opened { .. })
+        {
             let file = || self.outside.get(*path).cloned().unwrap_or_else(|| directory.join(path));
             for alive in self.beside.meet(run, *writer, *started, file, Some(mark)) {
                 gather.is_alive(run, alive.writer, alive.started, alive.until);

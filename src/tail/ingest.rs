@@ -59,8 +59,9 @@ impl Ingest {
     /// event with the clock `started`.
     #[must_use]
     pub fn resume(offset: u64, started: WallTime, n_records: u64) -> Self {
-        let started = (n_records > 0).then_some(started);
-        Self { decoder: Decoder::new(offset), taker: Taker { n_records, started, ..Taker::default() } }
+        let is_about = n_records == 1 && started.0.fract() == 0.0;
+        let start = Start { clock: (n_records > 0).then_some(started), is_about };
+        Self { decoder: Decoder::new(offset), taker: Taker { n_records, start, ..Taker::default() } }
     }
 
     /// Gives back memory that only makes reading faster: the file may not grow for long.
@@ -68,14 +69,14 @@ impl Ingest {
         self.taker.floats = SingleFloats::default();
     }
 
-    /// The clock of the file's first event.
+    /// When the file was begun, by the clocks of its first events.
     #[must_use]
     pub fn started(&self) -> Option<WallTime> {
-        self.taker.started
+        self.taker.start.clock
     }
 
     /// Takes the next bytes of the file, those from [`Self::next_offset`] on. `sink` gets what they say,
-    /// each with the clock of the file's first event.
+    /// each with the time at which the file was begun.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
         self.feed_settled(bytes, u64::MAX, sink);
     }
@@ -161,12 +162,33 @@ impl Ingest {
 struct Taker {
     n_records: u64,
     floats: SingleFloats,
-    /// The clock of the file's first event.
-    started: Option<WallTime>,
+    start: Start,
     /// The scan of a long record whose parts are coming.
     parts: Option<Box<PartScan>>,
     /// The step of the event that says once more what the format's version is, and which record it is.
     reopened: Option<(Step, u64)>,
+}
+
+/// When a file was begun: by the clock of its first event. TensorFlow cuts that off to whole seconds; then it is the clock of
+/// the second event, or the end of the second.
+#[derive(Debug, Default)]
+struct Start {
+    clock: Option<WallTime>,
+    /// The first event said it to a second only, and no other has come.
+    is_about: bool,
+}
+
+impl Start {
+    /// The same, given the clock of the event that was read.
+    #[inline]
+    fn by(&mut self, clock: WallTime) -> WallTime {
+        let started = self.clock.get_or_insert(clock);
+        if std::mem::take(&mut self.is_about) {
+            let latest = (started.0 + 1.0).next_down();
+            started.0 = started.0.max(clock.0.min(latest));
+        }
+        *started
+    }
 }
 
 impl Taker {
@@ -176,7 +198,7 @@ impl Taker {
         match self.floats.scan(record.data) {
             Some(SingleFloat { wall_time, step, tag, value, metadata }) => {
                 self.n_records += 1;
-                let started = *self.started.get_or_insert(wall_time);
+                let started = self.start.by(wall_time);
                 let content = Content::Scalar(MetricValue::F32(value));
                 sink(started, Ingested::Value { step, wall_time, tag, content, metadata });
             }
@@ -192,7 +214,7 @@ impl Taker {
             return self.take_parts(offset, data.len() as u64, scan, sink);
         }
         if let Some(Scanned { wall_time, step, what }) = scalar::scan(data) {
-            let started = *self.started.get_or_insert(wall_time);
+            let started = self.start.by(wall_time);
             return match what {
                 ScannedWhat::Graph => sink(started, Ingested::Graph),
                 ScannedWhat::Values(first, more) => {
@@ -205,12 +227,15 @@ impl Taker {
         let Ok(event) = Event::decode(data) else {
             return self.tell_bad_event(offset, data.len() as u64, DamageKind::NotAnEvent, sink);
         };
-        let started = *self.started.get_or_insert(event.wall_time);
+        let started = self.start.by(event.wall_time);
         match &event.what {
             What::FileVersion { .. } if self.n_records > 1 => {
                 self.reopened = Some((event.step, self.n_records))
             }
-            What::FileVersion { version, writer } => sink(started, Ingested::Opened { version, writer }),
+            What::FileVersion { version, writer } => {
+                self.start.is_about = started.0.fract() == 0.0;
+                sink(started, Ingested::Opened { version, writer });
+            }
             What::Summary(values) => {
                 scalar::for_each(values, &mut |value| {
                     sink(started, said(event.step, event.wall_time, value))
@@ -249,7 +274,7 @@ impl Taker {
                     self.take_parts(*offset, *length, *scan, sink);
                 }
             }
-            Decoded::Damage(damage) => sink(self.started.unwrap_or_default(), Ingested::Damage(*damage)),
+            Decoded::Damage(damage) => sink(self.start.clock.unwrap_or_default(), Ingested::Damage(*damage)),
         }
     }
 
@@ -257,7 +282,7 @@ impl Taker {
     fn take_parts(&mut self, offset: u64, length: u64, scan: PartScan, sink: &mut Sink<'_>) {
         match scan.finish() {
             Ok(event) => {
-                let started = *self.started.get_or_insert(event.wall_time);
+                let started = self.start.by(event.wall_time);
                 if event.is_graph {
                     sink(started, Ingested::Graph);
                 }
@@ -274,7 +299,7 @@ impl Taker {
     fn tell_bad_event(&self, offset: u64, length: u64, kind: DamageKind, sink: &mut Sink<'_>) {
         let bytes = length + (HEADER_BYTES + FOOTER_BYTES) as u64;
         let damage = Damage { offset, bytes, kind };
-        sink(self.started.unwrap_or_default(), Ingested::Damage(damage));
+        sink(self.start.clock.unwrap_or_default(), Ingested::Damage(damage));
     }
 }
 
@@ -285,3 +310,38 @@ fn said(step: Step, wall_time: WallTime, value: Value<'_>) -> Ingested<'_> {
 
 /// Takes what a file says, with the clock of the file's first event.
 type Sink<'s> = dyn FnMut(WallTime, Ingested<'_>) + 's;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event, tfrecord};
+
+    /// When a file is taken to have been begun whose first event and later ones have these clocks, also where it is read on
+    /// behind the first.
+    fn started(first: f64, later: &[f64]) -> f64 {
+        let mut head = Vec::new();
+        tfrecord::encode(&event::encode_file_version(WallTime(first), "test"), &mut head);
+        let mut bytes = Vec::new();
+        for clock in later {
+            tfrecord::encode(&event::encode_scalars(WallTime(*clock), Step(0), &[("a", 1.0)]), &mut bytes);
+        }
+        let mut all = Vec::new();
+        let mut whole = Ingest::default();
+        whole.feed(&head, &mut |_, _| ());
+        let mut on = Ingest::resume(whole.resume_offset(), WallTime(first), whole.n_records());
+        for ingest in [&mut whole, &mut on] {
+            ingest.feed(&bytes, &mut |started, _| all.push(started.0));
+        }
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+        all[0]
+    }
+
+    #[test]
+    fn a_start_in_whole_seconds_is_that_of_the_second_event_or_the_end_of_the_second() {
+        assert_eq!(started(1000.25, &[1000.5, 1001.0]), 1000.25);
+        assert_eq!(started(1000.0, &[1000.5, 1000.7]), 1000.5);
+        assert_eq!(started(1000.0, &[1000.0, 1007.0]), 1000.0);
+        let late = started(1000.0, &[1007.0, 1008.0]);
+        assert!(late > 1000.999 && late < 1001.0, "{late}");
+    }
+}

@@ -26,7 +26,7 @@ use crate::limits::{
 };
 use crate::report::watch::{self, Line};
 use crate::series::WriterId;
-use crate::tail::{Config, Found, Progress, Seen, Tail};
+use crate::tail::{Config, Found, Ingested, Progress, Seen, Tail};
 use crate::units::{RunName, Step, Tag};
 
 /// How far one sink has come.
@@ -189,7 +189,10 @@ fn look_while<T>(deliver: impl FnOnce() -> T, reader: &mut Reader, feed: &mut Fe
 
 /// Tells a feed which writers are alive together, by the processes that have their files open.
 fn meet(beside: &mut Option<(PathBuf, Beside)>, feed: &mut Feed, found: &Found<'_>) {
-    if let (Some((root, beside)), Found::Event { run, path, writer, started, .. }) = (beside, found) {
+    // The first event may say only about when the file was begun.
+    if let (Some((root, beside)), Found::Event { run, path, writer, started, ingested }) = (beside, found)
+        && !matches!(ingested, Ingested::Opened { .. })
+    {
         for alive in beside.meet(run, *writer, *started, || root.join(path), None) {
             feed.is_alive(run, alive.writer, alive.started, alive.until);
         }
