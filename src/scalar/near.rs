@@ -3,22 +3,18 @@
 //! Names are compared as sets of words, with the words of the run directory counted: a callback of Keras writes what its
 //! user knows as `val_accuracy` under the tag `epoch_accuracy` in the run `validation`. A tag means the same where it, or
 //! its run, has every word of the wanted name, its numbers, and its split; what frameworks add (`epoch_`, `batch_`) does
-//! not count. Everything else that comes close is another quantity, and nothing to tune instead.
+//! not count. What the tag has beyond that must leave it the same quantity: `mean`, a scope (`dnn/loss`) where no other
+//! has the metric too, the counter of a copy (`accuracy_1`). Everything else that comes close is another quantity, and
+//! nothing to tune instead.
 
 use std::collections::BTreeMap;
 
-use super::meaning::{Meaning, Word};
+use super::meaning::{Added, Knowledge, Meaning, Number, Word, is_misspelled};
 use super::words::Split;
 use crate::units::{RunName, Tag};
 
 /// How many tags are named of either sort.
 const N_NAMED: usize = 3;
-
-/// How alike two words must be to be taken for one that was spelled wrong: one change in so many letters.
-const LETTERS_A_CHANGE: usize = 5;
-
-/// The shortest word that may be spelled wrong by a letter too many or too few.
-const MIN_MISSPELLED: usize = 4;
 
 /// What comes close to a wanted name.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +36,8 @@ pub struct Same<'a> {
     pub runs: Vec<&'a RunName>,
     /// In its other runs it means something else, or it means that only together with the run's name.
     pub needs_run: bool,
+    /// The run's name has a number that was asked for: `fold_1`.
+    pub has_number_by_run: bool,
 }
 
 /// A tag that shares words with what was wanted, and is something else.
@@ -91,49 +89,136 @@ impl NearMiss {
 /// What of `places`, tags that hold numbers with their runs, comes close to `wanted`.
 pub fn nearby<'a>(wanted: &str, places: impl Iterator<Item = (&'a Tag, &'a RunName)>) -> Nearby<'a> {
     let wanted = Meaning::of(wanted);
-    let mut runs: BTreeMap<&RunName, Meaning> = BTreeMap::new();
-    let mut tags: BTreeMap<&Tag, (Meaning, Vec<&RunName>)> = BTreeMap::new();
+    let mut runs: BTreeMap<&RunName, Directories<'_>> = BTreeMap::new();
+    let mut tags: BTreeMap<&Tag, (Meaning<'_>, Vec<&RunName>)> = BTreeMap::new();
     for (tag, run) in places.filter(|(tag, _)| tag.as_str() != wanted.name) {
-        runs.entry(run).or_insert_with(|| Meaning::of(run.as_str()));
+        runs.entry(run).or_insert_with(|| Directories::of(run, &wanted));
         tags.entry(tag).or_insert_with(|| (Meaning::of(tag.as_str()), Vec::new())).1.push(run);
     }
-    let mut same: Vec<(Rank, Same<'a>)> = Vec::new();
-    let mut others: BTreeMap<(usize, &Tag, String), Vec<&RunName>> = BTreeMap::new();
+    let mut found: Vec<Found<'a>> = Vec::new();
+    let mut another: Vec<Vec<String>> = Vec::new();
+    let mut others = Others::default();
     for (tag, (meaning, of_tag)) in tags {
         let n_runs = of_tag.len();
-        let mut found: Option<(Rank, Same<'a>)> = None;
+        let mut of_this: Option<Found<'a>> = None;
         for run in of_tag {
             let Some(of_run) = runs.get(run) else { continue };
             match compare(&wanted, &meaning, of_run) {
-                Compared::Same(rank, how, is_by_run) => match &mut found {
-                    Some((best, same)) => {
-                        same.runs.push(run);
-                        same.needs_run |= is_by_run;
-                        if rank < *best {
-                            (*best, same.how) = (rank, how);
-                        }
+                Compared::Same { rank, how, is_by_run, is_number_by_run, adds } => {
+                    let found = of_this.get_or_insert_with(|| Found {
+                        rank,
+                        adds,
+                        same: Same { tag, how, runs: Vec::new(), needs_run: false, has_number_by_run: false },
+                    });
+                    found.same.runs.push(run);
+                    found.same.needs_run |= is_by_run;
+                    found.same.has_number_by_run |= is_number_by_run;
+                    if rank < found.rank {
+                        (found.rank, found.same.how) = (rank, how);
                     }
-                    None => found = Some((rank, Same { tag, how, runs: vec![run], needs_run: is_by_run })),
-                },
+                }
+                Compared::Another(adds, of_those) => {
+                    others.entry((1, tag, may_be_another(&of_those))).or_default().push(run);
+                    another.push(adds);
+                }
                 Compared::Other(n_lacking, why) => {
                     others.entry((n_lacking, tag, why)).or_default().push(run);
                 }
                 Compared::Nothing => {}
             }
         }
-        if let Some((_, same)) = &mut found {
-            same.needs_run |= same.runs.len() < n_runs;
+        if let Some(found) = &mut of_this {
+            found.same.needs_run |= found.same.runs.len() < n_runs;
         }
-        same.extend(found);
+        found.extend(of_this);
     }
-    same.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.tag.cmp(y.tag)));
+    found = without_rivals(found, &another, &mut others);
+    found.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| a.same.tag.cmp(b.same.tag)));
     Nearby {
-        same: same.into_iter().take(N_NAMED).map(|(_, same)| same).collect(),
+        same: found.into_iter().take(N_NAMED).map(|found| found.same).collect(),
         others: others
             .into_iter()
             .take(N_NAMED)
             .map(|((_, tag, why), runs)| Other { tag, runs, why })
             .collect(),
+    }
+}
+
+/// A tag that may mean the same.
+struct Found<'a> {
+    rank: Rank,
+    /// What its name adds that leaves it the same quantity only if no other tag has it.
+    adds: Vec<String>,
+    same: Same<'a>,
+}
+
+/// Tags that are something else, by how much they lack, with why and with their runs.
+type Others<'a> = BTreeMap<(usize, &'a Tag, String), Vec<&'a RunName>>;
+
+/// Those that mean the same, whatever else is there. With `loss`, `scope/loss` is another; and of `a/loss` and `b/loss`,
+/// or `a/loss` and `b/total_c_loss`, which is among `another`, none is the loss.
+fn without_rivals<'a>(
+    found: Vec<Found<'a>>,
+    another: &[Vec<String>],
+    others: &mut Others<'a>,
+) -> Vec<Found<'a>> {
+    let has_literal = found.iter().any(|found| found.rank.is_literal());
+    let literal: Vec<&Vec<String>> = found
+        .iter()
+        .filter(|found| found.rank.is_literal() || !has_literal)
+        .map(|found| &found.adds)
+        .collect();
+    let is_more = |more: &[String], less: &[String]| less.iter().all(|word| more.contains(word));
+    let least: Vec<Vec<String>> = (literal.iter())
+        .filter(|adds| !literal.iter().any(|less| less.len() < adds.len() && is_more(adds, less)))
+        .map(|adds| (*adds).clone())
+        .collect();
+    let is_alone = |adds: &[String]| {
+        least.iter().all(|other| other == adds) && another.iter().all(|other| is_more(other, adds))
+    };
+    let (same, rivals): (Vec<Found<'_>>, Vec<Found<'_>>) = found
+        .into_iter()
+        .partition(|found| found.adds.is_empty() || (least.contains(&found.adds) && is_alone(&found.adds)));
+    for Found { adds, same, .. } in rivals {
+        others.entry((1, same.tag, may_be_another(&adds))).or_default().extend(same.runs);
+    }
+    same
+}
+
+/// Whether a tag is `wanted` behind a scope.
+fn is_last_part(wanted: &str, tag: &str) -> bool {
+    tag.to_lowercase().strip_suffix(&wanted.to_lowercase()).is_some_and(|scope| scope.ends_with('/'))
+}
+
+fn may_be_another(adds: &[String]) -> String {
+    format!("`{}` may make it another quantity", adds.join("`, `"))
+}
+
+/// What the directories of a run say.
+struct Directories<'r> {
+    split: Option<Split>,
+    /// Those whose names have nothing but what was wanted: not that of a date, a host or an experiment.
+    within: Vec<Meaning<'r>>,
+}
+
+impl<'r> Directories<'r> {
+    fn of(run: &'r RunName, wanted: &Meaning<'_>) -> Self {
+        let wanted_words: Vec<&Word> = wanted.core.iter().collect();
+        let is_within = |part: &Meaning<'_>| {
+            let mut hits = vec![Hit::Nothing; part.core.len()];
+            find(&part.core, &wanted_words, &mut hits);
+            !hits.contains(&Hit::Nothing) && part.numbers.iter().all(|number| wanted.numbers.contains(number))
+        };
+        let parts = run.as_str().split('/').map(Meaning::of);
+        Self { split: Split::of_run(run), within: parts.filter(is_within).collect() }
+    }
+
+    fn words(&self) -> Vec<&Word> {
+        self.within.iter().flat_map(|part| &part.core).collect()
+    }
+
+    fn has(&self, number: &Number) -> bool {
+        self.within.iter().any(|part| part.numbers.contains(number))
     }
 }
 
@@ -158,57 +243,88 @@ struct Rank {
     n_misspelled: usize,
     n_extra: usize,
     is_other_split: bool,
-    /// How many words of frameworks it lacks, and has beyond the wanted name's.
-    n_frame: (usize, usize),
-    how: NearMiss,
     /// Validation data before test data, training data last.
     split: (bool, Option<Split>),
+    /// The last parts of its name are not the wanted name as it stands.
+    is_reworded: bool,
+    /// How many words of frameworks it lacks, and has beyond the wanted name's.
+    n_frame: (usize, usize),
+    /// It is of a batch, or of a step, where nobody asked for that.
+    is_of_step: bool,
+    how: NearMiss,
+}
+
+impl Rank {
+    /// That of a name which says just what was wanted.
+    fn exact(how: NearMiss, split: Option<Split>) -> Self {
+        let split = (split == Some(Split::Train), split);
+        Self {
+            n_misspelled: 0,
+            n_extra: 0,
+            is_other_split: false,
+            split,
+            is_reworded: true,
+            n_frame: (0, 0),
+            is_of_step: false,
+            how,
+        }
+    }
+
+    fn is_literal(&self) -> bool {
+        !self.is_reworded
+    }
 }
 
 enum Compared {
-    /// It means the same; whether that takes the name of the run.
-    Same(Rank, NearMiss, bool),
+    /// It means the same.
+    Same {
+        rank: Rank,
+        how: NearMiss,
+        /// That takes the name of the run.
+        is_by_run: bool,
+        /// A number of it is in that.
+        is_number_by_run: bool,
+        /// What its name adds that leaves it the same only if no other tag has it.
+        adds: Vec<String>,
+    },
+    /// It has all that was wanted, and adds what makes it another quantity: all that, and what does so.
+    Another(Vec<String>, Vec<String>),
     /// It is something else, and lacks so many words.
     Other(usize, String),
     /// Nothing of the wanted name is in it.
     Nothing,
 }
 
-fn compare(wanted: &Meaning, tag: &Meaning, run: &Meaning) -> Compared {
-    let is_squashed = !wanted.squashed.is_empty() && wanted.squashed == tag.squashed;
-    let split = tag.split.or(run.split);
-    let in_tag: Vec<&Word> = tag.core.iter().chain(&tag.splits).collect();
+fn compare(wanted: &Meaning<'_>, tag: &Meaning<'_>, run: &Directories<'_>) -> Compared {
+    let is_squashed =
+        !wanted.squashed.is_empty() && wanted.squashed == tag.squashed && wanted.numbers == tag.numbers;
+    let extra = beyond(tag, wanted);
+    let is_within = |word: &&Word| !word.is_scope || !extra.iter().any(|extra| extra.part == word.part);
     let mut hits = vec![Hit::Nothing; wanted.core.len()];
-    find(&wanted.core, &in_tag, &mut hits);
-    if hits.iter().all(|hit| *hit == Hit::Nothing) && !is_squashed {
+    find(&wanted.core, &tag.core.iter().filter(is_within).collect::<Vec<_>>(), &mut hits);
+    let tells = wanted.telling();
+    if hits.iter().zip(tells).all(|(hit, tells)| *hit == Hit::Nothing || !tells) && !is_squashed {
         return Compared::Nothing;
     }
-    let is_by_words = hits.contains(&Hit::Nothing);
-    find(&wanted.core, &run.core.iter().chain(&run.splits).collect::<Vec<_>>(), &mut hits);
-    let lacking: Vec<&str> = (wanted.core.iter().zip(&hits))
-        .filter(|(_, hit)| **hit == Hit::Nothing)
+    let is_word_by_run = hits.contains(&Hit::Nothing);
+    find(&wanted.core, &run.words(), &mut hits);
+    let words = wanted.core.iter().zip(&hits).filter(|(_, hit)| **hit == Hit::Nothing);
+    let numbers = wanted.numbers.iter().filter(|number| !has(tag, number) && !run.has(number));
+    let mut lacking: Vec<&str> = words
         .map(|(word, _)| word.raw.as_str())
-        .chain(
-            wanted
-                .numbers
-                .iter()
-                .filter(|n| !tag.numbers.contains(n) && !run.numbers.contains(n))
-                .map(String::as_str),
-        )
+        .chain(numbers.map(|number| number.digits.as_str()))
         .collect();
+    lacking.dedup();
     let other = |why: String| Compared::Other(lacking.len() + 1, why);
     if tag.is_counter() {
         return other("it counts or sets, and measures nothing".to_owned());
     }
+    let split = tag.split.or(run.split);
     if is_squashed {
-        let how = if wanted.name.to_lowercase() == tag.name.to_lowercase() {
-            NearMiss::Case
-        } else {
-            NearMiss::Characters
-        };
-        let split = (tag.split == Some(Split::Train), tag.split);
-        let rank = Rank { n_misspelled: 0, n_extra: 0, is_other_split: false, n_frame: (0, 0), how, split };
-        return Compared::Same(rank, how, false);
+        let is_case = wanted.name.to_lowercase() == tag.name.to_lowercase();
+        let how = if is_case { NearMiss::Case } else { NearMiss::Characters };
+        let rank = Rank::exact(how, split);
+        return Compared::Same { rank, how, is_by_run: false, is_number_by_run: false, adds: Vec::new() };
     }
     if let Some(of) = wanted.split
         && split.map(data) != Some(data(of))
@@ -220,28 +336,20 @@ fn compare(wanted: &Meaning, tag: &Meaning, run: &Meaning) -> Compared {
         return other(why);
     }
     if !lacking.is_empty() {
-        return other(format!("`{}` is not in its name", lacking.join("`, `")));
+        let are = if lacking.len() == 1 { "is" } else { "are" };
+        return other(format!("`{}` {are} not in its name", lacking.join("`, `")));
     }
-    let is_wanted = |word: &&Word| {
-        let mut hit = [Hit::Nothing];
-        find(std::slice::from_ref(*word), &wanted.core.iter().collect::<Vec<_>>(), &mut hit);
-        hit != [Hit::Nothing]
+    let (adds, n_extra) = match added(wanted, tag, &extra) {
+        Ok(added) => added,
+        Err(another) => return another,
     };
-    let joined: String = wanted.core.iter().map(|word| word.plain.as_str()).collect();
-    let extra: Vec<&Word> =
-        tag.core.iter().filter(|word| !is_wanted(word) && !joined.contains(&word.plain)).collect();
-    if let Some(word) = extra.iter().find(|word| word.is_qualifier()) {
-        return other(format!("`{}` makes it another quantity", word.raw));
-    }
-    let more_numbers: Vec<&String> = tag.numbers.iter().filter(|n| !wanted.numbers.contains(n)).collect();
-    if let (Some(number), false) = (more_numbers.first(), wanted.numbers.is_empty()) {
-        return other(format!("`{number}` makes it another quantity"));
-    }
-    let n_misspelled = hits.iter().filter(|hit| **hit == Hit::Misspelled).count();
-    let is_number_by_run = wanted.numbers.iter().any(|number| !tag.numbers.contains(number));
-    let is_by_run = is_by_words || is_number_by_run || (wanted.split.is_some() && tag.split.is_none());
-    let n_beyond =
-        |one: &Meaning, other: &Meaning| one.frame.iter().filter(|word| !other.frame.contains(word)).count();
+    let n_misspelled = hits.iter().filter(|hit| **hit == Hit::Misspelled).count()
+        + usize::from(wanted.is_split_misspelled || tag.is_split_misspelled);
+    let is_number_by_run = wanted.numbers.iter().any(|number| !has(tag, number));
+    let is_by_run = is_word_by_run || is_number_by_run || (wanted.split.is_some() && tag.split.is_none());
+    let n_beyond = |one: &Meaning<'_>, other: &Meaning<'_>| {
+        one.frame.iter().filter(|word| !other.frame.contains(word)).count()
+    };
     let n_frame = (n_beyond(wanted, tag), n_beyond(tag, wanted));
     let how = if is_by_run {
         NearMiss::Run
@@ -249,20 +357,70 @@ fn compare(wanted: &Meaning, tag: &Meaning, run: &Meaning) -> Compared {
         NearMiss::Spelling
     } else if is_counted(wanted.name, tag.name) {
         NearMiss::Counter
-    } else if extra.is_empty() && n_frame == (0, 0) && more_numbers.is_empty() {
+    } else if n_extra == 0 && n_frame == (0, 0) {
         NearMiss::Words
     } else {
         NearMiss::Scope
     };
+    let is_other_split = wanted.split.is_some() && wanted.split != split;
+    let is_of_step = tag.frame.iter().any(|word| word == "batch" || word == "step");
+    let is_reworded = !is_last_part(wanted.name, tag.name);
     let rank = Rank {
         n_misspelled,
-        n_extra: extra.len() + more_numbers.len(),
-        is_other_split: wanted.split.is_some() && wanted.split != split,
+        n_extra: if is_reworded { n_extra } else { 0 },
+        is_other_split,
+        is_reworded,
         n_frame,
-        how,
-        split: (split == Some(Split::Train), split),
+        is_of_step,
+        ..Rank::exact(how, split)
     };
-    Compared::Same(rank, how, is_by_run)
+    Compared::Same { rank, how, is_by_run, is_number_by_run, adds }
+}
+
+/// Whether a tag has a number, and none other in its place.
+fn has(tag: &Meaning<'_>, wanted: &Number) -> bool {
+    let mut beside = tag.numbers.iter().filter(|number| number.after == wanted.after).peekable();
+    let is_same = |number: &Number| number.digits == wanted.digits;
+    match beside.peek() {
+        Some(_) => beside.any(is_same),
+        None => tag.numbers.iter().any(|number| is_same(number) && !number.is_of_loader()),
+    }
+}
+
+/// The words of a name that are not in another.
+fn beyond<'w>(name: &'w Meaning<'_>, other: &Meaning<'_>) -> Vec<&'w Word> {
+    let mut hits = vec![Hit::Nothing; name.core.len()];
+    find(&name.core, &other.core.iter().collect::<Vec<_>>(), &mut hits);
+    name.core.iter().zip(hits).filter(|(_, hit)| *hit == Hit::Nothing).map(|(word, _)| word).collect()
+}
+
+/// What a tag adds to a wanted name that leaves it the same quantity only if no other tag has it, and how many words it
+/// adds in all. An error: something of it makes it another quantity.
+fn added(wanted: &Meaning<'_>, tag: &Meaning<'_>, extra: &[&Word]) -> Result<(Vec<String>, usize), Compared> {
+    let is_extra = |number: &&Number| !number.is_of_loader() && !is_wanted(wanted, number);
+    let numbers: Vec<&Number> = tag.numbers.iter().filter(is_extra).collect();
+    let words = extra.iter().map(|word| (wanted.with(word), &word.raw));
+    let added_numbers = numbers.iter().map(|number| {
+        let is_copy = numbers.len() == 1 && wanted.numbers.is_empty();
+        let is_copy = is_copy && wanted.may_be_counted(tag.name, number);
+        (if is_copy { Added::Scope } else { Added::Other }, &number.digits)
+    });
+    let all: Vec<(Added, &String)> = words.chain(added_numbers).collect();
+    let those = |is_meant: fn(Added) -> bool| {
+        let mut words: Vec<String> = Vec::new();
+        for (_, word) in all.iter().filter(|(added, _)| is_meant(*added)) {
+            if !words.contains(word) {
+                words.push((*word).clone());
+            }
+        }
+        words
+    };
+    let (adds, of_those) = (those(|added| added != Added::Same), those(|added| added == Added::Other));
+    if of_those.is_empty() { Ok((adds, all.len())) } else { Err(Compared::Another(adds, of_those)) }
+}
+
+fn is_wanted(wanted: &Meaning<'_>, number: &Number) -> bool {
+    wanted.numbers.iter().any(|wanted| wanted.digits == number.digits)
 }
 
 /// Whether `seen` is `wanted` with a counter: `accuracy_1`.
@@ -303,7 +461,7 @@ fn find(wanted: &[Word], there: &[&Word], hits: &mut [Hit]) {
                 (first..first + n).contains(&at) && there.iter().any(|other| other.plain == plain(words))
             })
         });
-        let is_misspelled = || there.iter().any(|other| is_misspelled(word, other));
+        let is_misspelled = || there.iter().any(|other| are_one_misspelled(word, other));
         if let Some(hit) = hits.get_mut(at).filter(|hit| **hit == Hit::Nothing) {
             if is_there || is_part {
                 *hit = Hit::Whole;
@@ -315,15 +473,13 @@ fn find(wanted: &[Word], there: &[&Word], hits: &mut [Hit]) {
 }
 
 /// Whether two words are one, spelled wrong on one side. Two that are known are two.
-fn is_misspelled(word: &Word, other: &Word) -> bool {
-    if word.is_known && other.is_known {
-        return false;
-    }
-    let (a, b) = (word.raw.as_str(), other.raw.as_str());
-    let (n_a, n_b) = (a.chars().count(), b.chars().count());
-    let longest = n_a.max(n_b);
-    let distance = strsim::damerau_levenshtein(a, b);
-    distance <= longest / LETTERS_A_CHANGE || (distance == 1 && n_a != n_b && longest >= MIN_MISSPELLED)
+fn are_one_misspelled(word: &Word, other: &Word) -> bool {
+    let knowledge = match (word.is_known, other.is_known) {
+        (true, true) => return false,
+        (false, false) => Knowledge::None,
+        (true, false) | (false, true) => Knowledge::One,
+    };
+    is_misspelled(&word.raw, &other.raw, knowledge)
 }
 
 #[cfg(test)]
@@ -444,6 +600,54 @@ mod tests {
             check(wanted, &places, &[]);
         }
         check("val_acc_epoch", &places, &["val_acc_epoch/dataloader_idx_0", "val_acc"]);
+    }
+
+    #[test]
+    fn what_a_tag_has_beyond_the_wanted_name_must_leave_it_the_same_quantity() {
+        check_tags("loss", &["total_loss", "box_loss"], &["total_loss"]);
+        check_tags("reward", &["rollout/ep_rew_mean", "rollout/ep_len_mean"], &["rollout/ep_rew_mean"]);
+        check_tags("f1", &["f1_score", "f2_score"], &["f1_score"]);
+        check_tags("loss", &["dnn/head/loss", "dnn/bias"], &["dnn/head/loss"]);
+        check_tags("mAP50", &["metrics/mAP50(B)", "metrics/mAP50-95(B)"], &["metrics/mAP50(B)"]);
+        check_tags("mAP_0.5", &["mAP50", "mAP50-95"], &["mAP50"]);
+        check_tags("accuracy_top5", &["acc5", "acc1"], &["acc5"]);
+        for (wanted, tags) in [
+            ("loss", &["policy_loss"][..]),
+            ("loss", &["a/loss", "b/loss"]),
+            ("loss", &["critic/loss"]),
+            ("loss", &["loss_0"]),
+            ("loss", &["loss_1", "loss_2"]),
+            ("accuracy", &["acc5", "top_5_accuracy", "accuracy_5", "accuracy/baseline"]),
+            ("accuracy", &["mask/accuracy", "fast/cls_accuracy"]),
+            ("bleu", &["bleu_1", "bleu_4"]),
+            ("mse", &["rmse", "msle"]),
+            ("entropy", &["cross_entropy", "losses/entropy", "entropy_loss"]),
+            ("auc", &["auc_precision_recall"]),
+            ("macro_f1", &["micro_f1"]),
+            ("mAP50", &["mAP50(B)", "mAP50(M)"]),
+            ("psnr", &["snr"]),
+            ("step_reward", &["episode_reward"]),
+        ] {
+            check_tags(wanted, tags, &[]);
+        }
+    }
+
+    #[test]
+    fn a_number_stands_where_it_was_asked_for() {
+        check_tags("val/loss/dataloader_idx_0", &["val_loss/dataloader_idx_1", "val_loss"], &[]);
+        check_tags("acc1", &["val_acc/dataloader_idx_1", "acc/dataloader_idx_1"], &[]);
+        check_tags("layer_1/head_2/loss", &["layer_2/head_1/loss"], &[]);
+        check_tags("loss_10", &["loss1_0"], &[]);
+        check("accuracy_1", &[("accuracy", "version_1")], &[]);
+        check("fold_1/acc", &[("acc", "fold_0"), ("acc", "fold_1")], &["acc in fold_1"]);
+    }
+
+    #[test]
+    fn directories_named_for_a_host_or_an_experiment_add_no_words() {
+        check("box_loss", &[("train/loss", "Nov26_10-00-00_box")], &[]);
+        check("policy_loss", &[("loss", "policy_gradient/version_0")], &[]);
+        check("policy_loss", &[("loss", "policy"), ("loss", "value")], &["loss in policy"]);
+        check_tags("policy_loss", &["learner/default_policy/total_loss"], &[]);
     }
 
     #[test]

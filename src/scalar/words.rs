@@ -138,6 +138,11 @@ impl Split {
         Self::of_words(&words(run.as_str()))
     }
 
+    /// Each word for a split, with it.
+    pub(super) fn all_words() -> impl Iterator<Item = (Self, &'static str)> {
+        SPLIT_WORDS.into_iter().flat_map(|(split, words)| words.iter().map(move |word| (split, *word)))
+    }
+
     /// What is glued to the split that one word names: `loss` in `valloss`.
     #[must_use]
     pub fn glued_to(word: &str) -> Option<&'static str> {
@@ -152,6 +157,11 @@ impl Split {
     pub fn all(words: &[String]) -> impl DoubleEndedIterator<Item = (usize, usize, Self)> {
         (0..words.len()).filter_map(|at| {
             let word = words.get(at)?;
+            let before = at.checked_sub(1).and_then(|before| words.get(before)).map(String::as_str);
+            if word == "dev" && matches!(before, Some("std" | "standard")) {
+                // A deviation.
+                return None;
+            }
             if let Some(split) = Self::of_word(word) {
                 return Some((at, 1, split));
             }
@@ -232,6 +242,7 @@ mod tests {
             "latest",
             "attrain",
             "device",
+            "std_dev",
             "policy",
             "trail",
             "learning_rate",

@@ -184,8 +184,9 @@ fn run_to_name(near: &Same<'_>, of_tag: &[&RunName], selector: &RunSelector) -> 
     let mut runs = near.runs.clone();
     runs.sort_by_key(|run| (!selector.allows(run), run.as_str().matches('/').count()));
     let names = runs.iter().flat_map(|run| {
-        // The numbers of one trial's directories, such as dates, are not those of the next one.
-        let has_numbers = words(run.as_str()).iter().any(|word| is_number(word));
+        // The numbers of one trial's directories, such as dates, are not those of the next one; a fold that was asked
+        // for is.
+        let has_numbers = !near.has_number_by_run && words(run.as_str()).iter().any(|word| is_number(word));
         let parts = run.as_str().split('/').rev().filter(move |_| has_numbers);
         let parts = parts.filter(|part| !words(part).iter().any(|word| is_number(word)));
         parts.chain(std::iter::once(run.as_str()))

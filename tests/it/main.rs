@@ -23,6 +23,7 @@ mod paths;
 mod peers;
 mod reading;
 mod remarks;
+mod remedies;
 mod remote;
 mod restarts;
 mod run;

@@ -22,6 +22,74 @@ fn curve(tag: &str) -> Vec<u8> {
     bytes
 }
 
+/// A place with a curve for each of some tags, in one run directory.
+fn tags_of(run: &str, tags: &[&str]) -> Place {
+    let place = Place::new();
+    fs::create_dir_all(place.path().join("d").join(run)).expect("it is made");
+    for (at, tag) in tags.iter().enumerate() {
+        place.write(&format!("d/{run}/x.tfevents.{at}"), curve(tag));
+    }
+    place
+}
+
+/// The lines to paste that `doctor` prints, and all that it prints.
+fn pasted(place: &Place, tag: &str) -> (Vec<String>, String) {
+    let ran = place.run(&["doctor", "d", "--tag", tag]);
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    let lines = ran.out.lines().map(str::trim).filter(|line| line.starts_with("hyperparameterMetricTag:"));
+    (lines.map(str::to_owned).collect(), ran.out)
+}
+
+#[test]
+fn a_counter_is_never_printed_as_a_remedy() {
+    let loaders = ["val_acc_epoch/dataloader_idx_0", "val_acc_epoch/dataloader_idx_1"];
+    let tags = [&["epoch", "step", "val_acc", "train_loss_step"][..], &loaders].concat();
+    let place = tags_of("lightning_logs/version_0", &tags);
+    let (lines, out) = pasted(&place, "val_acc_epoch");
+    assert_eq!(lines, ["hyperparameterMetricTag: \"val_acc_epoch/dataloader_idx_0\""]);
+    let asked =
+        "did you mean `val_acc_epoch/dataloader_idx_0`, `val_acc_epoch/dataloader_idx_1` or `val_acc`?";
+    assert!(out.contains(asked), "{out}");
+    for tag in ["val_loss_epoch", "valid_loss_step"] {
+        let (lines, out) = pasted(&place, tag);
+        assert_eq!(lines, Vec::<String>::new(), "{out}");
+        let note = "other quantities, which are no remedy: `train_loss_step` in `lightning_logs/version_0` (it is of training data)";
+        assert!(out.contains(note), "{out}");
+    }
+    let (lines, out) = pasted(&place, "Epoch");
+    assert_eq!(lines, Vec::<String>::new(), "{out}");
+    assert!(
+        out.contains("`epoch` in `lightning_logs/version_0` (it counts or sets, and measures nothing)"),
+        "{out}"
+    );
+}
+
+#[test]
+fn of_several_that_may_be_meant_none_is_printed_as_a_remedy() {
+    let place = tags_of("run", &["metrics/mAP50(B)", "metrics/mAP50(M)", "actor/loss", "critic/loss"]);
+    for (tag, other) in [
+        ("mAP50", "`metrics/mAP50(M)` in `run` (`m` may make it another quantity)"),
+        ("loss", "`actor/loss` in `run` (`actor` may make it another quantity)"),
+        ("top_5_accuracy", "none comes close"),
+    ] {
+        let (lines, out) = pasted(&place, tag);
+        assert_eq!(lines, Vec::<String>::new(), "{out}");
+        assert!(out.contains(other), "{out}");
+    }
+}
+
+#[test]
+fn a_fold_that_was_asked_for_stays_in_the_line_to_paste() {
+    let place = Place::new();
+    for fold in ["fold_0", "fold_1"] {
+        fs::create_dir_all(place.path().join("d/20260101").join(fold)).expect("it is made");
+        place.write(&format!("d/20260101/{fold}/x.tfevents.1"), curve("acc"));
+    }
+    let (lines, out) = pasted(&place, "fold_1/acc");
+    assert_eq!(lines, ["hyperparameterMetricTag: \"acc\""]);
+    assert!(out.contains("hptune: {objective: {run: \"20260101/fold_1\"}}"), "{out}");
+}
+
 /// A place with what a callback of Keras writes, and the script that copies it to a trial's directory.
 fn keras(max_trials: u32, tag: &str, hptune: &str) -> Place {
     let place = Place::new();
