@@ -300,7 +300,12 @@ fn begin(order: &Order) -> io::Result<Answer> {
         Ok(Answer::Started) => Ok(Answer::Started),
         other => {
             keeper.wait()?;
-            other.map_err(|_| io::Error::other("the trial's keeper ended before it began"))
+            match other {
+                Ok(answer) => Ok(answer),
+                // It was killed before it could say so: what it has started is found by its record.
+                Err(_) if order.record.exists() => Ok(Answer::WasStarted),
+                Err(_) => Err(io::Error::other("the trial's keeper ended before it began")),
+            }
         }
     }
 }

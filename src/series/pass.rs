@@ -61,12 +61,12 @@ pub(super) struct Passes {
     first: Step,
     second: Step,
     top: Step,
-    /// How many steps it has that rose above all before.
-    n_steps: u32,
+    /// How many steps it has that rose above all before, up to [`LONG_PASS`].
+    n_steps: u64,
     /// How many values this step has.
     n_here: u32,
-    /// How many steps are over, in all passes, and how many of them have several values; the fewest and the most that one
-    /// has.
+    /// How many steps are over, in all passes, and how many of them have several values; the fewest and the most that one of
+    /// these has.
     n_over: u64,
     n_several: u64,
     least: u32,
@@ -111,13 +111,18 @@ impl Passes {
     /// Takes a value whose step rises.
     #[inline]
     pub(super) fn rise(&mut self, added: &Added) {
-        self.close_step();
+        self.n_over += 1;
+        if self.n_here > 1 {
+            self.close_several();
+        }
         if added.step > self.top {
-            if self.n_steps == 1 {
-                self.second = added.step;
-            }
             self.top = added.step;
-            self.n_steps = self.n_steps.saturating_add(1);
+            if self.n_steps < LONG_PASS {
+                self.n_steps += 1;
+                if self.n_steps == 2 {
+                    self.second = added.step;
+                }
+            }
         }
         if self.last.is_some() {
             self.add_to_end(added);
@@ -137,7 +142,7 @@ impl Passes {
             let has_wrapped = self.top.0.abs_diff(added.step.0) >= 1 << 31;
             self.below_0 = self.below_0.max(Some(if has_wrapped { Below0::Wrapped } else { Below0::Fell }));
         }
-        let begins = begins_pass([self.first, self.second, self.top], self.n_steps.into(), added.step)
+        let begins = begins_pass([self.first, self.second, self.top], self.n_steps, added.step)
             && self.number < MAX_PASSES;
         if begins {
             let number = self.number + 1;
@@ -172,10 +177,16 @@ impl Passes {
         self.end = self.end.filter(|end| end.step < step);
     }
 
-    #[inline]
     fn close_step(&mut self) {
         self.n_over += 1;
-        self.n_several += u64::from(self.n_here > 1);
+        if self.n_here > 1 {
+            self.close_several();
+        }
+    }
+
+    #[inline(never)]
+    fn close_several(&mut self) {
+        self.n_several += 1;
         self.least = self.least.min(self.n_here);
         self.most = self.most.max(self.n_here);
         self.n_here = 1;
@@ -208,11 +219,13 @@ impl Passes {
     pub(super) fn shape(&self) -> Shape {
         // A pass of one value is none yet.
         let is_begun = self.number > 0 && !self.has_several;
+        let (n_steps, n_several) = (self.n_over + 1, self.n_several + u64::from(self.n_here > 1));
+        let least = if n_several < n_steps { 1 } else { self.least.min(self.n_here) };
         Shape {
             n_passes: if is_begun { self.number } else { self.number + 1 },
-            n_steps: self.n_over + 1,
-            n_several: self.n_several + u64::from(self.n_here > 1),
-            least_at_a_step: self.least.min(self.n_here),
+            n_steps,
+            n_several,
+            least_at_a_step: least,
             most_at_a_step: self.most.max(self.n_here),
             below_0: self.below_0,
         }
