@@ -127,7 +127,7 @@ fn ungrouped(text: &str) -> BTreeMap<&str, &str> {
 
 /// `UPDATE_REMEDIES=1` writes the snapshots anew: read their difference, line by line, before it is committed.
 #[test]
-fn every_answer_is_the_one_that_was_read_and_found_right() {
+fn every_answer_is_the_one_that_is_kept() {
     let names = names();
     let mut changes = String::new();
     for directory in Directory::all() {
