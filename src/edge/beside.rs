@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::process_table::{Process, event_files_of, host_name, number_in_environment, started_at};
 use crate::limits::{FRESH_FILE, MAX_WRITERS_COMPARED};
-use crate::series::WriterId;
+use crate::series::{Rank, WriterId};
 use crate::units::{RunName, WallTime};
 
 /// Variables that launchers set to the number of a process among those of a training: torchrun, Open MPI, MPICH, PMIx,
@@ -52,8 +52,8 @@ pub(crate) struct Alive {
     pub(crate) started: WallTime,
     /// When it was alive: behind the start of the last of them.
     pub(crate) until: WallTime,
-    /// Its number among the processes of the training, where a variable tells.
-    pub(crate) rank: Option<u32>,
+    /// Its place among the processes of the training: by a variable, else by the number of its process.
+    pub(crate) rank: Rank,
 }
 
 impl Beside {
@@ -102,8 +102,10 @@ impl Beside {
             processes.iter().filter(holds).map(|(process, _)| process.id).collect()
         };
         let alive = |known: &Known, holders: &BTreeSet<i32>| {
-            let numbers = holders.iter().filter_map(|id| number_in_environment(*id, &RANK_VARIABLES));
-            Alive { writer: known.writer, started: known.started, until: known.started, rank: numbers.min() }
+            let ranks = holders.iter().filter_map(|id| number_in_environment(*id, &RANK_VARIABLES));
+            let process = holders.iter().next().map_or(u32::MAX, |id| id.unsigned_abs());
+            let rank = ranks.min().map_or(Rank::Process(process), Rank::Told);
+            Alive { writer: known.writer, started: known.started, until: known.started, rank }
         };
         let own = holders(&new);
         if own.is_empty() {

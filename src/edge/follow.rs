@@ -210,9 +210,7 @@ impl Others {
             let file = || self.outside.get(*path).cloned().unwrap_or_else(|| directory.join(path));
             for alive in self.beside.meet(run, *writer, *started, file, Some(mark)) {
                 gather.is_alive(run, alive.writer, alive.started, alive.until);
-                if let Some(rank) = alive.rank {
-                    gather.set_rank(run, alive.writer, alive.started, rank);
-                }
+                gather.set_rank(run, alive.writer, alive.started, alive.rank);
             }
         }
         let (true, Found::Event { path, .. } | Found::Hypertune { path, .. }) = (self.is_cluster, &found)

@@ -46,7 +46,7 @@ pub use series::{Offered, Rule, Series};
 pub(crate) use small_map::SmallMap;
 pub use stretch::{Rewind, RewindReason, Stretches};
 pub use summary::TagSummary;
-pub use writer::{Writer, WriterId};
+pub use writer::{Rank, Writer, WriterId};
 
 /// A value at a step.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::candidates::{Candidate, Choice, Why, choose, is_preferred, of_best_split, pattern_of};
 use super::series::Rule;
-use super::{Offered, Point, Position, Series, Shape, WriterId};
+use super::{Offered, Point, Position, Rank, Series, Shape, WriterId};
 use crate::scalar::{RunSelector, Split};
 use crate::units::{MetricValue, RunName, Step, WallTime};
 
@@ -168,8 +168,8 @@ impl Objective {
         }
     }
 
-    /// Takes the number of a writer in `run` among the processes of a training; see [`Series::set_rank`].
-    pub fn set_rank(&mut self, run: &RunName, writer: WriterId, started: WallTime, rank: u32) {
+    /// Takes the place of a writer in `run` among the processes of a training; see [`Series::set_rank`].
+    pub fn set_rank(&mut self, run: &RunName, writer: WriterId, started: WallTime, rank: Rank) {
         let Some(name) = self.name(run) else { return };
         if let Some(from) = self.run(&name, started).series.set_rank(writer, started, rank) {
             self.pass_on(&name, Offered::Retold(from));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Live, Point, Position, RewindReason, Rewound, Sample, Shape, Standing, Told, WriterId};
+use super::{Live, Point, Position, Rank, RewindReason, Rewound, Sample, Shape, Standing, Told, WriterId};
 use crate::limits::MAX_SERIES_POINTS;
 use crate::units::{MetricValue, Step, WallTime};
 
@@ -50,8 +50,8 @@ pub struct Series {
 #[derive(Debug, Clone, Default)]
 struct Kept {
     started: WallTime,
-    /// Its number among the processes of a training, where it is known.
-    rank: Option<u32>,
+    /// Its place among the processes of a training, where it is known.
+    rank: Option<Rank>,
     n_values: usize,
     /// The pass of the series that its first pass is.
     first_pass: u32,
@@ -125,9 +125,9 @@ impl Series {
         Some(self.revive(writer, &rewound))
     }
 
-    /// Takes the number of a writer among the processes of a training: of those side by side the lowest counts. The
+    /// Takes the place of a writer among the processes of a training: of those side by side the lowest counts. The
     /// answer is the position from which on points changed.
-    pub fn set_rank(&mut self, writer: WriterId, started: WallTime, rank: u32) -> Option<Position> {
+    pub fn set_rank(&mut self, writer: WriterId, started: WallTime, rank: Rank) -> Option<Position> {
         let kept = self.writers.entry(writer).or_insert_with(|| Kept { started, ..Kept::default() });
         let is_news = kept.rank.replace(rank) != Some(rank) && self.beside.contains(&writer);
         let first_pass = kept.first_pass;
@@ -226,7 +226,10 @@ impl Series {
     /// `None` where none do.
     #[must_use]
     pub fn beside(&self) -> Option<(usize, bool)> {
-        let rank = |writer| self.writers.get(writer).and_then(|kept: &Kept| kept.rank);
+        let rank = |writer| match self.writers.get(writer)?.rank? {
+            Rank::Told(rank) => Some(rank),
+            Rank::Process(_) => None,
+        };
         let ranks: BTreeSet<u32> = self.beside.iter().filter_map(rank).collect();
         self.do_they_differ.then_some((self.beside.len(), ranks.len() > 1))
     }
@@ -358,7 +361,7 @@ impl Series {
         if !own.is_beside(other) || !own.has_clock() || !other.has_clock() {
             return (counts, false);
         }
-        let rank = |id| self.writers.get(&id).and_then(|kept| kept.rank).unwrap_or(u32::MAX);
+        let rank = |id| self.writers.get(&id).and_then(|kept| kept.rank).unwrap_or(Rank::Process(u32::MAX));
         (rank(writer) < rank(held.by) || (rank(writer) == rank(held.by) && counts), true)
     }
 
@@ -641,9 +644,9 @@ mod tests {
         };
         let mut series = beside(Rule::default());
         assert_eq!(steps_and_values(&series), [(0, 1000.0), (1, 1001.0), (2, 1002.0)]);
-        assert_eq!(series.set_rank(B, WallTime(999.0), 0), Some(Position::FIRST));
+        assert_eq!(series.set_rank(B, WallTime(999.0), Rank::Told(0)), Some(Position::FIRST));
         assert_eq!(steps_and_values(&series), [(0, 1010.0), (1, 1011.0), (2, 1012.0)]);
-        assert_eq!(series.set_rank(A, WallTime(999.0), 1), Some(Position::FIRST));
+        assert_eq!(series.set_rank(A, WallTime(999.0), Rank::Told(1)), Some(Position::FIRST));
         assert_eq!(steps_and_values(&series), [(0, 1010.0), (1, 1011.0), (2, 1012.0)]);
         let mut series = beside(Rule { takes_mean_of_writers: true, ..Rule::default() });
         assert_eq!(steps_and_values(&series), [(0, 1005.0), (1, 1006.0), (2, 1007.0)]);

@@ -10,6 +10,15 @@ use crate::units::WallTime;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WriterId(pub u32);
 
+/// The place of a writer among the processes of a training: the lowest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rank {
+    /// Its rank, as its launcher told it.
+    Told(u32),
+    /// The number of its process: launchers start the ranks in their order.
+    Process(u32),
+}
+
 /// One event file as the writer that it is, and when it was at work.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Writer {

@@ -9,7 +9,7 @@ use super::missing::{Missing, Places, explain, listed, unlike_runs, wrong_kind, 
 use super::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED, MAX_WRITERS_LISTED};
 use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, Split, is_placeholder, measures, words};
-use crate::series::{Change, Objective, Point, Shape, Why, WriterId};
+use crate::series::{Change, Objective, Point, Rank, Shape, Why, WriterId};
 use crate::tfrecord::Damage;
 use crate::units::{RunName, Step, Tag, WallTime};
 
@@ -218,9 +218,9 @@ impl Gather {
         }
     }
 
-    /// Takes the number of a writer of a run among the processes of a training; see
+    /// Takes the place of a writer of a run among the processes of a training; see
     /// [`Objective::set_rank`](crate::series::Objective::set_rank).
-    pub fn set_rank(&mut self, run: &RunName, writer: WriterId, started: WallTime, rank: u32) {
+    pub fn set_rank(&mut self, run: &RunName, writer: WriterId, started: WallTime, rank: Rank) {
         for objective in [&mut self.objective, &mut self.others] {
             objective.set_rank(run, writer, started, rank);
         }
