@@ -219,7 +219,8 @@ pub fn list(store: &Path) -> Result<Vec<Result<KnownJob, Failure>>, Failure> {
     }
     let store = Store::open_to_read(store).map_err(store_failure)?;
     let jobs = store.jobs().map_err(store_failure)?;
-    Ok(jobs.into_iter().map(|job| KnownJob::read(&store, job)).collect())
+    let read = |job: Result<_, _>| KnownJob::read(&store, job.map_err(store_failure)?);
+    Ok(jobs.into_iter().map(read).collect())
 }
 
 /// Hands what a trial's trainer printed to `each`, piece by piece; where `is_following`, until the trial is over.

@@ -125,6 +125,7 @@ fn warm_trials(store: &Store, config: &Config, job_id: &str) -> Result<(Vec<Tria
         WarmStart::Off => Vec::new(),
         WarmStart::Auto => {
             let jobs = store.jobs().map_err(store_failure)?;
+            let jobs: Vec<StoredJob> = jobs.into_iter().collect::<Result<_, _>>().map_err(store_failure)?;
             jobs.into_iter().filter(|job| job.is_over() && job.job.id != job_id).collect()
         }
         WarmStart::Jobs(ids) => {

@@ -59,7 +59,9 @@ impl Store {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         let (id, before) = transaction
             .query_row("SELECT id, holder, heartbeat_ms FROM job WHERE number = ?", [job.0], |row| {
-                Ok((row.get::<_, String>("id")?, read_holder(row)?))
+                let id: String = row.get("id")?;
+                let holder = read_holder(row, &id)?;
+                Ok((id, holder))
             })
             .map_err(fail)?;
         if let Some((holder, heard_of)) = before.filter(|(holder, heard_of)| holds(holder, *heard_of)) {

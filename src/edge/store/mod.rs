@@ -30,7 +30,7 @@ use schema::{Holds, SCHEMA_VERSION, is_busy};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be opened, read or written. Trying again may help.
-    #[error("store {path}: {error}")]
+    #[error("store {path}: {}", in_words(error))]
     Database {
         /// The database's file.
         path: PathBuf,
@@ -75,6 +75,16 @@ pub enum StoreError {
     /// There is a job of this name already. Another name helps.
     #[error("job `{0}` is in the store already")]
     JobExists(String),
+}
+
+/// SQLite's words, or those of a row that cannot be read.
+fn in_words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(_, _, why) if why.is::<rows::Unreadable>() => {
+            why.to_string()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// A job as it is about to begin.
@@ -304,12 +314,12 @@ impl Store {
         ids().map_err(|e| self.fail(e))
     }
 
-    /// All jobs, newest first. Of each trial's measurements only those that can be its result are
-    /// there: at the last step, the smallest and the largest.
+    /// All jobs, newest first, each with what keeps it from being read. Of each trial's measurements only those that can
+    /// be its result are there: the last ones, the smallest and the largest.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
+    pub fn jobs(&self) -> Result<Vec<Result<StoredJob, StoreError>>, StoreError> {
         let ids = || -> rusqlite::Result<Vec<String>> {
             let mut query =
                 self.connection.prepare("SELECT id FROM job ORDER BY created_ms DESC, number DESC")?;
@@ -321,7 +331,7 @@ impl Store {
                 .map_err(|e| self.fail(e))
                 .transpose()
         };
-        ids.iter().filter_map(read).collect()
+        Ok(ids.iter().filter_map(read).collect())
     }
 
     /// A job and all its trials; `None` where there is none of that name.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::{NewJob, StoredJob};
@@ -11,7 +13,7 @@ use crate::controller::{JobEnd, Record};
 use crate::edge::process_tree::ProcessIdentity;
 use crate::limits::FOLLOW_BATCH;
 use crate::series::Change;
-use crate::study::{Assignment, Measurement, Outcome, ParamValue, Stage, Trial};
+use crate::study::{Assignment, Measurement, ParamValue, Stage, Trial};
 use crate::units::{Step, TrialId, WallTime};
 
 pub(super) const WHOLE_CURVES: &str =
@@ -124,20 +126,21 @@ pub(super) fn read_job(
                    directory, deadline_ms, previous, holder, heartbeat_ms";
     let found = connection
         .query_row(&format!("SELECT {columns} FROM job WHERE id = ?"), [id], |row| {
-            let command: String = row.get("command")?;
+            let of_job = format!("job `{id}`");
             let job = NewJob {
                 id: row.get("id")?,
                 config: row.get("config")?,
                 seed: row.get::<_, i64>("seed")?.cast_unsigned(),
-                command: serde_json::from_str(&command).unwrap_or_default(),
+                command: parsed(row, "command", || of_job.clone())?.unwrap_or_default(),
                 job_dir: row.get::<_, String>("job_dir")?.into(),
-                created_at: time(row, "created_ms")?.unwrap_or_default(),
+                created_at: time(row, "created_ms", || of_job.clone())?.unwrap_or_default(),
                 directory: row.get::<_, String>("directory")?.into(),
-                deadline: time(row, "deadline_ms")?,
+                deadline: time(row, "deadline_ms", || of_job.clone())?,
                 previous: row.get("previous")?,
             };
-            let (state, message, ended_at) = (row.get("state")?, row.get("message")?, time(row, "ended_ms")?);
-            let (trials, holder) = (Vec::new(), read_holder(row)?);
+            let (state, message) = (row.get("state")?, row.get("message")?);
+            let ended_at = time(row, "ended_ms", || of_job.clone())?;
+            let (trials, holder) = (Vec::new(), read_holder(row, id)?);
             Ok((row.get::<_, i64>("number")?, StoredJob { job, state, message, ended_at, trials, holder }))
         })
         .optional()?;
@@ -148,7 +151,7 @@ pub(super) fn read_job(
                  ORDER BY number DESC LIMIT 1) AS stop
          FROM trial t WHERE job = ? ORDER BY id",
     )?;
-    job.trials = query.query_map([number], read_trial)?.collect::<rusqlite::Result<_>>()?;
+    job.trials = query.query_map([number], |row| read_trial(row, id))?.collect::<rusqlite::Result<_>>()?;
     let mut query = connection.prepare(measurements)?;
     let mut rows = query.query([number])?;
     // Their numbers rise by one, from 1 or behind those of the job that is continued.
@@ -192,52 +195,77 @@ fn to_json(values: &Assignment) -> String {
     Json::Object(entries.collect::<Map<_, _>>()).to_string()
 }
 
-fn from_json(text: &str) -> Assignment {
-    let values: Map<String, Json> = serde_json::from_str(text).unwrap_or_default();
+fn from_json(values: Map<String, Json>) -> Result<Assignment, String> {
     let value = |(name, value): (String, Json)| {
         let value = match value {
             Json::String(text) => ParamValue::Text(text.into()),
-            other => ParamValue::Number(other.as_f64()?),
+            other => ParamValue::Number(other.as_f64().ok_or_else(|| format!("`{name}` is {other}"))?),
         };
-        Some((Arc::from(name), value))
+        Ok((Arc::from(name), value))
     };
-    Assignment(values.into_iter().filter_map(value).collect())
+    Ok(Assignment(values.into_iter().map(value).collect::<Result<_, String>>()?))
 }
 
-fn read_trial(row: &Row<'_>) -> rusqlite::Result<Trial> {
-    let params: String = row.get("params")?;
+fn read_trial(row: &Row<'_>, job: &str) -> rusqlite::Result<Trial> {
     let number: u32 = row.get("id")?;
-    let mut trial = Trial::suggested(TrialId::after(number.saturating_sub(1)), from_json(&params));
+    let of = || format!("trial {number} of job `{job}`");
+    let params = from_json(parsed(row, "params", of)?.unwrap_or_default());
+    let params = params.map_err(|why| Unreadable::error(of(), "params", why))?;
+    let mut trial = Trial::suggested(TrialId::after(number.saturating_sub(1)), params);
     if let Some(run) = row.get::<_, Option<String>>("run")? {
         trial.curve.start_over(run.as_str().into());
     }
-    trial.started_at = time(row, "started_ms")?;
-    trial.ended_at = time(row, "ended_ms")?;
+    trial.started_at = time(row, "started_ms", of)?;
+    trial.ended_at = time(row, "ended_ms", of)?;
     trial.attempt = row.get("attempt")?;
-    trial.attempt_at = time(row, "attempt_ms")?;
-    let outcome = |column: &str| -> rusqlite::Result<Option<Outcome>> {
-        let text: Option<String> = row.get(column)?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
-    };
-    trial.stage = match (outcome("outcome")?, outcome("waiting")?) {
+    trial.attempt_at = time(row, "attempt_ms", of)?;
+    trial.stage = match (parsed(row, "outcome", of)?, parsed(row, "waiting", of)?) {
         (Some(outcome), _) => Stage::Ended(outcome),
         (None, Some(before)) => Stage::Waiting(Timestamp::default(), before),
         (None, None) if trial.attempt_at.is_some() => Stage::Running,
         (None, None) => Stage::Suggested,
     };
-    let stop: Option<String> = row.get("stop")?;
-    trial.stop = stop.and_then(|text| serde_json::from_str(&text).ok());
+    trial.stop = parsed(row, "stop", of)?;
     Ok(trial)
 }
 
 /// The process that runs a job, or ran it, and when that was last heard of.
-pub(super) fn read_holder(row: &Row<'_>) -> rusqlite::Result<Option<(ProcessIdentity, Timestamp)>> {
-    let text: Option<String> = row.get("holder")?;
-    let holder = text.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(holder.zip(time(row, "heartbeat_ms")?))
+pub(super) fn read_holder(
+    row: &Row<'_>,
+    job: &str,
+) -> rusqlite::Result<Option<(ProcessIdentity, Timestamp)>> {
+    let of = || format!("job `{job}`");
+    let holder: Option<ProcessIdentity> = parsed(row, "holder", of)?;
+    Ok(holder.zip(time(row, "heartbeat_ms", of)?))
 }
 
-fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
-    let ms: Option<i64> = row.get(column)?;
-    Ok(ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
+/// A row that this program cannot read: nothing is made up in its place.
+#[derive(Debug, thiserror::Error)]
+#[error("{of}: what is stored as `{column}` cannot be read: {why}")]
+pub(super) struct Unreadable {
+    of: String,
+    column: &'static str,
+    why: String,
+}
+
+impl Unreadable {
+    fn error(of: String, column: &'static str, why: String) -> rusqlite::Error {
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(Self { of, column, why }))
+    }
+}
+
+/// What a column holds as JSON; `None` where it holds nothing. `of` names the row.
+fn parsed<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: &'static str,
+    of: impl Fn() -> String,
+) -> rusqlite::Result<Option<T>> {
+    let Some(text) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|e| Unreadable::error(of(), column, e.to_string()))
+}
+
+/// A time in milliseconds; `None` where there is none. `of` names the row.
+fn time(row: &Row<'_>, column: &'static str, of: impl Fn() -> String) -> rusqlite::Result<Option<Timestamp>> {
+    let Some(ms) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
+    Timestamp::from_millisecond(ms).map(Some).map_err(|e| Unreadable::error(of(), column, e.to_string()))
 }

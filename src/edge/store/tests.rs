@@ -79,7 +79,8 @@ fn what_was_stored_reads_back_after_opening_again() {
     assert_eq!(points, [(1, 0.5), (2, f64::NEG_INFINITY), (4, 0.25)]);
 
     let jobs = Store::open(&path).expect("it opens").jobs().expect("it reads");
-    let points: Vec<_> = jobs[0].trials[0].curve.points().iter().map(|m| (m.step.0, m.value)).collect();
+    let first = jobs[0].as_ref().expect("it reads");
+    let points: Vec<_> = first.trials[0].curve.points().iter().map(|m| (m.step.0, m.value)).collect();
     assert_eq!(points, [(1, 0.5), (2, f64::NEG_INFINITY), (4, 0.25)], "the last two, and the extremes");
 }
 
@@ -194,4 +195,40 @@ fn a_database_of_an_earlier_version_is_brought_to_this_one() {
         let points: Vec<_> = trial.curve.points().iter().map(|m| (m.pass, m.step.0, m.wall_time.0)).collect();
         assert_eq!(points, [(0, 3, 1.5), (0, 7, 2.5)], "of version {version}");
     }
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_that_names_the_row_and_hides_no_other_job() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("db");
+    let mut store = Store::open(&path).expect("it opens");
+    for name in ["good", "bad"] {
+        let job = store.create_job(&new_job(name)).expect("it is new");
+        let params = Assignment(vec![("x".into(), ParamValue::Number(1.0))]);
+        let id = TrialId::new(1).expect("not 0");
+        let ended = Record::Ended(id, at(9), Outcome::Succeeded);
+        store.write(job, &[Record::Suggested(id, params), ended]).expect("it is written");
+    }
+    let spoil = Connection::open(&path).expect("it opens");
+    for (column, value, why) in [
+        ("outcome", "'\"unheard_of\"'", "unknown variant `unheard_of`"),
+        ("params", "'{\"x\":[]}'", "`x` is []"),
+        ("started_ms", "9223372036854775807", "cannot be read"),
+    ] {
+        let before: rusqlite::types::Value = spoil
+            .query_row(&format!("SELECT {column} FROM trial WHERE job = 2"), [], |row| row.get(0))
+            .expect("it is there");
+        spoil
+            .execute(&format!("UPDATE trial SET {column} = {value} WHERE job = 2"), [])
+            .expect("it is spoilt");
+        let said = store.job("bad").expect_err("it cannot be read").to_string();
+        assert!(said.contains(&format!("trial 1 of job `bad`: what is stored as `{column}`")), "{said}");
+        assert!(said.contains(why), "{said}");
+        let jobs = store.jobs().expect("it reads");
+        assert_eq!(jobs.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true], "newest first");
+        spoil
+            .execute(&format!("UPDATE trial SET {column} = ? WHERE job = 2"), [before])
+            .expect("it is mended");
+    }
+    assert!(store.job("bad").expect("it reads").is_some());
 }
