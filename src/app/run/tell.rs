@@ -215,8 +215,9 @@ impl Job<'_> {
                 self.tell_once(trial, &text, &text);
             }
             Some(Outcome::LeftAtWork(named)) => {
+                // The named processes differ, and what there is to do does not.
                 let text = self.explain_left(&named, seen);
-                self.tell_once(trial, &text, &text);
+                self.tell_once(trial, "left at work", &text);
             }
             Some(Outcome::Failed(_)) => self.tell_log(trial, &files.main_log()),
             Some(Outcome::ReplicaFailed(replica, _)) => self.tell_log(trial, &files.log(replica)),
