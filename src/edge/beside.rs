@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
-use super::process_table::{Process, event_files_of, host_name, number_in_environment, started_at};
+use super::outside::process_in_name;
+use super::process_table::{Process, boot_time, event_files_of, host_name, number_in_environment};
 use crate::limits::{FRESH_FILE, MAX_WRITERS_COMPARED};
 use crate::series::{Rank, WriterId};
 use crate::units::{RunName, WallTime};
@@ -25,7 +27,7 @@ const RANK_VARIABLES: [&str; 7] = [
     "HOROVOD_RANK",
 ];
 
-/// By how much the start of a process may seem to lie behind the first event that it wrote: it is known to a second.
+/// By how much the start of a process may seem to lie behind the first event that it wrote, by another clock.
 const CLOCK_SLACK_S: f64 = 2.0;
 
 /// The writers that were met.
@@ -54,6 +56,8 @@ pub(crate) struct Alive {
     pub(crate) until: WallTime,
     /// Its place among the processes of the training: by a variable, else by the number of its process.
     pub(crate) rank: Rank,
+    /// What such a variable says.
+    told_rank: Option<u32>,
 }
 
 impl Beside {
@@ -75,9 +79,9 @@ impl Beside {
         if self.met.contains(&writer) {
             return Vec::new();
         }
-        let file = file();
         self.met.insert(writer);
-        let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let file = file();
+        let file = file.canonicalize().unwrap_or(file);
         let new = Known { writer, started, file };
         let known = self.runs.entry(run.clone()).or_default();
         if known.len() >= MAX_WRITERS_COMPARED {
@@ -88,13 +92,14 @@ impl Beside {
         if before.is_empty() || !is_fresh(&new.file) {
             return Vec::new();
         }
-        let processes = event_files_of(mark);
+        let (processes, boot) = (event_files_of(mark), boot_time());
         let holders = |known: &Known| -> BTreeSet<i32> {
-            let named = process_in_name(&known.file);
+            let named = process_in_name(&known.file, host_name());
             // A number is given to another process once its own is gone.
+            let latest = known.started.0 + CLOCK_SLACK_S;
             let is_named = |process: &Process| {
-                Some(process.id) == named
-                    && started_at(process).is_some_and(|at| at <= known.started.0 + CLOCK_SLACK_S)
+                let started = boot.and_then(|boot| process.started(boot)?.duration_since(UNIX_EPOCH).ok());
+                Some(process.id) == named && started.is_some_and(|at| at.as_secs_f64() <= latest)
             };
             let holds = |(process, files): &&(Process, Vec<PathBuf>)| {
                 files.contains(&known.file) || is_named(process)
@@ -104,8 +109,8 @@ impl Beside {
         let alive = |known: &Known, holders: &BTreeSet<i32>| {
             let ranks = holders.iter().filter_map(|id| number_in_environment(*id, &RANK_VARIABLES));
             let process = holders.iter().next().map_or(u32::MAX, |id| id.unsigned_abs());
-            let rank = ranks.min().map_or(Rank::Process(process), Rank::Told);
-            Alive { writer: known.writer, started: known.started, until: known.started, rank }
+            let (rank, told_rank) = (Rank::Process(process), ranks.min());
+            Alive { writer: known.writer, started: known.started, until: known.started, rank, told_rank }
         };
         let own = holders(&new);
         if own.is_empty() {
@@ -121,6 +126,13 @@ impl Beside {
         if !found.is_empty() {
             found.push(alive(&new, &own));
         }
+        // One that all have was set for what started them, as Slurm's of a job of one task.
+        let told: BTreeSet<u32> = found.iter().filter_map(|alive| alive.told_rank).collect();
+        if told.len() > 1 {
+            for alive in &mut found {
+                alive.rank = alive.told_rank.map_or(alive.rank, Rank::Told);
+            }
+        }
         let last = found.iter().map(|alive| alive.started.0).fold(f64::NEG_INFINITY, f64::max);
         found.iter_mut().for_each(|alive| alive.until = WallTime(last.next_up()));
         found
@@ -131,29 +143,4 @@ impl Beside {
 fn is_fresh(file: &Path) -> bool {
     let modified = file.metadata().and_then(|metadata| metadata.modified());
     modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < FRESH_FILE) || at.elapsed().is_err())
-}
-
-/// The process that an event file's name tells of, as PyTorch and TensorFlow name theirs
-/// (`events.out.tfevents.TIME.HOST.PROCESS.…`), where that is one of this machine.
-fn process_in_name(file: &Path) -> Option<i32> {
-    let name = file.file_name()?.to_str()?;
-    let (_, behind) = name.split_once(".tfevents.")?;
-    let (_, behind) = behind.split_once('.')?;
-    behind.strip_prefix(host_name())?.strip_prefix('.')?.split('.').next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_process_is_found_in_the_names_of_this_machine_alone() {
-        let host = host_name();
-        let process = |name: String| process_in_name(Path::new(&name));
-        assert_eq!(process(format!("/j/1/events.out.tfevents.1700000000.{host}.4711.0")), Some(4711));
-        assert_eq!(process(format!("events.out.tfevents.1700000000.{host}.4711.3.v2")), Some(4711));
-        assert_eq!(process(format!("events.out.tfevents.1700000000.{host}")), None);
-        assert_eq!(process(format!("events.out.tfevents.1700000000.{host}x.4711.0")), None);
-        assert_eq!(process("metrics.jsonl".to_owned()), None);
-    }
 }

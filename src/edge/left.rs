@@ -24,12 +24,11 @@ use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, getpid, waitid};
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::files::Root;
 use super::outside::{Search, known_files, process_in_name};
-use super::process_table::{Process, command_line, host_name, open_for_writing, processes};
+use super::process_table::{Process, boot_time, command_line, host_name, open_for_writing, processes};
 use super::reports::ReportFiles;
 use super::walk;
 use crate::limits::{DRAIN_TIMEOUT, LEFT_PAUSE, MAX_LEFT_NAMED};
@@ -198,8 +197,7 @@ impl Watcher {
     fn take(&mut self, now: &[Process]) {
         let us = getpid().as_raw_nonzero().get();
         for process in now.iter().filter(|process| !process.is_zombie) {
-            let started =
-                self.boot.and_then(|boot| boot.checked_add(Duration::from_millis(10 * process.start)));
+            let started = self.boot.and_then(|boot| process.started(boot));
             let known = self.left.entry(process.id).or_insert_with(|| Seen {
                 process: LeftProcess { id: process.id, command: String::new(), is_writer: false },
                 started,
@@ -211,12 +209,6 @@ impl Watcher {
             known.process.is_writer |= started.is_some_and(|started| writes_own(process.id, started));
         }
     }
-}
-
-/// When the machine was started, by the clock of today.
-fn boot_time() -> Option<SystemTime> {
-    let since = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
-    SystemTime::now().checked_sub(since)
 }
 
 /// Whether a process that was started then has an event file open to write to that was made later.

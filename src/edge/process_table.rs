@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FileType, stat};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::files::identify;
 use super::host::shortage;
@@ -178,13 +180,19 @@ pub(super) fn event_files_of(mark: Option<&str>) -> Vec<(Process, Vec<PathBuf>)>
     processes().unwrap_or_default().into_iter().filter(is_marked).map(open).collect()
 }
 
-/// When a process was started, in seconds since the Unix epoch; `None` where that is not told.
-pub(super) fn started_at(process: &Process) -> Option<f64> {
-    /// How many ticks `/proc` counts a second, on every architecture (`USER_HZ`).
-    const TICKS_A_SECOND: f64 = 100.0;
-    let stat = fs::read_to_string("/proc/stat").ok()?;
-    let boot: f64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-    Some(boot + process.start as f64 / TICKS_A_SECOND)
+/// When the machine was started, by the clock of today.
+pub(super) fn boot_time() -> Option<SystemTime> {
+    let since = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+    SystemTime::now().checked_sub(since)
+}
+
+impl Process {
+    /// When it was started, to a tick, where the machine was at `boot`.
+    pub(super) fn started(&self, boot: SystemTime) -> Option<SystemTime> {
+        /// The ticks in which `/proc` counts, on every architecture (`USER_HZ`).
+        const TICK_MS: u64 = 10;
+        boot.checked_add(Duration::from_millis(TICK_MS.saturating_mul(self.start)))
+    }
 }
 
 /// What the first of some variables in the environment of a process is set to, where that is a number.

@@ -42,6 +42,7 @@ pub struct TagSummary {
     writers: Vec<Writer>,
     rewinds: Vec<Rewind>,
     shape: Shape,
+    /// How many writers side by side wrote the same steps; 0 where none did.
     n_beside: usize,
     clocks: (WallTime, WallTime),
 }
@@ -244,12 +245,6 @@ impl TagSummary {
             ));
         }
         remarks
-    }
-
-    /// How many writers side by side wrote the same steps; 0 where none did. For a summary that is finished.
-    #[must_use]
-    pub fn n_beside(&self) -> usize {
-        self.n_beside
     }
 
     /// Where a later attempt replaced an earlier one; there is one attempt more than that. For a summary that is

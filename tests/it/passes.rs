@@ -182,6 +182,12 @@ trainingInput:
     params: [{parameterName: x, type: DOUBLE, minValue: 0, maxValue: 1}]
 ";
 
+/// The arguments that run a job of one trial, whose trainer is a script with its directory as `$0`.
+fn run_of(script: &str) -> Vec<&str> {
+    let head = ["run", "c.yaml", "--job-id", "j", "--seed", "1", "--job-dir", "j"];
+    [&head[..], &["--", "sh", "-c", script, "{job_dir}", "{x}"]].concat()
+}
+
 /// What a command prints, which succeeds.
 #[track_caller]
 fn said(place: &Place, arguments: &[&str]) -> String {
@@ -196,22 +202,7 @@ fn said_of(place: &Place, options: &str, values: &[(i64, f32)]) -> [String; 4] {
     let said = |arguments: &[&str]| said(place, arguments);
     let (inspected, diagnosed) = (said(&["inspect", "d"]), said(&["doctor", "d", "--tag", "loss"]));
     place.write("c.yaml", format!("{JOB}{options}"));
-    let job = said(&[
-        "run",
-        "c.yaml",
-        "--job-id",
-        "j",
-        "--seed",
-        "1",
-        "--job-dir",
-        "j",
-        "--",
-        "sh",
-        "-c",
-        "cp d/* \"$0\"",
-        "{job_dir}",
-        "{x}",
-    ]);
+    let job = said(&run_of("cp d/* \"$0\""));
     [inspected, diagnosed, job, said(&["jobs", "describe", "j", "--format", "json"])]
 }
 
@@ -306,23 +297,7 @@ fn ranks(options: &str, ranks: [&str; 2]) -> [String; 2] {
     let [first, second] = ranks;
     let start = format!("{first} sh rank.sh \"$0\" 0 & sleep 0.15; {second} sh rank.sh \"$0\" 1 & wait");
     place.write("c.yaml", format!("{JOB}{options}"));
-    let run = [
-        "run",
-        "c.yaml",
-        "--job-id",
-        "j",
-        "--seed",
-        "1",
-        "--job-dir",
-        "j",
-        "--",
-        "sh",
-        "-c",
-        &start,
-        "{job_dir}",
-        "{x}",
-    ];
-    let output = place.command(&run).output().expect("it runs");
+    let output = place.command(&run_of(&start)).output().expect("it runs");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{told}");
     let described = place.command(&["jobs", "describe", "j", "--format", "json"]).output().expect("it runs");
