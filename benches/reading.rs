@@ -18,14 +18,13 @@ use criterion::Criterion;
 use hptune::app::choice::Choice;
 use hptune::app::export::{Request, Source};
 use hptune::app::plot::{Abscissa, Curves, Drawing};
-use hptune::edge::files::Root;
-use hptune::edge::{read, walk};
 use hptune::export::Format;
 use hptune::limits::READ_CHUNK_BYTES;
 use hptune::plot::{Look, Pixels};
 use hptune::scalar::Content;
 use hptune::series::{Point, Recording};
 use hptune::tail::{self, Found, Ingested};
+use tfevents::disk::{self, Root};
 
 fn main() {
     let directory = data::make();
@@ -169,7 +168,7 @@ fn against_limit(criterion: &mut Criterion, name: &str, path: &Path, target: &st
 /// Lists and reads 2,000 runs of 500 records.
 fn read_many(directory: &Path, n_threads: usize) -> usize {
     let root = Root::directory(directory);
-    let (files, _) = walk::list(&root, n_threads);
+    let (files, _) = root.list_with(n_threads);
     let mut n = 0;
     let keep = |recording: &mut Recording, found: Found<'_>| {
         if let Found::Event { ingested: Ingested::Value { step, wall_time, tag, content, .. }, .. } = found
@@ -178,7 +177,7 @@ fn read_many(directory: &Path, n_threads: usize) -> usize {
             recording.add(tag, Point { step, wall_time, value });
         }
     };
-    read::read_files(&root, &files, n_threads, Recording::default, keep, |recording| {
+    disk::read_files(&root, &files, n_threads, Recording::default, keep, |recording| {
         n += recording.iter().map(|(_, points)| points.len()).sum::<usize>();
     });
     assert_eq!(n, data::N_RUNS * data::N_RUN_RECORDS);

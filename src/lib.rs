@@ -118,19 +118,45 @@ pub mod app;
 pub mod cli;
 pub mod controller;
 pub mod edge;
-pub mod event;
 pub mod export;
+pub mod layout;
 pub mod limits;
 mod linear;
+pub mod objective;
 pub mod plot;
-pub mod proto;
 pub mod report;
-pub mod scalar;
-pub mod series;
 pub mod stop;
 pub mod study;
 pub mod suggest;
-pub mod tail;
-pub mod tfrecord;
 pub mod tuner;
 pub mod units;
+
+pub use tfevents::{event, record as tfrecord};
+
+/// What counts as a scalar, and which tags and runs are meant.
+pub mod scalar {
+    pub use tfevents::scalar::*;
+
+    pub use crate::layout::OWN_DIRECTORY;
+    pub use crate::objective::{
+        NearMiss, Nearby, Other, RunSelector, Same, Split, is_number, measures, near_misses, nearby, words,
+    };
+}
+
+/// One tag of one run, and the objective of a trial.
+pub mod series {
+    pub use tfevents::series::*;
+
+    pub use crate::objective::{
+        Candidate, Change, Choice, Objective, RunSelector, Split, Why, choose, is_preferred, of_best_split,
+        pattern_of,
+    };
+}
+
+/// Following event files, and what they say of the objective.
+pub mod tail {
+    pub use tfevents::tail::*;
+
+    pub use crate::layout::{METRICS_PATH, REPORTS_NAME, is_followed, is_trial, run_of};
+    pub use crate::objective::{Burst, Gather, Held, Overdue, Seen, burst, missing};
+}

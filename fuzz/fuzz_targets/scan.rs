@@ -21,7 +21,7 @@ fn oracle(data: &[u8]) -> Option<Said> {
     let event = Event::decode(data).ok()?;
     let mut values = Vec::new();
     if let What::Summary(summary) = &event.what {
-        scalar::for_each(summary, &mut |value| values.push(plain(value)));
+        summary.for_each(&mut |value| values.push(plain(value)));
     }
     Some((event.wall_time.0.to_bits(), event.step.0, values, event.what == What::Graph))
 }

@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use tfevents::disk;
+
 use super::Failure;
 use super::choice::Choice;
 use super::gathered::{Faults, Files, Gathered, Keep, gather};
 use super::hparams::{Sessions, TrialParams, related};
 use super::inspect::hparams_left_out;
 use super::origin::Origin;
-use crate::edge::read;
 use crate::export::{ExportError, Format, HparamColumns, Hparams, Point, PointTable, Shape, WideOrder};
 use crate::limits::{MAX_TAGS, MAX_WIDE_TAGS, READ_CHUNK_BYTES};
 use crate::scalar::{HPARAMS_TAG, RunHparams};
@@ -269,7 +270,7 @@ impl<W: Write + Send> Writing<'_, W> {
             let mut origin = Origin::default();
             let mut attempt = attempt_of(&origin);
             let mut chosen: ByTag<bool> = ByTag::default();
-            read::read_file(&files.root, file, i, &mut buffer, &mut |found| {
+            disk::read_file(&files.root, file, i, &mut buffer, &mut |found| {
                 if let Found::Unreadable { path, error } = &found {
                     self.exported.faults.tell_trouble(path, error);
                 }

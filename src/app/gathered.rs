@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use tfevents::disk;
+use tfevents::disk::Root;
+
 use super::choice::Choice;
 use super::origin::Origin;
 use super::{Failure, open_root};
-use crate::edge::files::Root;
-use crate::edge::{order, read, walk};
 use crate::scalar::{Content, Kind};
 use crate::series::{Attempts, ByTag, Course, Dropped, History, Outline, Point, Stretches, Writer, Written};
 use crate::tail::{Found, Ingested, Listed, Unreadable, packed_in_words, run_of};
@@ -35,9 +36,9 @@ impl Files {
     /// One of `paths` is missing or cannot be looked at.
     pub fn find(verb: &str, paths: &[PathBuf], choice: &Choice) -> Result<Self, Failure> {
         let root = open_root(verb, paths)?;
-        let (listed, errors) = walk::list(&root, read::n_threads());
+        let (listed, errors) = root.list_with(disk::n_threads());
         let (mut listed, others) = listed.into_iter().partition(|file| choice.has_run(&run_of(&file.path)));
-        order::sort(&root, &mut listed);
+        disk::sort(&root, &mut listed);
         let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
         Ok(Self { root, listed, others, troubles })
     }
@@ -52,7 +53,7 @@ impl Files {
         let mut runs = self.listed.iter().map(|file| run_of(&file.path)).peekable();
         let mut of_run = Vec::new();
         let handle = |gathered: &mut T, found: Found<'_>| handle(gathered, &found);
-        read::read_files(&self.root, &self.listed, read::n_threads(), T::default, handle, |gathered| {
+        disk::read_files(&self.root, &self.listed, disk::n_threads(), T::default, handle, |gathered| {
             of_run.push(gathered);
             let Some(run) = runs.next() else { return };
             if runs.peek() != Some(&run) {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
+use tfevents::disk;
 
 use super::gathered::UnreadableReports;
 use super::origin::Origin;
 use super::{Failure, open_root};
-use crate::edge::{order, read, walk};
 use crate::limits::{
     MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED, READ_CHUNK_BYTES,
 };
@@ -294,12 +294,12 @@ impl FileSummary {
 /// `path` is missing or cannot be looked at. What goes wrong below it is part of the answer.
 pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
     let root = open_root("inspect", &[path.to_owned()])?;
-    let n_threads = read::n_threads();
-    let (mut files, errors) = walk::list(&root, n_threads);
-    order::sort(&root, &mut files);
+    let n_threads = disk::n_threads();
+    let (mut files, errors) = root.list_with(n_threads);
+    disk::sort(&root, &mut files);
     let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
     let mut inspection = Inspection { troubles, ..Inspection::default() };
-    read::read_files(&root, &files, n_threads, FileSummary::default, FileSummary::handle, |file| {
+    disk::read_files(&root, &files, n_threads, FileSummary::default, FileSummary::handle, |file| {
         inspection.add(file);
     });
     let runs = inspection.runs.iter_mut();
@@ -314,7 +314,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
         if let Some(tags) = hidden.get(&name) {
             let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
             run.find_last(writer, tags, |found| {
-                read::read_file(&root, file, i, &mut buffer, &mut |said| found(&said));
+                disk::read_file(&root, file, i, &mut buffer, &mut |said| found(&said));
             });
         }
     }

@@ -29,7 +29,9 @@ use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::edge::files::Root;
+use tfevents::disk::Root;
+
+use crate::edge::files;
 use crate::limits::LOG_TAIL_BYTES;
 use crate::study::log_excerpt;
 
@@ -109,7 +111,7 @@ fn last_words(log: &Path) -> String {
 
 /// The event files at or below some paths, to be read by a verb.
 fn open_root(verb: &str, paths: &[PathBuf]) -> Result<Root, Failure> {
-    Root::open(paths).map_err(|(path, e)| {
+    files::open(paths).map_err(|(path, e)| {
         let failure = Failure::usage(format!("{}: {e}", path.display()));
         match pattern_hint(verb, &path) {
             Some(hint) => failure.with_hint(hint),

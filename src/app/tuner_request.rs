@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::units::{Step, quote_bare_words};
+use tfevents::tail::quote_bare_words;
+
+use crate::units::Step;
 
 /// Up to here every whole number is a 64-bit float.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;

@@ -6,13 +6,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tfevents::disk::Root;
+use tfevents::disk::{self, Source};
 
 use super::inspect::{DamageJson, damage_json};
 use super::{Failure, open_root};
-use crate::edge::files::Root;
 use crate::edge::output::Output;
-use crate::edge::read::{self, Source};
-use crate::edge::walk;
+use crate::layout::kind_of;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
 use crate::tail::{FileKind, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, packed_with};
 use crate::tfrecord::{Damage, DamageKind};
@@ -97,9 +97,9 @@ pub fn verify(paths: &[PathBuf], repair: Option<&Path>) -> Result<Verification, 
                 .with_hint("a copy there would be read as a further run: name a place outside"));
         }
     }
-    let n_threads = read::n_threads();
-    let (mut files, errors) = walk::list(&root, n_threads);
-    files.retain(|file| FileKind::of(&file.path) == FileKind::Events);
+    let n_threads = disk::n_threads();
+    let (mut files, errors) = root.list_with(n_threads);
+    files.retain(|file| kind_of(&file.path) == Some(FileKind::Events));
     let is_one_file = matches!(paths, [path] if path.is_file());
     let check = |buffer: &mut Vec<u8>, i: usize| {
         let Some(file) = files.get(i) else { return VerifiedFile::default() };
@@ -108,7 +108,7 @@ pub fn verify(paths: &[PathBuf], repair: Option<&Path>) -> Result<Verification, 
     };
     let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
     let mut verification = Verification { files: Vec::new(), troubles };
-    read::in_order(files.len(), n_threads, check, |file| verification.files.push(file));
+    disk::in_order(files.len(), n_threads, check, |file| verification.files.push(file));
     Ok(verification)
 }
 

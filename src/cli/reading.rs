@@ -12,7 +12,7 @@ use crate::app::export::{Exported, Request, Source};
 use crate::app::gathered::{Faults, unread_in_words};
 use crate::app::plot::{self, Abscissa, Drawing};
 use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, quoted, verify as app_verify};
-use crate::edge::files::Root;
+use crate::edge::files;
 use crate::edge::output::Output;
 use crate::export::{ExportError, Format};
 use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
@@ -275,7 +275,7 @@ fn draw_to_file(args: &Plot, curves: &plot::Curves, look: Look, path: &Path) -> 
 fn place_of(paths: &[PathBuf]) -> PathBuf {
     match paths {
         [one] => one.clone(),
-        several => Root::of(several).base().to_owned(),
+        several => files::of(several).base().to_owned(),
     }
 }
 

@@ -9,17 +9,18 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tfevents::disk::Root;
+use tfevents::follow::{Place, Reader};
 use tokio::sync::mpsc::Sender;
 
 use super::beside::Beside;
-use super::clock::Clock;
-use super::files::Root;
+use super::clock::{Clock, moment};
 use super::notice::Notices;
 use super::outside::{Claim, OutsideFile, TrialPlace};
 use super::process_table::variable_of_writer;
-use super::reader::{Place, Reader};
 use super::remote::{Bucket, environment};
 use super::reports::replica_of_reports;
+use crate::layout::NAMING;
 use crate::limits::{FOLLOW_BATCH, REMOTE_POLL_INTERVAL};
 use crate::scalar::RunSelector;
 use crate::series::Change;
@@ -116,15 +117,15 @@ impl Follower {
         let is_draining = Arc::new(AtomicBool::new(false));
         let (noticing, noticed) = channel();
         let mut inside: Vec<Box<dyn Place>> = vec![Box::new(at.root)];
-        let mut config = Config::default();
+        let mut config = Config { naming: NAMING, ..Config::default() };
         if let Some(address) = at.address {
             inside.push(Box::new(Bucket::open(address, environment())?));
             // Each listing is a request, and takes time but no work.
             config = Config { poll_interval: REMOTE_POLL_INTERVAL, list_share: 1, ..config };
         }
         let place = TrialPlace::new(inside, at.outside, noticing);
-        let tail = Tail::with(config, Progress::default(), clock.now());
-        let reader = Reader::with(Box::new(place), clock, tail);
+        let tail = Tail::with(config, Progress::default(), clock.of_reader().now());
+        let reader = Reader::with(Box::new(place), clock.of_reader(), tail);
         let others = Others::new(&objective, noticed);
         let flag = Arc::clone(&is_draining);
         let root = at.directory.to_owned();
@@ -346,7 +347,7 @@ fn follow(
         }
         // Without watches polling alone finds what is new.
         let _ = notices.keep();
-        notices.wait(Duration::try_from(until.duration_since(now)).unwrap_or_default());
+        notices.wait(until.since(moment(now)));
         notices.pass_on(&mut reader);
     }
 }

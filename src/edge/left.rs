@@ -26,11 +26,10 @@ use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, getpid, waitid};
 use serde::{Deserialize, Serialize};
 
-use super::files::Root;
+use super::files::directory;
 use super::outside::{Search, known_files, process_in_name};
 use super::process_table::{Process, boot_time, command_line, host_name, open_for_writing, processes};
 use super::reports::ReportFiles;
-use super::walk;
 use crate::limits::{DRAIN_TIMEOUT, LEFT_PAUSE, MAX_LEFT_NAMED};
 use crate::tail::is_event_file;
 
@@ -229,7 +228,7 @@ struct Written {
 
 impl Written {
     fn look(search: &Search, metrics: Vec<PathBuf>) -> Self {
-        let (listed, _) = walk::list(&Root::directory(&search.directory), 1);
+        let (listed, _) = directory(&search.directory).list_with(1);
         let inside = listed.into_iter().filter(|file| is_event_file(&file.path));
         let mut event_files: BTreeMap<PathBuf, u64> =
             inside.map(|file| (search.directory.join(&file.path), file.bytes)).collect();

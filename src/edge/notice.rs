@@ -10,8 +10,10 @@ use notify::event::{CreateKind, ModifyKind, RemoveKind};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::fs::stat;
 
-use super::files::{Root, identify, records_beside, shown};
-use super::reader::Reader;
+use tfevents::disk::{Root, shown};
+use tfevents::follow::Reader;
+
+use super::files::{identify, records_beside};
 use crate::limits::{MAX_HINTS, NOTICE_REST};
 use crate::scalar::OWN_DIRECTORY;
 use crate::tail::{FileId, is_followed};

@@ -17,10 +17,10 @@ use object_store::{
     Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme, RetryConfig,
 };
 use reqwest::Url;
+use tfevents::follow::ListError;
+use tfevents::follow::Place;
 use tokio::runtime::Runtime;
 
-use super::files::ListError;
-use super::reader::Place;
 use crate::limits::{MAX_READ_RETRIES, REMOTE_PATIENCE};
 use crate::tail::{FileId, Listed, is_followed};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use hptune::event::{Event, What};
-use hptune::scalar::{self, Content, Kind};
+use hptune::scalar::{Content, Kind};
 use hptune::tail::{Ingest, Ingested};
 use hptune::tfrecord::{Decoded, Decoder};
 use hptune::units::MetricValue;
@@ -220,11 +220,10 @@ fn the_layers_compose_by_hand() {
             Decoded::Damage(damage) => panic!("{damage}"),
         };
         if let What::Summary(values) = Event::decode(data).expect("it is an event").what {
-            for value in &values {
-                let kind =
-                    if let Content::Other(kind) = scalar::content(value) { kind } else { Kind::Scalar };
-                kinds.insert(value.tag.clone(), kind);
-            }
+            values.for_each(&mut |value| {
+                let kind = if let Content::Other(kind) = value.content { kind } else { Kind::Scalar };
+                kinds.insert(value.tag.to_owned(), kind);
+            });
         }
     }
     let of = |tag: &str| kinds[tag];

@@ -3,7 +3,6 @@
 use std::fs;
 
 use hptune::event;
-use hptune::proto::{self, DataType, TensorProto, TensorShapeProto, summary, tensor_shape_proto::Dim};
 use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
 use parquet::record::Field;
@@ -106,16 +105,63 @@ fn every_scalar_tensor_of_pytorch_is_read() {
     assert!(ran.code == Some(1) && ran.out.contains("holds complex numbers, not real ones"), "{}", ran.out);
 }
 
+// Of TensorFlow's messages what a tensor under a tag takes; see `proto/event.proto`.
+
+#[derive(Clone, PartialEq, Message)]
+struct EventOfTensor {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<SummaryValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SummaryValue {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(message, optional, tag = "8")]
+    tensor: Option<TensorProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorProto {
+    #[prost(int32, tag = "1")]
+    dtype: i32,
+    #[prost(message, optional, tag = "2")]
+    tensor_shape: Option<TensorShapeProto>,
+    #[prost(int32, repeated, tag = "13")]
+    half_val: Vec<i32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorShapeProto {
+    #[prost(message, repeated, tag = "2")]
+    dim: Vec<Dim>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dim {
+    #[prost(int64, tag = "1")]
+    size: i64,
+}
+
 #[test]
 fn what_is_a_number_and_cannot_be_read_is_counted_and_told() {
     let place = Place::new();
     let tensor = |dtype: i32, half_val: Vec<i32>, dim: Vec<Dim>| TensorProto {
         dtype,
-        tensor_shape: Some(TensorShapeProto { dim, unknown_rank: false }),
+        tensor_shape: Some(TensorShapeProto { dim }),
         half_val,
-        ..Default::default()
     };
-    let half = DataType::DtHalf as i32;
+    let half = 19;
     let tensors = [
         ("mixed", tensor(half, vec![0], vec![])),
         // A float32 that half cannot hold.
@@ -126,10 +172,8 @@ fn what_is_a_number_and_cannot_be_read_is_counted_and_told() {
     ];
     let mut bytes = Vec::new();
     for (step, (tag, tensor)) in (0..).zip(tensors) {
-        let value = Some(summary::value::Value::Tensor(tensor));
-        let value = vec![summary::Value { tag: tag.into(), metadata: None, value }];
-        let what = Some(proto::event::What::Summary(proto::Summary { value }));
-        let event = proto::Event { wall_time: 1.0, step, what, source_metadata: None };
+        let value = vec![SummaryValue { tag: tag.into(), tensor: Some(tensor) }];
+        let event = EventOfTensor { wall_time: 1.0, step, summary: Some(Summary { value }) };
         tfrecord::encode(&event.encode_to_vec(), &mut bytes);
     }
     place.write("x.tfevents.1", bytes);

@@ -5,10 +5,11 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use tfevents::follow::ListError;
+use tfevents::follow::Place;
+
 use crate::app::Failure;
-use crate::edge::files::ListError;
 use crate::edge::home::expand_home;
-use crate::edge::reader::Place;
 use crate::edge::remote::{Bucket, JOBS_DIRECTORY, environment, is_address};
 use crate::scalar::OWN_DIRECTORY;
 use crate::study::Config;

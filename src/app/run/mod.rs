@@ -17,13 +17,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tfevents::disk::Root;
 use tokio::sync::mpsc;
 
 use super::Failure;
 use super::prepare::Plan;
 use crate::controller::{Controller, Input, JobEnd, JobState, Signal};
 use crate::edge::cgroup::Cgroup;
-use crate::edge::files::Root;
+use crate::edge::clock::wall_time;
+use crate::edge::files::directory;
 use crate::edge::follow::{At, Followed, Follower, Members, Objective};
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::host::{HostError, check_handles, raise_handle_limit};
@@ -39,7 +41,7 @@ use crate::limits::{
 use crate::report::Report;
 use crate::study::{Assignment, Config, Exit, Slot, Trial};
 use crate::tail::Seen;
-use crate::units::{TrialId, WallTime};
+use crate::units::TrialId;
 use carry::Stored;
 pub use dry::{FirstTrial, first_trial};
 use pending::Pending;
@@ -272,7 +274,7 @@ impl<'t> Job<'t> {
         let begun = (attempt > 1).then(|| self.plan.clock.now());
         let files = TrialFiles::of(&self.plan.job, trial);
         files.make(&self.plan.job.id, trial)?;
-        let root = Root::directory(&files.directory);
+        let root = directory(&files.directory);
         if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
             let follower = self.follower(trial, begun, root)?;
             let slot = self.claim(&files);
@@ -359,7 +361,7 @@ impl<'t> Job<'t> {
             no_metric_after: self.plan.config.no_metric_after,
             members: Members { directory: files.directory.clone(), mark: files.mark() },
             is_cluster: self.plan.config.cluster.replicas().len() > 1,
-            attempt_since: begun.map(WallTime::from),
+            attempt_since: begun.map(wall_time),
             known: self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default(),
         };
         let outside = files.outside();
@@ -374,7 +376,7 @@ impl<'t> Job<'t> {
         let taken = Kept::take_back(&files.record(attempt), files.mark()).and_then(|kept| {
             let Some(kept) = kept else { return Ok(false) };
             let begun = self.trial(trial).and_then(|t| t.attempt_at).filter(|_| attempt > 1);
-            let follower = self.follower(trial, begun, Root::directory(&files.directory))?;
+            let follower = self.follower(trial, begun, directory(&files.directory))?;
             if let Some(host) = kept.host_out_of_sight() {
                 let text = format!("ran on {host}, which cannot be seen from here: it counts as lost");
                 self.note(trial, text);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS};
 use crate::report::watch::Line;
 use crate::scalar::{Content, Kind, RunSelector};
-use crate::series::{Live, Point, Rewound, SmallMap, Standing, Told, WriterId};
+use crate::series::{Live, Point, Rewound, Standing, Told, WriterId};
 use crate::tail::{Found, Ingested, MISSED_REPORTS, Seen, Unreadable, packed_in_words};
 use crate::units::{RunName, Step, Tag, WallTime};
 
@@ -90,7 +90,7 @@ pub(super) struct Memory {
 struct RunMemory {
     live: Live,
     #[serde(with = "entries")]
-    tags: SmallMap<Tag, TagMemory>,
+    tags: BTreeMap<Tag, TagMemory>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -104,10 +104,10 @@ struct TagMemory {
 mod entries {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::{SmallMap, Tag, TagMemory};
+    use super::{BTreeMap, Tag, TagMemory};
 
     pub(super) fn serialize<S: Serializer>(
-        tags: &SmallMap<Tag, TagMemory>,
+        tags: &BTreeMap<Tag, TagMemory>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         tags.iter().collect::<Vec<_>>().serialize(serializer)
@@ -115,7 +115,7 @@ mod entries {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<SmallMap<Tag, TagMemory>, D::Error> {
+    ) -> Result<BTreeMap<Tag, TagMemory>, D::Error> {
         Vec::deserialize(deserializer).map(|entries| entries.into_iter().collect())
     }
 }
@@ -313,9 +313,9 @@ impl Feed {
         for rewound in memory.live.at_work(writer, started, clock) {
             self.items.push(Item::Rewind(run.clone(), Box::new(rewound)));
         }
-        if memory.tags.get(tag).is_none() && memory.tags.len() < MAX_TAGS {
+        if !memory.tags.contains_key(tag) && memory.tags.len() < MAX_TAGS {
             let kind = value.err().unwrap_or(Kind::Scalar);
-            memory.tags.get_or_insert_with(Tag::from(tag), || TagMemory { kind, n_points: 0 });
+            memory.tags.insert(Tag::from(tag), TagMemory { kind, n_points: 0 });
             let line = Line::Tag { run: run.clone(), tag: Tag::from(tag), holds: kind.name() };
             self.items.push(Item::Line(line));
         }

@@ -19,19 +19,21 @@ use std::sync::atomic::Ordering;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use tfevents::disk::Root;
+use tfevents::follow::Place;
 use tokio::sync::mpsc;
 
 use super::Failure;
 use crate::controller::Signal;
 use crate::edge::clock::Clock;
-use crate::edge::files::Root;
+use crate::edge::files;
 use crate::edge::process::{Group, Launch, Status, Stranger, adopt_orphans, collect_ended, find_program};
-use crate::edge::reader::Place;
 use crate::edge::remote::{self, Bucket};
 use crate::edge::signals::{Heard, Signals};
 use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::{self, Figures};
+use crate::layout::NAMING;
 use crate::limits::{READ_CHUNK_BYTES, REMOTE_POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
 use crate::scalar::RunSelector;
 use crate::study::Exit;
@@ -257,7 +259,7 @@ impl Request {
     fn shown_job_dir(&self) -> String {
         match &*self.job_dirs {
             [one] => one.display().to_string(),
-            several => Root::of(several).base().display().to_string(),
+            several => files::of(several).base().display().to_string(),
         }
     }
 }
@@ -333,7 +335,7 @@ impl Watch<'_> {
                 .map_err(|e| Failure::usage(format!("{address}: cannot be opened: {e}")))?;
             return Ok((Box::new(bucket), None));
         }
-        let root = Root::of(&self.request.job_dirs);
+        let root = files::of(&self.request.job_dirs);
         let notices = self.request.poll.is_none().then(|| root.clone());
         Ok((Box::new(root), notices))
     }
@@ -342,12 +344,13 @@ impl Watch<'_> {
         let config = match self.request.address().is_some() {
             // Each listing and each read is a request, and takes time but no work.
             true => Config {
+                naming: NAMING,
                 poll_interval: REMOTE_POLL_INTERVAL,
                 list_share: 1,
                 read_bytes: READ_CHUNK_BYTES,
                 metrics_interval: REMOTE_POLL_INTERVAL,
             },
-            false => Config { read_bytes: WATCH_READ_BYTES, ..Config::default() },
+            false => Config { naming: NAMING, read_bytes: WATCH_READ_BYTES, ..Config::default() },
         };
         let poll_interval = self.request.poll.unwrap_or(config.poll_interval);
         Config { poll_interval, metrics_interval: config.metrics_interval.min(poll_interval), ..config }

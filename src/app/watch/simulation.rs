@@ -10,12 +10,13 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
+use tfevents::follow::ListError;
+use tfevents::follow::{Place, Reader};
 
 use super::feed::{Feed, Item, Memory, Selection};
 use crate::edge::clock::Clock;
-use crate::edge::files::ListError;
-use crate::edge::reader::{Place, Reader};
 use crate::event;
+use crate::layout::NAMING;
 use crate::report::watch::Line;
 use crate::series::{Point, WriterId};
 use crate::tail::{Config, FileId, Listed, METRICS_PATH, Progress, Tail};
@@ -287,9 +288,9 @@ struct Simulation {
 fn watcher(disk: &Shared, clock: Clock, stored: &(String, String)) -> (Reader, Feed) {
     let progress: Progress = serde_json::from_str(&stored.0).expect("it was stored");
     let memory: Memory = serde_json::from_str(&stored.1).expect("it was stored");
-    let config = Config { read_bytes: READ_BYTES, ..Config::default() };
-    let tail = Tail::with(config, progress, clock.now());
-    (Reader::with(Box::new(disk.clone()), clock, tail), Feed::new(Selection::default(), memory))
+    let config = Config { naming: NAMING, read_bytes: READ_BYTES, ..Config::default() };
+    let tail = Tail::with(config, progress, clock.of_reader().now());
+    (Reader::with(Box::new(disk.clone()), clock.of_reader(), tail), Feed::new(Selection::default(), memory))
 }
 
 impl Simulation {

@@ -9,15 +9,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tfevents::disk::Root;
+use tfevents::follow::{Place, Reader};
 use tokio::sync::mpsc::Sender;
 
 use super::feed::{Feed, Item, Memory, Selection};
 use super::rules::Judge;
 use crate::edge::beside::Beside;
-use crate::edge::clock::Clock;
-use crate::edge::files::Root;
+use crate::edge::clock::{Clock, moment};
 use crate::edge::notice::Notices;
-use crate::edge::reader::{Place, Reader};
 use crate::edge::sink::{Batch, Patience, Sink, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::Figures;
@@ -131,8 +131,9 @@ impl Worker {
         }
         let (told, control) = (self.told.clone(), Arc::clone(&self.control));
         thread::Builder::new().name(format!("watch {name}")).spawn(move || {
-            let tail = Tail::with(self.config, std::mem::take(&mut come.progress), self.clock.now());
-            let reader = Reader::with(place, self.clock, tail);
+            let tail =
+                Tail::with(self.config, std::mem::take(&mut come.progress), self.clock.of_reader().now());
+            let reader = Reader::with(place, self.clock.of_reader(), tail);
             let notices = root.as_ref().map(|root| Notices::of(root, thread::current()));
             let beside = root.map(|root| (root.base().to_owned(), Beside::default()));
             let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
@@ -286,7 +287,7 @@ impl Following {
             if let Some(trouble) = self.notices.as_mut().and_then(Notices::keep) {
                 self.tell(Said::Trouble(trouble));
             }
-            let mut wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            let mut wait = until.since(moment(now));
             if self.feed.n_items() > 0 {
                 wait = wait.min(deliver_at.saturating_duration_since(Instant::now()));
             }
@@ -536,8 +537,13 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::edge::files::{ListError, Root};
     use crate::tail::{FileId, Listed, METRICS_PATH};
+    use tfevents::disk::Root;
+    use tfevents::follow::ListError;
+
+    use crate::edge::files;
+    use crate::layout::NAMING;
+    use crate::tail::{Config, Progress};
 
     /// A directory that says what was read in it.
     struct Announcing {
@@ -575,9 +581,11 @@ mod tests {
             text.into_bytes()
         };
         let (read, reads) = mpsc::channel();
-        let place = Announcing { root: Root::directory(directory.path()), read };
-        let clock = Clock::start();
-        let mut reader = Reader::with(Box::new(place), clock, Tail::new(clock.now()));
+        let place = Announcing { root: files::directory(directory.path()), read };
+        let clock = Clock::start().of_reader();
+        let config = Config { naming: NAMING, ..Config::default() };
+        let mut reader =
+            Reader::with(Box::new(place), clock, Tail::with(config, Progress::default(), clock.now()));
         let mut feed = Feed::new(Selection::default(), Memory::default());
         report(60);
         reader.read_all(&mut |found| feed.handle(found));

@@ -5,9 +5,12 @@ use std::io;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
+use tfevents::disk::Root;
+use tfevents::follow::ListError;
+use tfevents::follow::Place;
+
 use super::record::{Claim, OutsideFile, RecordReader};
-use crate::edge::files::{ListError, Root};
-use crate::edge::reader::Place;
+use crate::layout::NAMING;
 use crate::tail::{FileId, Listed};
 
 /// The directory of a trial, wherever that is, and the files that the record of its keeper names.
@@ -30,7 +33,7 @@ impl TrialPlace {
     /// A trial's directories, and what `record` names. What is found outside is told to `noticed` once.
     #[must_use]
     pub fn new(inside: Vec<Box<dyn Place>>, record: &Path, noticed: Sender<OutsideFile>) -> Self {
-        let (record, root) = (RecordReader::new(record), Root::directory(Path::new("/")));
+        let (record, root) = (RecordReader::new(record), Root::directory(Path::new("/")).with_naming(NAMING));
         let (part_of, outside) = (BTreeMap::new(), BTreeMap::new());
         Self { inside, part_of, record, outside, new: Vec::new(), root, noticed }
     }

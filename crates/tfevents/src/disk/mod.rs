@@ -1,0 +1,11 @@
+//! Event files on this machine's disks: listing, opening, reading them on several threads.
+
+mod order;
+mod read;
+mod root;
+mod walk;
+
+pub use order::sort;
+pub use read::{Source, in_order, n_threads, read_file, read_files};
+pub(crate) use root::is_passing;
+pub use root::{Root, identify, shown};

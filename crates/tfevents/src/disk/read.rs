@@ -1,0 +1,199 @@
+//! Reads event files that are not followed, several at a time.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::root::{Root, is_passing, read_at};
+use crate::limits::{DRAIN_RETRY, MAX_HYPERTUNE_FILE_BYTES, MAX_READ_RETRIES, READ_CHUNK_BYTES};
+use crate::series::WriterId;
+use crate::tail::{
+    self, FileKind, Found, HypertuneFile, HypertuneNews, Listed, Logged, PACKED_HEAD_BYTES, ReportLog,
+    packed_with,
+};
+
+/// How many threads reading pays for.
+#[must_use]
+pub fn n_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Reads `files` of `root` from their first to their last byte on up to `n_threads` threads. Each file
+/// has its own `T`, made by `make` and filled by `handle`; `done` gets them in the order of `files`.
+///
+/// The writer of a file is its place in `files`. A file that cannot be read gives what was read of it
+/// and a [`Found::Unreadable`].
+pub fn read_files<T: Send>(
+    root: &Root,
+    files: &[Listed],
+    n_threads: usize,
+    make: impl Fn() -> T + Sync,
+    handle: impl Fn(&mut T, Found<'_>) + Sync,
+    done: impl FnMut(T),
+) {
+    let read = |buffer: &mut Vec<u8>, i: usize| {
+        let mut gathered = make();
+        if let Some(file) = files.get(i) {
+            buffer.resize(READ_CHUNK_BYTES, 0);
+            read_file(root, file, i, buffer, &mut |found| handle(&mut gathered, found));
+        }
+        gathered
+    };
+    in_order(files.len(), n_threads, read, done);
+}
+
+/// Does `work` for each number below `n` on up to `n_threads` threads, each with a buffer of its own, and
+/// hands what it gives to `done`, in order. The calling thread is one of them, so that no thread waits
+/// for another: waking one costs as much as reading a small file.
+pub fn in_order<T: Send>(
+    n: usize,
+    n_threads: usize,
+    work: impl Fn(&mut Vec<u8>, usize) -> T + Sync,
+    mut done: impl FnMut(T),
+) {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(BTreeMap::new());
+    let lock = || results.lock().unwrap_or_else(PoisonError::into_inner);
+    // False where nothing is left to do.
+    let step = |buffer: &mut Vec<u8>| {
+        let i = next.fetch_add(1, Ordering::Relaxed);
+        if i < n {
+            let result = work(buffer, i);
+            lock().insert(i, result);
+        }
+        i < n
+    };
+    let mut n_done = 0;
+    let mut hand_over = || {
+        while let Some(result) = { lock().remove(&n_done) } {
+            done(result);
+            n_done += 1;
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..n_threads.min(n) {
+            scope.spawn(|| {
+                let mut buffer = Vec::new();
+                while step(&mut buffer) {}
+            });
+        }
+        let mut buffer = Vec::new();
+        while step(&mut buffer) {
+            hand_over();
+        }
+    });
+    hand_over();
+}
+
+/// Reads one file.
+pub fn read_file(
+    root: &Root,
+    listed: &Listed,
+    i: usize,
+    buffer: &mut [u8],
+    found: &mut impl FnMut(Found<'_>),
+) {
+    let Some(kind) = root.naming().kind_of(&listed.path) else { return };
+    let run = root.naming().run_of(&listed.path);
+    let path = &*listed.path;
+    let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
+    found(Found::File { run: &run, path });
+    let mut source = Source::new(root, listed);
+    let read = match kind {
+        FileKind::Metrics => {
+            let mut bytes = vec![0; usize::try_from(listed.bytes.min(MAX_HYPERTUNE_FILE_BYTES)).unwrap_or(0)];
+            source.read_at(0, &mut bytes).map(|n| {
+                let mut file = HypertuneFile::default();
+                file.feed(bytes.get(..n).unwrap_or(&[]));
+                let HypertuneNews { entries, unreadable, .. } = file.take_new();
+                for entry in entries {
+                    found(Found::Hypertune { run: &run, path, writer, entry });
+                }
+                if unreadable.n > 0 {
+                    found(Found::UnreadableReports { run: &run, path, unreadable });
+                }
+            })
+        }
+        FileKind::Reports => read_reports(&mut source, buffer, &mut |report| match report {
+            Logged::Entry(entry) => found(Found::Hypertune { run: &run, path, writer, entry }),
+            Logged::MayLack => found(Found::MissedReports { path }),
+            Logged::Unreadable(unreadable) => found(Found::UnreadableReports { run: &run, path, unreadable }),
+        }),
+        FileKind::Events => {
+            let mut head = [0; PACKED_HEAD_BYTES];
+            // What cannot be read is told by the reading that follows.
+            let n = source.read_at(0, &mut head).unwrap_or(0);
+            if let Some(with) = packed_with(head.get(..n).unwrap_or(&[])) {
+                return found(Found::Packed { path, with });
+            }
+            let read_at = |offset, buffer: &mut [u8]| source.read_at(offset, buffer);
+            tail::read_at(buffer, read_at, &mut |started, ingested| {
+                found(Found::Event { run: &run, path, writer, started, ingested })
+            })
+        }
+    };
+    if let Err(e) = read {
+        found(Found::Unreadable { path, error: e.to_string() });
+    }
+}
+
+fn read_reports(
+    source: &mut Source<'_>,
+    buffer: &mut [u8],
+    found: &mut dyn FnMut(Logged),
+) -> std::io::Result<()> {
+    let (mut log, mut offset_bytes) = (ReportLog::default(), 0);
+    loop {
+        let n = source.read_at(offset_bytes, buffer)?;
+        log.feed(buffer.get(..n).unwrap_or(&[]), found);
+        offset_bytes += n as u64;
+        if n < buffer.len() {
+            return Ok(());
+        }
+    }
+}
+
+/// A file that is opened when it is first read, and again after an error that may pass.
+pub struct Source<'a> {
+    root: &'a Root,
+    listed: &'a Listed,
+    file: Option<File>,
+}
+
+impl<'a> Source<'a> {
+    /// The file of `root` that was listed.
+    #[must_use]
+    pub fn new(root: &'a Root, listed: &'a Listed) -> Self {
+        Self { root, listed, file: None }
+    }
+
+    /// Fills a buffer from an offset and says how much it put there, 0 at the file's end.
+    ///
+    /// # Errors
+    /// Those of opening and reading that do not pass. A path at which another file stands by now is one.
+    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut n_tries = 0;
+        loop {
+            match self.try_read_at(offset, buffer) {
+                Err(e) if is_passing(&e) && n_tries < MAX_READ_RETRIES => {
+                    n_tries += 1;
+                    self.file = None;
+                    thread::sleep(DRAIN_RETRY);
+                }
+                read => return read,
+            }
+        }
+    }
+
+    fn try_read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(self.root.open_file(&self.listed.path, self.listed.id)?),
+        };
+        read_at(file, buffer, offset)
+    }
+}

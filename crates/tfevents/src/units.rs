@@ -1,0 +1,460 @@
+//! Steps, times, tags, runs and values as types.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::ops::Add;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A training step as its writer counted it (`Event.step`): dimensionless, usually from 0 upwards.
+/// Nothing in the format forbids negative or falling steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct Step(pub i64);
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A writer's clock at an event (`Event.wall_time`), in seconds since the Unix epoch.
+///
+/// Writers put anything here: NaN, 0 and the future all occur. It is shown, kept and used to tell
+/// which writer came later; a value is never dropped for it.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
+pub struct WallTime(pub f64);
+
+/// A moment on the caller's clock, as the time since the Unix epoch.
+///
+/// It is compared with other moments of the same clock and with the times at which files were last written. A virtual
+/// clock may start anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(pub Duration);
+
+impl Time {
+    /// The Unix epoch.
+    pub const EPOCH: Self = Self(Duration::ZERO);
+
+    /// Later than any other: never.
+    pub const MAX: Self = Self(Duration::MAX);
+
+    /// The system's time of day; the epoch where its clock stands before that.
+    #[must_use]
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
+    /// The moment `wait` later; [`Self::MAX`] where that is too far.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(wait))
+    }
+
+    /// How much later this is than `earlier`; 0 where it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    /// As [`Time::after`].
+    fn add(self, wait: Duration) -> Self {
+        self.after(wait)
+    }
+}
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Self {
+        Self(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
+/// The name under which a writer files a series of values, such as `eval/accuracy`. Compared whole,
+/// byte for byte. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct Tag(Arc<str>);
+
+/// A directory that holds event files, relative to the root that was asked for, with `/` between
+/// its parts; `.` is the root itself. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct RunName(Arc<str>);
+
+macro_rules! name_type {
+    ($name:ident) => {
+        impl $name {
+            /// The name as it was written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        /// It orders as its text does, so that a map is asked by text.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(Tag);
+name_type!(RunName);
+
+#[cfg(feature = "serde")]
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::from(&*text))
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> Deserialize<'de> for RunName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::from(&*text))
+    }
+}
+
+impl From<WallTime> for f64 {
+    fn from(time: WallTime) -> Self {
+        time.0
+    }
+}
+
+impl From<f64> for WallTime {
+    fn from(seconds: f64) -> Self {
+        Self(seconds)
+    }
+}
+
+/// A float as the number that its bits are: JSON has no NaN and no infinity.
+#[cfg(feature = "serde")]
+pub(crate) mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<T: Into<f64> + Copy, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64((*value).into().to_bits())
+    }
+
+    pub(crate) fn deserialize<'de, T: From<f64>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        u64::deserialize(deserializer).map(|bits| T::from(f64::from_bits(bits)))
+    }
+}
+
+impl Tag {
+    /// Whether this is the tag `text`.
+    #[inline(always)]
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        is_same(self.0.as_bytes(), text.as_bytes())
+    }
+}
+
+/// Whether two short strings are the same. A call of the C library's comparison takes longer than what is
+/// left to do of a record whose tag is known.
+#[inline(always)]
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        // Words from the start; the last ones, which end with the strings, may overlap those before.
+        (Some(last_a), Some(last_b)) => {
+            let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+            words.chain([(last_a, last_b)]).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
+        }
+        _ => match (a.last_chunk::<4>(), b.last_chunk::<4>()) {
+            (Some(last_a), Some(last_b)) => last_a == last_b && a.first_chunk::<4>() == b.first_chunk::<4>(),
+            _ => a.iter().zip(b).all(|(a, b)| a == b),
+        },
+    }
+}
+
+impl RunName {
+    /// The run of the root directory itself.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::from(".")
+    }
+}
+
+/// A scalar exactly as its writer stored it, with its type.
+///
+/// The number that it stands for is the same wherever it is written, stored or compared
+/// ([`MetricValue::as_f64`]): texts and tables, the store, rules and results alike.
+#[derive(Debug, Clone, Copy)]
+pub enum MetricValue {
+    /// `simple_value`, or a tensor of float32, float16 or bfloat16 (both widen without loss).
+    F32(f32),
+    /// A tensor of float64.
+    F64(f64),
+    /// A tensor of a signed integer type or of booleans.
+    I64(i64),
+    /// A tensor of an unsigned integer type.
+    U64(u64),
+}
+
+impl MetricValue {
+    /// The number that the value stands for, as a 64-bit float.
+    ///
+    /// A whole `f32` is that number, to the last digit: 2147483648 is not the 2147483600 that would be enough to tell
+    /// it from other floats. Any other `f32` is the shortest decimal that reads back as it, for that is what was meant: 0.1,
+    /// and not 0.10000000149011612. Either becomes the same `f32` again where it is narrowed, and of two the larger gives the
+    /// larger number. An `f64` is itself; integers beyond 2^53 round. NaN and infinities stay what they are.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::F32(v) if has_fraction(v) => {
+                zmij::Buffer::new().format_finite(v).parse().unwrap_or(f64::from(v))
+            }
+            Self::F32(v) => f64::from(v),
+            Self::F64(v) => v,
+            Self::I64(v) => v as f64,
+            Self::U64(v) => v as f64,
+        }
+    }
+
+    /// Nearly the number, to draw it: an `f32` as it is stored, within half a unit in its last place. It costs nothing,
+    /// and is never written.
+    #[must_use]
+    pub fn widen(self) -> f64 {
+        if let Self::F32(v) = self { v.into() } else { self.as_f64() }
+    }
+
+    /// How the numbers compare, integers to the last digit; `None` where one is NaN.
+    #[must_use]
+    pub fn compare(self, other: Self) -> Option<Ordering> {
+        match (self, other) {
+            // As their numbers do, without the way through them.
+            (Self::F32(a), Self::F32(b)) => a.partial_cmp(&b),
+            (a, b) => match (a.as_integer(), b.as_integer()) {
+                (Some(a), Some(b)) => Some(a.cmp(&b)),
+                _ => a.as_f64().partial_cmp(&b.as_f64()),
+            },
+        }
+    }
+
+    /// The integer that a value of an integer type is.
+    #[must_use]
+    pub fn as_integer(self) -> Option<i128> {
+        match self {
+            Self::F32(_) | Self::F64(_) => None,
+            Self::I64(v) => Some(v.into()),
+            Self::U64(v) => Some(v.into()),
+        }
+    }
+
+    /// Whether the value is neither NaN nor an infinity.
+    #[must_use]
+    pub fn is_finite(self) -> bool {
+        match self {
+            Self::F32(v) => v.is_finite(),
+            Self::F64(v) => v.is_finite(),
+            Self::I64(_) | Self::U64(_) => true,
+        }
+    }
+}
+
+/// Equal when type and bits are equal: NaN equals itself, and 0.0 differs from -0.0.
+impl PartialEq for MetricValue {
+    fn eq(&self, other: &Self) -> bool {
+        match (*self, *other) {
+            (Self::F32(a), Self::F32(b)) => a.to_bits() == b.to_bits(),
+            (Self::F64(a), Self::F64(b)) => a.to_bits() == b.to_bits(),
+            (Self::I64(a), Self::I64(b)) => a == b,
+            (Self::U64(a), Self::U64(b)) => a == b,
+            (Self::F32(_) | Self::F64(_) | Self::I64(_) | Self::U64(_), _) => false,
+        }
+    }
+}
+
+/// The shortest text that reads back to the same number ([`MetricValue::as_f64`]), integers whole; `NaN`, `inf`, `-inf`.
+impl fmt::Display for MetricValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            // The digits of its number. Where two decimals are equally near, another formatter may take the other one.
+            Self::F32(v) if has_fraction(v) && v.abs() > 1e-5 => {
+                f.write_str(zmij::Buffer::new().format_finite(v))
+            }
+            Self::F32(_) => Self::F64(self.as_f64()).fmt(f),
+            Self::F64(v) if is_unwieldy(v) => write!(f, "{v:e}"),
+            Self::F64(v) => write!(f, "{v}"),
+            Self::I64(v) => write!(f, "{v}"),
+            Self::U64(v) => write!(f, "{v}"),
+        }
+    }
+}
+
+/// As a JSON number where JSON has one; otherwise the strings of proto3's JSON mapping (`"NaN"`,
+/// `"Infinity"`, `"-Infinity"`).
+#[cfg(feature = "serde")]
+impl Serialize for MetricValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::F32(_) => json_number(self.as_f64(), serializer),
+            Self::F64(v) => json_number(v, serializer),
+            Self::I64(v) => serializer.serialize_i64(v),
+            Self::U64(v) => serializer.serialize_u64(v),
+        }
+    }
+}
+
+/// Serializes a float as [`MetricValue`] does, for `#[cfg_attr(feature = "serde", serde(serialize_with))]`.
+///
+/// # Errors
+/// Those of the serializer.
+#[cfg(feature = "serde")]
+pub fn serialize_f64<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    json_number(*value, serializer)
+}
+
+#[cfg(feature = "serde")]
+fn json_number<S: Serializer>(value: f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.is_finite() {
+        serializer.serialize_f64(value)
+    } else if value.is_nan() {
+        serializer.serialize_str("NaN")
+    } else if value > 0.0 {
+        serializer.serialize_str("Infinity")
+    } else {
+        serializer.serialize_str("-Infinity")
+    }
+}
+
+/// The shortest text that reads back to the same number, whole numbers without `.0`, and an
+/// exponent where plain digits would run long: how a trainer's argument spells a number.
+#[must_use]
+pub fn shortest(value: f64) -> String {
+    MetricValue::F64(value).to_string()
+}
+
+/// Whether plain decimal digits would run to more than about 17 places.
+fn is_unwieldy(value: f64) -> bool {
+    value.is_finite() && value != 0.0 && !(1e-5..1e16).contains(&value.abs())
+}
+
+/// Whether it is a finite number that is not whole.
+#[must_use]
+pub fn has_fraction(value: f32) -> bool {
+    value.is_finite() && value.fract() != 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_value_prints_as_the_shortest_text_that_reads_back() {
+        #[track_caller]
+        fn check(value: MetricValue, expected: &str) {
+            assert_eq!(value.to_string(), expected);
+        }
+        check(MetricValue::F32(0.1), "0.1");
+        check(MetricValue::F64(1.0 / 3.0), "0.3333333333333333");
+        check(MetricValue::F64(128.0), "128");
+        check(MetricValue::F64(1e-7), "1e-7");
+        check(MetricValue::F64(1e300), "1e300");
+        check(MetricValue::F32(f32::MIN_POSITIVE), "1.1754944e-38");
+        check(MetricValue::I64(i64::MIN), "-9223372036854775808");
+        check(MetricValue::U64(u64::MAX), "18446744073709551615");
+        check(MetricValue::F32(f32::NAN), "NaN");
+        check(MetricValue::F32(f32::NEG_INFINITY), "-inf");
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn json_stays_valid_for_every_value() {
+        #[track_caller]
+        fn check(value: MetricValue, expected: &str) {
+            assert_eq!(serde_json::to_string(&value).expect("it serializes"), expected);
+        }
+        check(MetricValue::F32(0.1), "0.1");
+        check(MetricValue::F64(f64::NAN), "\"NaN\"");
+        check(MetricValue::F32(f32::INFINITY), "\"Infinity\"");
+        check(MetricValue::F64(f64::NEG_INFINITY), "\"-Infinity\"");
+    }
+
+    #[test]
+    fn a_float32_is_the_whole_number_that_it_is_or_the_decimal_that_was_meant() {
+        #[track_caller]
+        fn check(value: f32, number: f64, text: &str) {
+            let value = MetricValue::F32(value);
+            assert_eq!((value.as_f64(), &*value.to_string()), (number, text));
+            #[cfg(feature = "serde")]
+            assert_eq!(serde_json::to_value(value).expect("it serializes"), number);
+        }
+        check(0.1, 0.1, "0.1");
+        check(-1e-5, -1e-5, "-0.00001");
+        check(9e-6, 9e-6, "9e-6");
+        check(16_777_216.0, 16_777_216.0, "16777216");
+        check(123_456_789.0, 123_456_792.0, "123456792");
+        check(1_597_463_007.0, 1_597_463_040.0, "1597463040");
+        check(-2_147_483_648.0, -2_147_483_648.0, "-2147483648");
+        check(2_414_953.2, 2_414_953.2, "2414953.2");
+        check(1e20, 100_000_002_004_087_734_272.0, "1.0000000200408773e20");
+        check(f32::MAX, f64::from(f32::MAX), "3.4028234663852886e38");
+        assert!(MetricValue::F32(f32::NAN).as_f64().is_nan());
+        assert_eq!(MetricValue::F32(-0.0).to_string(), "-0");
+    }
+
+    #[test]
+    fn values_compare_as_their_numbers_do() {
+        #[track_caller]
+        fn check(a: MetricValue, b: MetricValue, expected: Option<Ordering>) {
+            assert_eq!(a.compare(b), expected);
+            assert_eq!(b.compare(a), expected.map(Ordering::reverse));
+        }
+        use MetricValue::{F32, F64, I64, U64};
+        check(F32(0.1), F64(0.1), Some(Ordering::Equal));
+        check(F32(0.1), F32(0.2), Some(Ordering::Less));
+        check(F32(2_147_483_648.0), I64(2_147_483_620), Some(Ordering::Greater));
+        check(I64(i64::MAX), U64(i64::MAX.unsigned_abs() + 1), Some(Ordering::Less));
+        check(F64(f64::NAN), I64(1), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        /// Whatever of a float32 is kept, all else follows from it.
+        #[test]
+        fn the_number_of_a_float32_has_its_text_its_order_and_its_bits(a: u32, b: u32) {
+            let (a, b) = (f32::from_bits(a), f32::from_bits(b));
+            let number = MetricValue::F32(a).as_f64();
+            prop_assert_eq!(MetricValue::F32(a).to_string(), shortest(number));
+            prop_assert!(a.is_nan() && number.is_nan() || (number as f32).to_bits() == a.to_bits());
+            prop_assert_eq!(number.partial_cmp(&MetricValue::F32(b).as_f64()), a.partial_cmp(&b));
+        }
+    }
+}
