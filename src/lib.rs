@@ -84,7 +84,8 @@
 //!   ([`scalar::nearby`]), and only what means the same is offered. `doctor` and the notes of a job say it in one voice.
 //! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials: it keeps nothing between
 //!   suggestions, and its sums have one order on every machine. That is why its linear algebra is our own.
-//! - **The store** ([`edge::store::Store`]) is durable before an action is carried out.
+//! - **The store** ([`edge::store::Store`]) is durable before an action is carried out. Requests to the process that executes
+//!   a job go through it, and wait there until the decision that answers them is stored.
 //!
 //! # Reading event files
 //!

@@ -158,6 +158,10 @@ pub const LEASE_EXPIRY: Duration = Duration::from_secs(45);
 /// The pause before a store that is just being made is looked at again.
 pub const STORE_RETRY: Duration = Duration::from_millis(20);
 
+/// How many copies of one version may stand beside a store: each attempt to bring it to a newer version that was
+/// killed between the copy and the change leaves one.
+pub const MAX_STORE_COPIES: u32 = 100;
+
 /// The pause before a store that failed is written to again.
 pub const STORE_PAUSE: Duration = Duration::from_millis(500);
 

@@ -7,17 +7,17 @@ use super::Failure;
 use super::prepare::{resume_to_cancel, store_failure, unfinished};
 use super::run::run;
 use crate::edge::process_tree::Presence;
-use crate::edge::store::{Store, is_over};
+use crate::edge::store::Store;
 use crate::limits::CANCEL_INTERVAL;
 use crate::report::Report;
+use crate::study::State;
 
 /// Has the controller of a job stop its trials and end it, and waits for that; where none runs, this process does it.
-/// What happens is told to `tell`. The answer is the job's state then, in the service's terms: it may have come to
-/// its end before.
+/// What happens is told to `tell`. The answer is the job's state then: it may have come to its end before.
 ///
 /// # Errors
 /// The job is not there or is over; its controller cannot be reached from here; or the store or the system failed.
-pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&Report)) -> Result<String, Failure> {
+pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&Report)) -> Result<State, Failure> {
     let mut note = |text: &str| tell(&Report::Note { trial: None, text: text.to_owned() });
     let stored = unfinished(store_path, id)?;
     let is_held = stored.is_held();
@@ -35,11 +35,11 @@ pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&Report)) -> Res
             thread::sleep(CANCEL_INTERVAL);
         }
         let state = Store::open_to_read(store_path).and_then(|store| store.state(id));
-        if let Some(state) = state.map_err(store_failure)?.filter(|state| is_over(state)) {
+        if let Some(state) = state.map_err(store_failure)?.filter(|state| state.is_over()) {
             return Ok(state);
         }
         // It was killed meanwhile.
     }
     let plan = resume_to_cancel(store_path, id, &mut note)?;
-    Ok(run(plan, tell)?.end.state.name().to_owned())
+    Ok(run(plan, tell)?.end.state.into())
 }

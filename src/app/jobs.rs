@@ -1,6 +1,6 @@
 //! `jobs`: what the store knows, in the service's terms.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,7 +15,8 @@ use crate::edge::store::{Store, StoredJob};
 use crate::limits::{LOG_INTERVAL, READ_CHUNK_BYTES};
 use crate::study::config::OUTPUT_KEY;
 use crate::study::{
-    Config, Goal, HyperparameterMetric, StudySpec, Trial, UsualEnds, peak_before_end, rank, training_output,
+    Config, FinalState, Goal, HyperparameterMetric, State, StudySpec, Trial, UsualEnds, peak_before_end,
+    rank, training_output,
 };
 use crate::suggest::insight::insight;
 
@@ -46,11 +47,19 @@ impl KnownJob {
         self.stored.trials.iter().find(|trial| Some(&trial.id) == best.first())
     }
 
-    /// Whether it is not over and no process runs it: it can be resumed. A study of `tuner` waits for requests.
+    /// Whether it has left the queue, is not over and no process executes it: it can be resumed. A study of `tuner`
+    /// waits for requests.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        let is_study = self.stored.job.job_dir.as_os_str().is_empty();
-        !is_study && !self.stored.is_over() && !self.stored.is_held()
+        let stored = &self.stored;
+        let has_begun = stored.state != State::Queued && !stored.job.is_study();
+        has_begun && !stored.is_over() && !stored.is_held()
+    }
+
+    /// Its labels: those of its configuration until others are set.
+    #[must_use]
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        self.stored.job.resource.labels.as_ref().unwrap_or(&self.config.labels)
     }
 
     /// How many trials are over.
@@ -62,24 +71,28 @@ impl KnownJob {
     /// The job as the service's `Job`.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let StoredJob { job, state, message, ended_at, trials, .. } = &self.stored;
+        let StoredJob { job, state, message, started_at, ended_at, trials, .. } = &self.stored;
         let mut fields = Map::new();
         fields.insert("jobId".into(), job.id.clone().into());
         fields.insert("trainingInput".into(), self.config.training_input.clone());
         fields.insert("createTime".into(), job.created_at.to_string().into());
-        fields.insert("startTime".into(), job.created_at.to_string().into());
+        if let Some(started_at) = started_at {
+            fields.insert("startTime".into(), started_at.to_string().into());
+        }
         if let Some(ended_at) = ended_at {
             fields.insert("endTime".into(), ended_at.to_string().into());
         }
-        fields.insert("state".into(), state.clone().into());
+        fields.insert("state".into(), state.name().into());
         // One that is not over yet has a message where it has failed.
-        if let (Some(message), "FAILED" | "RUNNING" | "CANCELLING") = (message, state.as_str()) {
+        if let Some(message) = message
+            && !matches!(state, State::Ended(FinalState::Succeeded | FinalState::Cancelled))
+        {
             fields.insert("errorMessage".into(), message.clone().into());
         }
         let output = training_output(self.spec(), trials);
         fields.insert("trainingOutput".into(), serde_json::to_value(output).unwrap_or_default());
-        if !self.config.labels.is_empty() {
-            fields.insert("labels".into(), json!(self.config.labels));
+        if !self.labels().is_empty() {
+            fields.insert("labels".into(), json!(self.labels()));
         }
         if !self.config.options.is_null() {
             fields.insert("hptune".into(), self.config.options.clone());
@@ -207,6 +220,15 @@ fn trial_json(trial: &Trial, ends: &UsualEnds<'_>, goal: Goal) -> Json {
         "endedFarBefore": ends.missed_by(trial),
         "bestLongBefore": peak_before_end(&trial.curve, goal).map(HyperparameterMetric::from),
     })
+}
+
+/// Brings a store of an older version to this one, where there is one at this path. The answer is a note for the user.
+///
+/// # Errors
+/// It cannot be copied or written; it is as it was then.
+pub fn upgrade(store: &Path) -> Result<Option<String>, Failure> {
+    let upgraded = Store::upgrade(store).map_err(store_failure)?;
+    Ok(upgraded.map(|upgraded| format!("note: the store {} {upgraded}", store.display())))
 }
 
 /// All jobs, newest first, each on its own: one that cannot be read does not hide the others.

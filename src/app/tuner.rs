@@ -10,7 +10,7 @@ use super::Failure;
 use super::prepare::{draw_seed, hold, read_config, store_failure};
 use super::tuner_request::{Ask, in_words, parse};
 use crate::edge::clock::Clock;
-use crate::edge::store::{JobNumber, NewJob, Store};
+use crate::edge::store::{JobNumber, NewJob, Resource, Store};
 use crate::limits::MAX_TUNER_LINE_BYTES;
 use crate::study::config::check_job_id;
 use crate::study::{Assignment, ParamValue};
@@ -97,6 +97,7 @@ pub fn begin(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Session, Fa
                 directory: PathBuf::new(),
                 deadline: None,
                 previous: None,
+                resource: Resource::default(),
             };
             store.create_job(&job).map_err(store_failure)?
         }
@@ -107,7 +108,7 @@ pub fn begin(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Session, Fa
                 format!("study `{id}` is in the store {} with another configuration or seed", path.display());
             return Err(Failure::usage(message).with_hint("give this one another --job-id"));
         }
-        Some(known) if !known.job.command.is_empty() || !known.job.job_dir.as_os_str().is_empty() => {
+        Some(known) if !known.job.command.is_empty() || !known.job.is_study() => {
             let message = format!("`{id}` in the store {} is a job that hptune runs itself", path.display());
             return Err(Failure::usage(message).with_hint("give this study another --job-id"));
         }

@@ -24,9 +24,9 @@ use crate::app::cancel::cancel;
 use crate::app::prepare::{Plan, Request, dry_run, prepare, read_config_file, resume};
 use crate::app::run::{first_trial, run};
 use crate::app::{Failure, demo, jobs, tuner};
-use crate::controller::JobState;
 use crate::edge::keeper::keep;
 use crate::plot::{Cells, Ink};
+use crate::study::{FinalState, State};
 use args::{Cli, Format, JobsVerb, Verb};
 use printer::Printer;
 
@@ -57,6 +57,9 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
         store.clone().filter(|path| std::env::var_os("HPTUNE_STORE").is_none_or(|named| named != *path));
     match cli.verb {
         Verb::Run(run) => {
+            if let Some(path) = &run.previous_store {
+                upgrade_store(path, printer)?;
+            }
             let request = Request {
                 config_name: run.config.display().to_string(),
                 config_text: read_config_file(&run.config)?,
@@ -66,7 +69,7 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
                 seed: run.seed,
                 deadline: run.deadline,
                 gpus: run.gpus,
-                store: store_path(store)?,
+                store: store_path(store, printer)?,
                 previous_store: run.previous_store,
             };
             if run.dry_run {
@@ -75,11 +78,15 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
             run_job(prepare(request, &mut |text| printer.talk(text))?, asked.as_deref(), run.json, printer)
         }
         Verb::Tuner(args) => {
+            let store = asked.or_else(|| args.job_id.is_some().then_some(store).flatten());
+            if let Some(path) = &store {
+                upgrade_store(path, printer)?;
+            }
             let request = tuner::Request {
                 config_name: args.config.display().to_string(),
                 config_text: read_config_file(&args.config)?,
                 seed: args.seed,
-                store: asked.or_else(|| args.job_id.is_some().then(|| store.clone()).flatten()),
+                store,
                 job_id: args.job_id,
             };
             let mut session = tuner::begin(request, &mut |text| printer.talk(text))?;
@@ -87,7 +94,7 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
             session.serve(&mut std::io::stdin().lock(), &mut |line| printer.document(line)).map(|()| 0)
         }
         Verb::Demo(args) => {
-            let request = demo::request(args.job_dir, args.seed, store_path(store)?)?;
+            let request = demo::request(args.job_dir, args.seed, store_path(store, printer)?)?;
             let mut plan = prepare(request, &mut |text| printer.talk(text))?;
             // They are about a file that its user did not write.
             plan.notes.clear();
@@ -101,15 +108,26 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
         Verb::Export(args) => reading::export(&args, printer),
         Verb::Plot(args) => reading::plot(&args, printer),
         Verb::Verify(args) => reading::verify(&args, printer),
-        Verb::Jobs(args) => of_jobs(&args.verb, &store_path(store)?, asked.as_deref(), printer),
+        Verb::Jobs(args) => of_jobs(&args.verb, &store_path(store, printer)?, asked.as_deref(), printer),
     }
 }
 
 /// The store that was asked for, or that of the user.
-fn store_path(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    if let Some(path) = asked {
-        return Ok(path);
+fn store_path(asked: Option<PathBuf>, printer: Printer) -> Result<PathBuf, Failure> {
+    let path = asked.map_or_else(default_store_path, Ok)?;
+    upgrade_store(&path, printer)?;
+    Ok(path)
+}
+
+/// Brings a store of an older version to this one, and says so.
+fn upgrade_store(path: &Path, printer: Printer) -> Result<(), Failure> {
+    if let Some(note) = jobs::upgrade(path)? {
+        printer.talk(&note);
     }
+    Ok(())
+}
+
+fn default_store_path() -> Result<PathBuf, Failure> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
     state.map(|state| state.join("hptune/hptune.db")).ok_or_else(|| {
@@ -166,7 +184,7 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
             let state = cancelled?;
             shown?;
             printer.talk(&format!("job {id}: {state}"));
-            Ok(u8::from(state != JobState::Cancelled.name()))
+            Ok(u8::from(state != State::Ended(FinalState::Cancelled)))
         }
         JobsVerb::Logs { id, trial, replica, follow } => {
             let mut out = printer.out();

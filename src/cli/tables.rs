@@ -52,7 +52,7 @@ pub(super) fn jobs(jobs: &[KnownJob]) -> String {
         let created = job.stored.job.created_at.to_string();
         rows.add_row([
             job.stored.job.id.clone(),
-            if job.is_interrupted() { "INTERRUPTED".to_owned() } else { job.stored.state.clone() },
+            if job.is_interrupted() { "INTERRUPTED".to_owned() } else { job.stored.state.to_string() },
             created.split('.').next().unwrap_or(&created).replace('T', " ").trim_end_matches('Z').to_owned(),
             format!("{}/{}", job.n_ended(), job.spec().max_trials),
             value.unwrap_or_default(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::series::Change;
-use crate::study::{Assignment, Exit, Outcome, Replica, StopReason};
+use crate::study::{Assignment, Exit, FinalState, Outcome, Replica, StopReason};
 use crate::units::TrialId;
 
 /// Something that happened outside.
@@ -112,7 +112,7 @@ pub enum Decided {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobEnd {
     /// The state.
-    pub state: JobState,
+    pub state: FinalState,
     /// What the user should know: why it failed, or why it ended before `maxTrials`.
     pub message: Option<String>,
 }
@@ -129,28 +129,5 @@ impl JobEnd {
     pub fn headline(&self) -> Option<&str> {
         let message = self.message.as_deref()?;
         message.split(SAID_LAST).next()?.split(FOR_THIS).next()
-    }
-}
-
-/// The final state of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobState {
-    /// At least one trial gave a result.
-    Succeeded,
-    /// No trial did, or too many failed.
-    Failed,
-    /// The user ended it.
-    Cancelled,
-}
-
-impl JobState {
-    /// The state in the service's terms.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::Cancelled => "CANCELLED",
-        }
     }
 }

@@ -19,11 +19,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::limits::KILL_PATIENCE;
 use crate::series::Change;
 use crate::stop::{self, StopRule};
-use crate::study::{Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
+use crate::study::{FinalState, Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
 use crate::suggest::{self, Suggest};
 use crate::units::TrialId;
 
-pub use messages::{Decided, Input, JobEnd, JobState, Output, Record, Signal};
+pub use messages::{Decided, Input, JobEnd, Output, Record, Signal};
 
 /// How trials are treated, whatever is tuned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -543,17 +543,17 @@ impl Controller {
         let no_result = || format!("none of {n} trials gave a result");
         let (state, message) = match self.phase {
             Phase::Open if n < max as usize => return,
-            Phase::Open if has_result => (JobState::Succeeded, None),
+            Phase::Open if has_result => (FinalState::Succeeded, None),
             Phase::Exhausted if has_result => {
-                (JobState::Succeeded, Some(format!("all {n} combinations of the parameters were tried")))
+                (FinalState::Succeeded, Some(format!("all {n} combinations of the parameters were tried")))
             }
             Phase::Late if has_result => {
-                (JobState::Succeeded, Some(format!("the job's time had room for {n} of {max} trials")))
+                (FinalState::Succeeded, Some(format!("the job's time had room for {n} of {max} trials")))
             }
-            Phase::Late => (JobState::Failed, Some(format!("the job's time was over; {}", no_result()))),
-            Phase::Open | Phase::Exhausted => (JobState::Failed, Some(no_result())),
-            Phase::Failing => (JobState::Failed, self.failure.clone()),
-            Phase::Cancelling => (JobState::Cancelled, Some("cancelled by the user".to_owned())),
+            Phase::Late => (FinalState::Failed, Some(format!("the job's time was over; {}", no_result()))),
+            Phase::Open | Phase::Exhausted => (FinalState::Failed, Some(no_result())),
+            Phase::Failing => (FinalState::Failed, self.failure.clone()),
+            Phase::Cancelling => (FinalState::Cancelled, Some("cancelled by the user".to_owned())),
             Phase::Over => return,
         };
         self.phase = Phase::Over;

@@ -17,6 +17,7 @@ mod output;
 mod peak;
 mod slots;
 mod space;
+mod state;
 mod trial;
 
 use crate::units::Tag;
@@ -34,6 +35,7 @@ pub use output::{
 pub use peak::peak_before_end;
 pub use slots::{Slot, Slots};
 pub use space::{Assignment, Domain, ParamValue, Parameter, Scale, Space};
+pub use state::{FinalState, State};
 pub use trial::{Exit, Outcome, Purpose, Replica, Role, Stage, StopReason, Trial};
 
 /// Which way the metric is better.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Assignment, Measurement, StudySpec, Trial};
+use super::{Assignment, Measurement, State, StudySpec, Trial};
 use crate::series::is_preferred;
 use crate::units::{TrialId, serialize_f64};
 
@@ -84,7 +84,7 @@ pub struct HyperparameterOutput {
     start_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_time")]
     end_time: Option<Timestamp>,
-    state: &'static str,
+    state: State,
     #[serde(skip_serializing_if = "Option::is_none")]
     final_metric: Option<HyperparameterMetric>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -129,11 +129,7 @@ fn hyperparameter_output(spec: &StudySpec, trial: &Trial) -> HyperparameterOutpu
         hyperparameters: trial.params.clone(),
         start_time: trial.started_at,
         end_time: trial.ended_at,
-        state: match trial.outcome() {
-            Some(outcome) => outcome.state(),
-            None if trial.started_at.is_some() => "RUNNING",
-            None => "PREPARING",
-        },
+        state: trial.state(),
         final_metric: trial.final_measurement(spec.goal, spec.reduce).map(Into::into),
         all_metrics: trial.curve.points().iter().map(Into::into).collect(),
         is_trial_stopped_early: trial.stop.is_some(),

@@ -16,7 +16,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Assignment, Curve, Goal, Measurement, Reduce};
+use super::{Assignment, Curve, FinalState, Goal, Measurement, Reduce, State};
 use crate::units::{Step, TrialId, shortest};
 
 /// A trial of a study.
@@ -201,11 +201,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The state in the service's terms.
+    /// The state that the service has for it.
     #[must_use]
-    pub fn state(&self) -> &'static str {
+    pub fn state(&self) -> FinalState {
         match self {
-            Self::Succeeded | Self::StoppedEarly => "SUCCEEDED",
+            Self::Succeeded | Self::StoppedEarly => FinalState::Succeeded,
             Self::Failed(_)
             | Self::ReplicaFailed(..)
             | Self::Preempted
@@ -214,21 +214,21 @@ impl Outcome {
             | Self::Infeasible
             | Self::Rejected(_)
             | Self::LeftAtWork(_)
-            | Self::NoMetric => "FAILED",
-            Self::Cancelled => "CANCELLED",
+            | Self::NoMetric => FinalState::Failed,
+            Self::Cancelled => FinalState::Cancelled,
         }
     }
 
     /// Whether it gave a result that can be the best.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        self.state() == "SUCCEEDED"
+        self.state() == FinalState::Succeeded
     }
 
     /// Whether it counts as a failed trial.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        self.state() == "FAILED"
+        self.state() == FinalState::Failed
     }
 }
 
@@ -402,6 +402,16 @@ impl Trial {
             | Stage::Stopping(..)
             | Stage::Killing(..)
             | Stage::Waiting(..) => None,
+        }
+    }
+
+    /// The state that the service has for it.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.outcome() {
+            Some(outcome) => State::Ended(outcome.state()),
+            None if self.started_at.is_some() => State::Running,
+            None => State::Preparing,
         }
     }
 

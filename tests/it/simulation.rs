@@ -5,11 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hptune::controller::{
-    Controller, Decided, Input, JobState, OnMissingMetric, Output, Policy, Record, Signal,
-};
+use hptune::controller::{Controller, Decided, Input, OnMissingMetric, Output, Policy, Record, Signal};
 use hptune::series::{Change, Point, Position};
-use hptune::study::{Config, EarlyStopping, Exit, Measurement, Outcome, Stage, StudySpec, Trial};
+use hptune::study::{Config, EarlyStopping, Exit, FinalState, Measurement, Outcome, Stage, StudySpec, Trial};
 use hptune::units::{MetricValue, Step, TrialId, WallTime};
 use jiff::Timestamp;
 use rand_chacha::ChaCha8Rng;
@@ -66,7 +64,7 @@ struct Stored {
     attempts: BTreeMap<TrialId, u32>,
     stops: BTreeSet<TrialId>,
     ended: BTreeMap<TrialId, Outcome>,
-    end: Option<JobState>,
+    end: Option<FinalState>,
     message: String,
 }
 
@@ -491,13 +489,13 @@ fn run(seed: u64) -> Stored {
     let n_without = stored.ended.values().filter(|o| **o == Outcome::NoMetric).count();
     if has_no_metric {
         assert!(lacks_metric && policy.on_missing_metric == OnMissingMetric::Fail);
-        assert_eq!(stored.end, Some(JobState::Failed));
+        assert_eq!(stored.end, Some(FinalState::Failed));
         // The first to end so decides it, and each of the others was running then or had failed in another way.
         assert!((1..=max_parallel).contains(&n_without), "{n_without}");
     } else if lacks_metric && policy.on_missing_metric == OnMissingMetric::Fail {
         assert!(n_without == 0 || was_ending_otherwise(&stored), "{}", stored.message);
     }
-    let was_cut_short = stored.end == Some(JobState::Cancelled)
+    let was_cut_short = stored.end == Some(FinalState::Cancelled)
         || has_no_metric
         || is_program_gone
         || is_failing_fast
@@ -514,9 +512,9 @@ fn run(seed: u64) -> Stored {
     }
     let has_result = stored.ended.values().any(Outcome::is_success);
     match stored.end {
-        Some(JobState::Succeeded) => assert!(has_result),
-        Some(JobState::Failed) => assert!(was_cut_short || !has_result),
-        Some(JobState::Cancelled) => {}
+        Some(FinalState::Succeeded) => assert!(has_result),
+        Some(FinalState::Failed) => assert!(was_cut_short || !has_result),
+        Some(FinalState::Cancelled) => {}
         None => panic!("a job ends in a state"),
     }
     stored
@@ -528,7 +526,7 @@ fn a_thousand_jobs_keep_every_promise() {
     let mut n_resumed = 0;
     for seed in 0..1000 {
         let stored = run(seed);
-        kinds.extend(stored.end.map(JobState::name));
+        kinds.extend(stored.end.map(FinalState::name));
         kinds.extend(stored.message.contains("no value of the metric").then_some("metric that never comes"));
         n_resumed += stored.n_resumed;
         kinds.extend(stored.ended.values().map(|outcome| match outcome {

@@ -2,7 +2,129 @@
 
 use rusqlite::Connection;
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
 use crate::support::{Place, Ran, config};
+
+/// A file of `testdata/stores`; its README says how they were made.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/stores").join(name)
+}
+
+/// All rows of the tables that version 3 has, but for what later versions add.
+fn rows(path: &Path) -> Vec<String> {
+    let database = Connection::open(path).expect("it opens");
+    let columns = [
+        "number, id, state, message, created_ms, ended_ms, config, seed, command, job_dir, directory, deadline_ms, \
+         previous, holder, heartbeat_ms FROM job",
+        "* FROM measurement",
+        "* FROM decision",
+        "job, id, params, run, started_ms, ended_ms, outcome, attempt, attempt_ms, waiting FROM trial",
+    ];
+    let mut rows = Vec::new();
+    for columns in columns {
+        let mut query =
+            database.prepare(&format!("SELECT {columns} ORDER BY 1, 2, 3, 4")).expect("it is there");
+        let n_columns = query.column_count();
+        let row = |row: &rusqlite::Row<'_>| {
+            (0..n_columns).map(|at| row.get::<_, rusqlite::types::Value>(at)).collect::<Result<Vec<_>, _>>()
+        };
+        rows.extend(
+            query.query_map([], row).expect("they are there").map(|row| format!("{:?}", row.expect("a row"))),
+        );
+    }
+    rows
+}
+
+fn version(path: &Path) -> i64 {
+    let database = Connection::open(path).expect("it opens");
+    let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("it reads");
+    assert_eq!(check, "ok", "{}", path.display());
+    database.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("it reads")
+}
+
+/// What the program that made a store showed of it: arguments, exit code and output.
+fn shown(name: &str) -> Vec<(Vec<String>, Option<i32>, String)> {
+    let text = fs::read_to_string(fixture(name)).expect("it is there");
+    let shown: Vec<Json> = serde_json::from_str(&text).expect("it is JSON");
+    let text = |value: &Json| value.as_str().expect("a text").to_owned();
+    shown
+        .iter()
+        .map(|one| {
+            let arguments = one["arguments"].as_array().expect("a list").iter().map(text).collect();
+            (arguments, one["code"].as_i64().map(|code| code as i32), text(&one["out"]))
+        })
+        .collect()
+}
+
+/// The program shows of its store what the program that made it showed; `why` may say more.
+#[track_caller]
+fn shows_the_same(place: &Place, name: &str) {
+    for (arguments, code, before) in shown(name) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let now = place.run(&arguments);
+        assert_eq!(now.code, code, "{arguments:?}: {}", now.err);
+        if arguments.get(1) == Some(&"why") {
+            let parse = |text: &str| serde_json::from_str::<Json>(text).expect("it is JSON");
+            let (before, now) = (parse(&before), parse(&now.out));
+            for (key, value) in before.as_object().expect("an object") {
+                assert_eq!(&now[key], value, "{arguments:?}: {key}");
+            }
+        } else {
+            assert_eq!(now.out, before, "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_store_of_version_3_shows_what_it_showed_and_is_kept_beside_as_it_was() {
+    let place = Place::new();
+    let store = place.path().join("store.db");
+    fs::copy(fixture("v3.db"), &store).expect("it is copied");
+    let first = place.run(&["jobs", "list"]);
+    assert!(
+        first.err.contains("brought from schema version 3") && first.err.contains("store.db.v3"),
+        "{first:?}"
+    );
+    assert_eq!(place.run(&["jobs", "list"]).err, "", "it is said once");
+    shows_the_same(&place, "v3.json");
+    let copy = place.path().join("store.db.v3");
+    assert_eq!((version(&store), version(&copy)), (4, 3));
+    assert_eq!(rows(&copy), rows(&fixture("v3.db")));
+    assert_eq!(rows(&store), rows(&copy));
+}
+
+#[test]
+fn a_kill_while_a_store_is_brought_to_this_version_leaves_the_old_one_or_the_new_one() {
+    let before = rows(&fixture("v3.db"));
+    let mut versions = Vec::new();
+    for n in 0..30 {
+        let place = Place::new();
+        let store = place.path().join("store.db");
+        fs::copy(fixture("v3.db"), &store).expect("it is copied");
+        let mut command = place.command(&["jobs", "list"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+        std::thread::sleep(Duration::from_micros(n * 700));
+        child.kill().expect("it is ours");
+        child.wait().expect("it ends");
+        versions.push(version(&store));
+        assert_eq!(rows(&store), before, "killed after {n} times 0.7 ms");
+        let copy = place.path().join("store.db.v3");
+        if copy.exists() {
+            assert_eq!((version(&copy), rows(&copy)), (3, before.clone()));
+        }
+        assert!(copy.exists() || version(&store) == 3, "it is not changed before it is copied");
+        // The next program finishes what was begun.
+        assert_eq!(place.run(&["jobs", "list", "--json"]).out, shown("v3.json")[1].2);
+        assert_eq!((version(&store), version(&copy)), (4, 3));
+    }
+    assert!(versions.iter().all(|version| matches!(version, 3 | 4)), "{versions:?}");
+}
 
 #[test]
 fn a_store_whose_maker_was_killed_before_it_had_tables_is_empty() {

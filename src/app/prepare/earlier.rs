@@ -6,12 +6,12 @@ use std::path::Path;
 use super::directories::absolute;
 use super::{Request, store_failure};
 use crate::app::Failure;
-use crate::controller::{JobEnd, JobState, Record};
+use crate::controller::{JobEnd, Record};
 use crate::edge::store::{NewJob, Store, StoredJob};
 use crate::limits::{MAX_PREVIOUS_JOBS, MAX_WARM_TRIALS};
 use crate::series::{Change, Point};
 use crate::study::config::WarmStart;
-use crate::study::{Assignment, Config, Severity, Stage, StudySpec, Trial};
+use crate::study::{Assignment, Config, Severity, Stage, State, StudySpec, Trial};
 use crate::units::{MetricValue, TrialId};
 
 /// What other jobs found.
@@ -187,7 +187,7 @@ pub(super) fn find_interrupted(
     let job_dir = request.job_dir.as_ref().and_then(|path| absolute(path).ok());
     let difference = |stored: &StoredJob| -> Option<&str> {
         let job = &stored.job;
-        if job.job_dir.as_os_str().is_empty() {
+        if job.is_study() {
             Some("purpose: it is a study of `hptune tuner`")
         } else if job.config != request.config_text {
             Some("configuration")
@@ -274,12 +274,9 @@ fn records(stored: &StoredJob) -> Vec<Record> {
             records.push(Record::Ended(trial.id, ended_at, outcome.clone()));
         }
     }
-    let state = match stored.state.as_str() {
-        "SUCCEEDED" => JobState::Succeeded,
-        "CANCELLED" => JobState::Cancelled,
-        _ => JobState::Failed,
-    };
-    let end = JobEnd { state, message: stored.message.clone() };
-    records.push(Record::JobEnded(stored.ended_at.unwrap_or(stored.job.created_at), end));
+    if let State::Ended(state) = stored.state {
+        let end = JobEnd { state, message: stored.message.clone() };
+        records.push(Record::JobEnded(stored.ended_at.unwrap_or(stored.job.created_at), end));
+    }
     records
 }

@@ -20,10 +20,10 @@ use crate::edge::gpu::{self, Gpu};
 use crate::edge::process::own_cpus;
 use crate::edge::process_tree::Presence;
 use crate::edge::remote::local_dir;
-use crate::edge::store::{JobNumber, NewJob, Store, StoreError, StoredJob};
+use crate::edge::store::{JobNumber, NewJob, Resource, Store, StoreError, StoredJob};
 use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
 use crate::study::config::check_job_id;
-use crate::study::{Config, Problem, Severity, Slots, StudySpec, Trial};
+use crate::study::{Config, Problem, Severity, Slots, State, StudySpec, Trial};
 use command::{with_packages, words};
 use directories::{job_dir, make_writable, refuse_used, unmake};
 pub(super) use earlier::read_stored;
@@ -172,6 +172,7 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
         directory,
         deadline: config.policy.deadline,
         previous: config.previous.clone(),
+        resource: Resource::default(),
     };
     let number = store.create_job(&job).map_err(|e| {
         unmake(&made);
@@ -232,7 +233,7 @@ pub(super) fn unfinished(store: &Path, id: &str) -> Result<StoredJob, Failure> {
     let store = Store::open_to_read(store).map_err(store_failure)?;
     let stored = store.job_to_resume(id).map_err(store_failure)?.ok_or_else(missing)?;
     refuse_over(&stored)?;
-    if stored.job.job_dir.as_os_str().is_empty() {
+    if stored.job.is_study() {
         let message = format!("`{id}` is a study of `hptune tuner`, which runs no trials");
         return Err(Failure::usage(message).with_hint("hptune tuner CONFIG --store FILE --job-id NAME"));
     }
@@ -280,7 +281,10 @@ fn go_on(
     let mut config = read_stored(&store, &job)?;
     config.policy.deadline = job.deadline;
     let earlier = Earlier::of(&store, &config, &job.id)?;
-    let was_cancelling = state == "CANCELLING";
+    if going == Going::On {
+        store.begin(number, Timestamp::now()).map_err(store_failure)?;
+    }
+    let was_cancelling = state == State::Cancelling;
     let decided = match message {
         _ if was_cancelling || going == Going::ToCancel => Decided::Cancel,
         Some(why) => Decided::Fail(why),
@@ -497,6 +501,13 @@ pub fn store_failure(error: StoreError) -> Failure {
         }
         StoreError::Database { .. } | StoreError::Directory { .. } | StoreError::TooNew { .. } => {
             Failure::outside(message).with_hint("choose another file with --store or HPTUNE_STORE")
+        }
+        StoreError::Copy { .. } => Failure::outside(message)
+            .with_hint("make room on its disk and let its directory be written; the store is as it was"),
+        StoreError::NoJob(_) | StoreError::NoTrial { .. } => Failure::usage(message)
+            .with_hint("`hptune jobs list` names the jobs, `hptune jobs describe` their trials"),
+        StoreError::JobOver { .. } | StoreError::TrialOver { .. } | StoreError::Changed { .. } => {
+            Failure::usage(message)
         }
     }
 }

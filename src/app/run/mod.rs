@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use super::Failure;
 use super::prepare::Plan;
-use crate::controller::{Controller, Input, JobEnd, JobState, Signal};
+use crate::controller::{Controller, Input, JobEnd, Signal};
 use crate::edge::cgroup::Cgroup;
 use crate::edge::clock::wall_time;
 use crate::edge::files::directory;
@@ -39,7 +39,7 @@ use crate::limits::{
     FOLLOW_QUEUE, HANDLES_A_TRIAL, KILL_PATIENCE, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
 };
 use crate::report::Report;
-use crate::study::{Assignment, Config, Exit, Slot, Trial};
+use crate::study::{Assignment, Config, Exit, FinalState, Slot, Trial};
 use crate::tail::Seen;
 use crate::units::TrialId;
 use carry::Stored;
@@ -70,8 +70,8 @@ impl Finished {
     pub fn exit_code(&self) -> u8 {
         match (self.signal.and_then(|n| u8::try_from(n).ok()), self.end.state) {
             (Some(signal), _) => 128 + signal,
-            (None, JobState::Succeeded) => 0,
-            (None, JobState::Failed | JobState::Cancelled) => 1,
+            (None, FinalState::Succeeded) => 0,
+            (None, FinalState::Failed | FinalState::Cancelled) => 1,
         }
     }
 }

@@ -81,7 +81,7 @@ impl Job<'_> {
                 let result = ended.and_then(|t| t.result(spec.goal, spec.reduce));
                 Report::TrialEnded {
                     trial,
-                    state: outcome.state(),
+                    state: outcome.state().name(),
                     outcome: outcome.to_string(),
                     value: result.map(|m| MetricValue::F64(m.value)),
                     step: result.map(|m| m.step),

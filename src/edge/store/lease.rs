@@ -4,6 +4,8 @@
 //! its own transaction that the row still names it, so a controller that was taken for dead and is not writes nothing
 //! more.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
@@ -21,12 +23,8 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn is_of(&self, job: JobNumber) -> bool {
-        self.job == job
-    }
-
     /// Lets the store hear of this process. False: another one has the job now.
-    pub(super) fn keep(&self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+    fn keep(&self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         let now = Timestamp::now().as_millisecond();
         let n_rows = transaction
             .prepare_cached("UPDATE job SET heartbeat_ms = ? WHERE number = ? AND holder = ?")?
@@ -46,6 +44,51 @@ pub(super) fn holds(holder: &ProcessIdentity, heard_of: Timestamp) -> bool {
     }
 }
 
+/// What became of the attempt to take a job.
+pub(super) enum Claim {
+    /// This process has it.
+    Taken(Lease),
+    /// Another process has it.
+    Held { job: String, holder: ProcessIdentity, heard_of: Timestamp },
+}
+
+/// Writes down that this process has a job, unless another one has it.
+pub(super) fn claim(transaction: &Transaction<'_>, job: JobNumber) -> rusqlite::Result<Claim> {
+    let select = "SELECT id, holder, heartbeat_ms FROM job WHERE number = ?";
+    let (id, before) = transaction.query_row(select, [job.0], |row| {
+        let id: String = row.get("id")?;
+        let holder = read_holder(row, &id)?;
+        Ok((id, holder))
+    })?;
+    if let Some((holder, heard_of)) = before.filter(|(holder, heard_of)| holds(holder, *heard_of)) {
+        return Ok(Claim::Held { job: id, holder, heard_of });
+    }
+    let holder = serde_json::to_string(&ProcessIdentity::own()).unwrap_or_default();
+    let now = Timestamp::now().as_millisecond();
+    let update = "UPDATE job SET holder = ?, heartbeat_ms = ? WHERE number = ?";
+    transaction.execute(update, params![holder, now, job.0])?;
+    Ok(Claim::Taken(Lease { job, holder }))
+}
+
+/// Lets the store hear of this process, where it holds the job.
+///
+/// # Errors
+/// [`StoreError::TakenOver`] where it held the job and another process has it now; or [`StoreError::Database`].
+pub(super) fn ensure_held(
+    lease: Option<&Lease>,
+    transaction: &Transaction<'_>,
+    job: JobNumber,
+    path: &Path,
+) -> Result<(), StoreError> {
+    let fail = |error| StoreError::Database { path: path.to_owned(), error };
+    let Some(lease) = lease.filter(|lease| lease.job == job) else { return Ok(()) };
+    if lease.keep(transaction).map_err(fail)? {
+        return Ok(());
+    }
+    let id = transaction.query_row("SELECT id FROM job WHERE number = ?", [job.0], |row| row.get(0));
+    Err(StoreError::TakenOver(id.map_err(fail)?))
+}
+
 impl Store {
     /// Takes a job for this process: from now on only it writes to the job. What is written says at the same time
     /// that it is there, and so does writing nothing, which is to be done every [`crate::limits::LEASE_INTERVAL`].
@@ -57,26 +100,15 @@ impl Store {
         let fail = |error| StoreError::Database { path: path.clone(), error };
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        let (id, before) = transaction
-            .query_row("SELECT id, holder, heartbeat_ms FROM job WHERE number = ?", [job.0], |row| {
-                let id: String = row.get("id")?;
-                let holder = read_holder(row, &id)?;
-                Ok((id, holder))
-            })
-            .map_err(fail)?;
-        if let Some((holder, heard_of)) = before.filter(|(holder, heard_of)| holds(holder, *heard_of)) {
-            return Err(StoreError::Held { job: id, holder: Box::new(holder), heard_of });
+        match claim(&transaction, job).map_err(fail)? {
+            Claim::Taken(lease) => {
+                transaction.commit().map_err(fail)?;
+                self.lease = Some(lease);
+                Ok(())
+            }
+            Claim::Held { job, holder, heard_of } => {
+                Err(StoreError::Held { job, holder: Box::new(holder), heard_of })
+            }
         }
-        let holder = serde_json::to_string(&ProcessIdentity::own()).unwrap_or_default();
-        let now = Timestamp::now().as_millisecond();
-        transaction
-            .execute(
-                "UPDATE job SET holder = ?, heartbeat_ms = ? WHERE number = ?",
-                params![holder, now, job.0],
-            )
-            .and_then(|_| transaction.commit())
-            .map_err(fail)?;
-        self.lease = Some(Lease { job, holder });
-        Ok(())
     }
 }

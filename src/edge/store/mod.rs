@@ -2,162 +2,64 @@
 //!
 //! A record is durable when [`Store::write`] returns: the database keeps a write-ahead log that is
 //! synced at every commit. Values that SQLite has no number for (NaN) are stored as NULL.
+//!
+//! Each change of a job, or of what belongs to it, raises its [`Etag`] in the same transaction. A heartbeat does not.
+//!
+//! A database of an older version is brought to this one by whoever opens it, in one transaction, after a copy of it
+//! was made beside it; see [`Store::upgraded`].
 
+mod copy;
+mod detail;
+mod error;
+mod job;
 mod lease;
+mod queue;
+mod request;
 mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use serde_json::Value as Json;
 
-use super::process_tree::ProcessIdentity;
 use crate::controller::Record;
-use crate::edge::remote::local_dir;
 use crate::limits::{STORE_BUSY_TIMEOUT, STORE_RETRY};
-use crate::study::Trial;
-use lease::{Lease, holds};
+use crate::study::State;
+pub use detail::{Detail, Details, Metadata, MetadataValue, Reported};
+pub use error::StoreError;
+pub use job::{ConfigFormat, Etag, JobNumber, NewJob, Resource, StoredJob};
+use lease::{Lease, ensure_held};
+pub use request::{Request, RequestKind};
 use rows::{ENDS_OF_CURVES, Keep, WHOLE_CURVES};
-use schema::{Holds, SCHEMA_VERSION, is_busy};
+use schema::{Holds, PrepareError, Prepared, SCHEMA_VERSION, is_busy};
 
-/// What can go wrong with the store.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be opened, read or written. Trying again may help.
-    #[error("store {path}: {}", in_words(error))]
-    Database {
-        /// The database's file.
-        path: PathBuf,
-        /// SQLite's words.
-        error: rusqlite::Error,
-    },
-    /// The database's directory cannot be made. Another path helps.
-    #[error("store {path}: {error}")]
-    Directory {
-        /// The database's file.
-        path: PathBuf,
-        /// The system's words.
-        error: std::io::Error,
-    },
-    /// A newer program wrote the database. A newer program helps.
-    #[error("store {path}: its schema has version {got}, this program knows versions up to {SCHEMA_VERSION}")]
-    TooNew {
-        /// The database's file.
-        path: PathBuf,
-        /// Its version.
-        got: i64,
-    },
-    /// The file is a database of another program. Another path helps.
-    #[error("store {path}: is an SQLite database of another program")]
-    NotOurs {
-        /// The database's file.
-        path: PathBuf,
-    },
-    /// Another process runs the job. It goes on, or is to be ended first.
-    #[error("job `{job}` is run by process {} on {}, last heard of {heard_of}", holder.pid, holder.host)]
-    Held {
-        /// The job's name.
-        job: String,
-        /// The process.
-        holder: Box<ProcessIdentity>,
-        /// When it last said so.
-        heard_of: Timestamp,
-    },
-    /// Another process has taken the job over, for this one had not been heard of for long.
-    #[error("job `{0}` was taken over by another process; its trials go on there")]
-    TakenOver(String),
-    /// There is a job of this name already. Another name helps.
-    #[error("job `{0}` is in the store already")]
-    JobExists(String),
+/// That the schema of a database was brought to this program's version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgraded {
+    /// The version that it had.
+    pub from: i64,
+    /// The copy of the database as it was.
+    pub copy: PathBuf,
 }
 
-/// SQLite's words, or those of a row that cannot be read.
-fn in_words(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::FromSqlConversionFailure(_, _, why) if why.is::<rows::Unreadable>() => {
-            why.to_string()
-        }
-        other => other.to_string(),
+impl fmt::Display for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let copy = self.copy.display();
+        write!(
+            f,
+            "was brought from schema version {} to {SCHEMA_VERSION}; as it was, it is kept in {copy}",
+            self.from
+        )
     }
 }
-
-/// A job as it is about to begin.
-#[derive(Debug, Clone)]
-pub struct NewJob {
-    /// Its name, unique in the store.
-    pub id: String,
-    /// Its configuration file.
-    pub config: String,
-    /// The seed of its suggestions.
-    pub seed: u64,
-    /// The trainer's command; empty where the configuration names a Python module.
-    pub command: Vec<String>,
-    /// The directory of its trials, absolute, or an address in an object store.
-    pub job_dir: PathBuf,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// Where its trainers run, absolute.
-    pub directory: PathBuf,
-    /// When all is to be over.
-    pub deadline: Option<Timestamp>,
-    /// The job that it continues.
-    pub previous: Option<String>,
-}
-
-impl NewJob {
-    /// Where on this machine its files are; see [`local_dir`].
-    #[must_use]
-    pub fn local_dir(&self) -> PathBuf {
-        local_dir(&self.job_dir, &self.directory, &self.id)
-    }
-}
-
-/// A job as the store has it.
-#[derive(Debug, Clone)]
-pub struct StoredJob {
-    /// What it began with.
-    pub job: NewJob,
-    /// Its state in the service's terms.
-    pub state: String,
-    /// What the user should know of its end; of one that is not over, why it has failed, where that is decided.
-    pub message: Option<String>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// Its trials, by number.
-    pub trials: Vec<Trial>,
-    /// The process that runs it, or ran it and was killed; with it when that was last heard of.
-    pub holder: Option<(ProcessIdentity, Timestamp)>,
-}
-
-impl StoredJob {
-    /// Whether it is over.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        is_over(&self.state)
-    }
-
-    /// Whether a process runs it, as far as can be seen from here.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.holder.as_ref().is_some_and(|(holder, heard_of)| holds(holder, *heard_of))
-    }
-}
-
-/// Whether a job in this state is over.
-#[must_use]
-pub fn is_over(state: &str) -> bool {
-    !matches!(state, "RUNNING" | "CANCELLING")
-}
-
-/// A job's number in this store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JobNumber(i64);
 
 /// An open store.
 #[derive(Debug)]
@@ -165,6 +67,7 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     lease: Option<Lease>,
+    upgraded: Option<Upgraded>,
 }
 
 impl Store {
@@ -177,22 +80,29 @@ impl Store {
             let fail = |error| StoreError::Directory { path: path.to_owned(), error };
             fs::create_dir_all(directory).map_err(fail)?;
         }
-        let fail = |error| StoreError::Database { path: path.to_owned(), error };
-        let mut connection = Connection::open(path).map_err(fail)?;
+        let fail = |error| match error {
+            PrepareError::Database(error) => StoreError::Database { path: path.to_owned(), error },
+            PrepareError::Copy { copy, error } => StoreError::Copy { path: path.to_owned(), copy, error },
+        };
+        let mut connection = Connection::open(path).map_err(|e| fail(e.into()))?;
         let deadline = Instant::now() + STORE_BUSY_TIMEOUT;
-        let version = loop {
+        let Prepared { found, copy } = loop {
             // While another process makes the database, SQLite says so at once instead of waiting.
             let prepared = match schema::look(&connection) {
                 Ok(Holds::SomethingElse) => return Err(StoreError::NotOurs { path: path.to_owned() }),
-                Ok(Holds::Nothing | Holds::Jobs(_)) => schema::prepare(&mut connection),
-                Err(e) => Err(e),
+                Ok(Holds::Nothing | Holds::Jobs(_)) => schema::prepare(&mut connection, path),
+                Err(e) => Err(e.into()),
             };
             match prepared {
-                Err(e) if is_busy(&e) && Instant::now() < deadline => std::thread::sleep(STORE_RETRY),
+                Err(PrepareError::Database(e)) if is_busy(&e) && Instant::now() < deadline => {
+                    std::thread::sleep(STORE_RETRY);
+                }
                 prepared => break prepared.map_err(fail)?,
             }
         };
-        Self::checked(connection, path, version)
+        let mut store = Self::checked(connection, path, found)?;
+        store.upgraded = copy.map(|copy| Upgraded { from: found, copy });
+        Ok(store)
     }
 
     /// Opens the database at `path` to read only, also where nothing may be written.
@@ -220,7 +130,7 @@ impl Store {
             Holds::Nothing => {
                 // As if its tables were there: nothing is in them.
                 let mut connection = Connection::open_in_memory().map_err(fail)?;
-                schema::prepare(&mut connection).map_err(fail)?;
+                schema::make(&mut connection).map_err(fail)?;
                 return Self::checked(connection, path, SCHEMA_VERSION);
             }
         };
@@ -236,7 +146,7 @@ impl Store {
         if version > SCHEMA_VERSION {
             return Err(StoreError::TooNew { path: path.to_owned(), got: version });
         }
-        Ok(Self { connection, path: path.to_owned(), lease: None })
+        Ok(Self { connection, path: path.to_owned(), lease: None, upgraded: None })
     }
 
     /// The database's file.
@@ -245,18 +155,47 @@ impl Store {
         &self.path
     }
 
+    /// Brings the database at `path` to this version, where there is one of an older version.
+    ///
+    /// # Errors
+    /// As of [`Self::open`]. What is no database of an older version is left as it is, without an error.
+    pub fn upgrade(path: &Path) -> Result<Option<Upgraded>, StoreError> {
+        let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let holds = opened.and_then(|connection| schema::look(&connection));
+        match holds {
+            Ok(Holds::Jobs(1..SCHEMA_VERSION)) => Ok(Self::open(path)?.upgraded),
+            Ok(Holds::Nothing | Holds::Jobs(_) | Holds::SomethingElse) | Err(_) => Ok(None),
+        }
+    }
+
+    /// That opening the database brought its schema to this version, where it did.
+    #[must_use]
+    pub fn upgraded(&self) -> Option<&Upgraded> {
+        self.upgraded.as_ref()
+    }
+
     /// Adds a job, in state RUNNING.
     ///
     /// # Errors
     /// [`StoreError::JobExists`], or [`StoreError::Database`]; then nothing was added.
     pub fn create_job(&mut self, job: &NewJob) -> Result<JobNumber, StoreError> {
+        self.insert(job, State::Running)
+    }
+
+    fn insert(&mut self, job: &NewJob, state: State) -> Result<JobNumber, StoreError> {
         let command = Json::from(job.command.clone()).to_string();
+        let Resource { config_format, owner, display_name, labels } = &job.resource;
+        let created_ms = job.created_at.as_millisecond();
         let inserted = self.connection.execute(
-            "INSERT INTO job (id, state, created_ms, config, seed, command, job_dir, directory, deadline_ms, previous)
-             VALUES (?, 'RUNNING', ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO job (id, state, created_ms, started_ms, changed_ms, config, seed, command, job_dir, directory,
+                              deadline_ms, previous, config_format, owner, display_name, labels)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 job.id,
-                job.created_at.as_millisecond(),
+                state.name(),
+                created_ms,
+                Some(created_ms).filter(|_| state != State::Queued),
+                created_ms,
                 job.config,
                 job.seed.cast_signed(),
                 command,
@@ -264,6 +203,10 @@ impl Store {
                 job.directory.to_string_lossy(),
                 job.deadline.map(Timestamp::as_millisecond),
                 job.previous,
+                config_format.name(),
+                owner,
+                display_name,
+                labels.as_ref().map(rows::labels_to_json),
             ],
         );
         match inserted {
@@ -275,39 +218,97 @@ impl Store {
         }
     }
 
-    /// Stores records in one transaction: all of them, durably, or none.
+    /// Stores records in one transaction: all of them, durably, or none. Without any, a job that this process holds is
+    /// only heard of.
     ///
     /// # Errors
     /// [`StoreError::TakenOver`] where this process held the job and another one has it now; or
     /// [`StoreError::Database`].
     pub fn write(&mut self, job: JobNumber, records: &[Record]) -> Result<(), StoreError> {
+        self.write_with(job, records, &[])
+    }
+
+    /// As [`Self::write`], with details of what the records say, in the same transaction.
+    ///
+    /// # Errors
+    /// As of [`Self::write`].
+    pub fn write_with(
+        &mut self,
+        job: JobNumber,
+        records: &[Record],
+        details: &[Detail],
+    ) -> Result<(), StoreError> {
         let path = &self.path;
         let fail = |error| StoreError::Database { path: path.clone(), error };
         let transaction = self.connection.transaction().map_err(fail)?;
-        if let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_of(job))
-            && !lease.keep(&transaction).map_err(fail)?
-        {
-            let id = transaction.query_row("SELECT id FROM job WHERE number = ?", [job.0], |r| r.get(0));
-            return Err(StoreError::TakenOver(id.map_err(fail)?));
-        }
-        for record in records {
-            rows::write(&transaction, job.0, record).map_err(fail)?;
-        }
-        transaction.commit().map_err(fail)?;
+        ensure_held(self.lease.as_ref(), &transaction, job, path)?;
+        let write = || {
+            records.iter().try_for_each(|record| rows::write(&transaction, job.0, record))?;
+            details.iter().try_for_each(|detail| detail::write(&transaction, job.0, detail))?;
+            if records.is_empty() && details.is_empty() { Ok(()) } else { rows::touch(&transaction, job.0) }
+        };
+        write().and_then(|()| transaction.commit()).map_err(fail)?;
         if records.iter().any(|record| matches!(record, Record::JobEnded(..))) {
             self.lease = None;
         }
         Ok(())
     }
 
-    /// The names of the jobs that are not over, the newest first.
+    /// Replaces the labels of a job, where it still has this etag; `None`: whatever etag it has. The answer is its
+    /// new etag.
+    ///
+    /// # Errors
+    /// [`StoreError::NoJob`], [`StoreError::Changed`] or [`StoreError::Database`]; then nothing was changed.
+    pub fn set_labels(
+        &mut self,
+        id: &str,
+        labels: &BTreeMap<String, String>,
+        etag: Option<Etag>,
+    ) -> Result<Etag, StoreError> {
+        let path = &self.path;
+        let fail = |error| StoreError::Database { path: path.clone(), error };
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        let found = transaction
+            .query_row("SELECT number, revision FROM job WHERE id = ?", [id], |row| {
+                Ok((row.get("number")?, rows::etag(row)?))
+            })
+            .optional()
+            .map_err(fail)?;
+        let (number, want): (i64, Etag) = found.ok_or_else(|| StoreError::NoJob(id.to_owned()))?;
+        if let Some(got) = etag.filter(|got| *got != want) {
+            return Err(StoreError::Changed { job: id.to_owned(), got, want });
+        }
+        transaction
+            .execute(
+                "UPDATE job SET labels = ? WHERE number = ?",
+                params![rows::labels_to_json(labels), number],
+            )
+            .and_then(|_| rows::touch(&transaction, number))
+            .and_then(|()| transaction.commit())
+            .map_err(fail)?;
+        Ok(Etag(want.0 + 1))
+    }
+
+    /// The name of the job or study that belongs to `owner` and has this name for people, the newest of several; `None`
+    /// where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn named(&self, owner: &str, display_name: &str) -> Result<Option<String>, StoreError> {
+        let find = "SELECT id FROM job WHERE owner = ? AND display_name = ? ORDER BY number DESC LIMIT 1";
+        let id = self.connection.query_row(find, [owner, display_name], |row| row.get(0));
+        id.optional().map_err(|e| self.fail(e))
+    }
+
+    /// The names of the jobs that have left the queue and are not over, the newest first.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn unfinished(&self) -> Result<Vec<String>, StoreError> {
         let ids = || -> rusqlite::Result<Vec<String>> {
             let mut query = self.connection.prepare(
-                "SELECT id FROM job WHERE state IN ('RUNNING', 'CANCELLING') ORDER BY number DESC",
+                "SELECT id FROM job WHERE state IN ('PREPARING', 'RUNNING', 'CANCELLING') ORDER BY number DESC",
             )?;
             query.query_map([], |row| row.get(0))?.collect()
         };
@@ -350,12 +351,13 @@ impl Store {
         rows::read_job(&self.connection, id, WHOLE_CURVES, Keep::Sample).map_err(|e| self.fail(e))
     }
 
-    /// The state of a job, in the service's terms; `None` where there is none of that name.
+    /// The state of a job; `None` where there is none of that name.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn state(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let state = self.connection.query_row("SELECT state FROM job WHERE id = ?", [id], |row| row.get(0));
+    pub fn state(&self, id: &str) -> Result<Option<State>, StoreError> {
+        let find = "SELECT state FROM job WHERE id = ?";
+        let state = self.connection.query_row(find, [id], |row| rows::state(row, id));
         state.optional().map_err(|e| self.fail(e))
     }
 
@@ -370,16 +372,5 @@ impl Store {
 
     fn fail(&self, error: rusqlite::Error) -> StoreError {
         StoreError::Database { path: self.path.clone(), error }
-    }
-}
-
-impl StoreError {
-    /// Whether the same call may succeed later: another process held the store for as long as was waited, the disk
-    /// is full, or a file system gave an error.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        let Self::Database { error, .. } = self else { return false };
-        let passing = [ErrorCode::DiskFull, ErrorCode::SystemIoFailure, ErrorCode::CannotOpen];
-        is_busy(error) || error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
     }
 }

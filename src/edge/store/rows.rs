@@ -1,5 +1,6 @@
 //! Records into rows, and rows into jobs and trials.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,12 +9,13 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::{NewJob, StoredJob};
+use super::request;
+use super::{ConfigFormat, Etag, JobNumber, NewJob, Resource, StoredJob};
 use crate::controller::{JobEnd, Record};
 use crate::edge::process_tree::ProcessIdentity;
 use crate::limits::FOLLOW_BATCH;
 use crate::series::Change;
-use crate::study::{Assignment, Measurement, ParamValue, Stage, Trial};
+use crate::study::{Assignment, Measurement, ParamValue, Stage, State, Trial};
 use crate::units::{Step, TrialId, WallTime};
 
 pub(super) const WHOLE_CURVES: &str =
@@ -33,7 +35,7 @@ pub(super) const ENDS_OF_CURVES: &str = "
           WHERE job = ?1 AND abs(value) < 9e999 GROUP BY trial
     ORDER BY trial";
 
-/// Carries a record out.
+/// Stores a record.
 pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) -> rusqlite::Result<()> {
     let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
         transaction.prepare_cached(sql)?.execute(params).map(drop)
@@ -50,12 +52,19 @@ pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) ->
         Record::Changed(trial, changes) => changes.iter().try_for_each(|change| match change {
             Change::Source(name) => {
                 run("DELETE FROM measurement WHERE job = ? AND trial = ?", params![job, trial.get()])?;
+                run("DELETE FROM measurement_detail WHERE job = ? AND trial = ?", params![job, trial.get()])?;
                 run("UPDATE trial SET run = ? WHERE job = ? AND id = ?", params![name.as_str(), job, trial.get()])
             }
-            Change::Rewind(from) => run(
-                "DELETE FROM measurement WHERE job = ? AND trial = ? AND (pass, step) >= (?, ?)",
-                params![job, trial.get(), from.pass, from.step.0],
-            ),
+            Change::Rewind(from) => {
+                run(
+                    "DELETE FROM measurement WHERE job = ? AND trial = ? AND (pass, step) >= (?, ?)",
+                    params![job, trial.get(), from.pass, from.step.0],
+                )?;
+                run(
+                    "DELETE FROM measurement_detail WHERE job = ? AND trial = ? AND (pass, step) >= (?, ?)",
+                    params![job, trial.get(), from.pass, from.step.0],
+                )
+            }
             Change::Point { pass, point } => run(
                 "INSERT OR REPLACE INTO measurement (job, trial, pass, step, value, wall_time)
                  VALUES (?, ?, ?, ?, ?, ?)",
@@ -67,7 +76,8 @@ pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) ->
             run(
                 "INSERT INTO decision (job, trial, at_ms, kind, reason) VALUES (?, ?, ?, 'stop', ?)",
                 params![job, trial.get(), at.as_millisecond(), reason],
-            )
+            )?;
+            request::answer_stop(transaction, job, *trial, *at)
         }
         Record::Retried(trial, at, outcome, attempt) => {
             let outcome = serde_json::to_string(outcome).unwrap_or_default();
@@ -85,14 +95,19 @@ pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) ->
             run(
                 "UPDATE trial SET ended_ms = ?, outcome = ? WHERE job = ? AND id = ?",
                 params![at.as_millisecond(), outcome, job, trial.get()],
-            )
+            )?;
+            request::answer_stop(transaction, job, *trial, *at)
         }
         Record::CancelDecided(at) => {
-            run("UPDATE job SET state = 'CANCELLING' WHERE number = ?", params![job])?;
+            run(
+                "UPDATE job SET state = ? WHERE number = ?",
+                params![State::Cancelling.name(), job],
+            )?;
             run(
                 "INSERT INTO decision (job, at_ms, kind, reason) VALUES (?, ?, 'cancel', '{}')",
                 params![job, at.as_millisecond()],
-            )
+            )?;
+            request::answer_cancel(transaction, job, *at)
         }
         Record::FailDecided(at, why) => {
             run("UPDATE job SET message = ? WHERE number = ?", params![why, job])?;
@@ -101,10 +116,13 @@ pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) ->
                 params![job, at.as_millisecond(), Json::from(why.as_str()).to_string()],
             )
         }
-        Record::JobEnded(at, JobEnd { state, message }) => run(
-            "UPDATE job SET state = ?, message = ?, ended_ms = ?, holder = NULL WHERE number = ?",
-            params![state.name(), message, at.as_millisecond(), job],
-        ),
+        Record::JobEnded(at, JobEnd { state, message }) => {
+            run(
+                "UPDATE job SET state = ?, message = ?, ended_ms = ?, holder = NULL WHERE number = ?",
+                params![state.name(), message, at.as_millisecond(), job],
+            )?;
+            request::answer_all(transaction, job, *at)
+        }
     }
 }
 
@@ -122,8 +140,9 @@ pub(super) fn read_job(
     measurements: &str,
     keep: Keep,
 ) -> rusqlite::Result<Option<StoredJob>> {
-    let columns = "number, id, state, message, created_ms, ended_ms, config, seed, command, job_dir, \
-                   directory, deadline_ms, previous, holder, heartbeat_ms";
+    let columns = "number, id, state, message, created_ms, started_ms, ended_ms, config, seed, command, job_dir, \
+                   directory, deadline_ms, previous, holder, heartbeat_ms, config_format, owner, display_name, \
+                   labels, revision, changed_ms";
     let found = connection
         .query_row(&format!("SELECT {columns} FROM job WHERE id = ?"), [id], |row| {
             let of_job = format!("job `{id}`");
@@ -137,14 +156,33 @@ pub(super) fn read_job(
                 directory: row.get::<_, String>("directory")?.into(),
                 deadline: time(row, "deadline_ms", || of_job.clone())?,
                 previous: row.get("previous")?,
+                resource: Resource {
+                    config_format: named(row, "config_format", || of_job.clone(), ConfigFormat::from_name)?,
+                    owner: row.get("owner")?,
+                    display_name: row.get("display_name")?,
+                    labels: parsed(row, "labels", || of_job.clone())?,
+                },
             };
-            let (state, message) = (row.get("state")?, row.get("message")?);
-            let ended_at = time(row, "ended_ms", || of_job.clone())?;
-            let (trials, holder) = (Vec::new(), read_holder(row, id)?);
-            Ok((row.get::<_, i64>("number")?, StoredJob { job, state, message, ended_at, trials, holder }))
+            let state = state(row, id)?;
+            let started_at = time(row, "started_ms", || of_job.clone())?;
+            // Older programs had no queue.
+            let started_at = started_at.or((state != State::Queued).then_some(job.created_at));
+            Ok(StoredJob {
+                number: JobNumber(row.get("number")?),
+                etag: etag(row)?,
+                changed_at: time(row, "changed_ms", || of_job.clone())?,
+                state,
+                message: row.get("message")?,
+                started_at,
+                ended_at: time(row, "ended_ms", || of_job.clone())?,
+                trials: Vec::new(),
+                holder: read_holder(row, id)?,
+                job,
+            })
         })
         .optional()?;
-    let Some((number, mut job)) = found else { return Ok(None) };
+    let Some(mut job) = found else { return Ok(None) };
+    let number = job.number.0;
     let mut query = connection.prepare(
         "SELECT id, params, run, started_ms, ended_ms, outcome, attempt, attempt_ms, waiting,
                 (SELECT reason FROM decision d WHERE d.job = t.job AND d.trial = t.id AND d.kind = 'stop'
@@ -239,6 +277,43 @@ pub(super) fn read_holder(
     Ok(holder.zip(time(row, "heartbeat_ms", of)?))
 }
 
+/// The state of a job.
+pub(super) fn state(row: &Row<'_>, job: &str) -> rusqlite::Result<State> {
+    named(row, "state", || format!("job `{job}`"), State::from_name)
+}
+
+pub(super) fn etag(row: &Row<'_>) -> rusqlite::Result<Etag> {
+    Ok(Etag(row.get::<_, i64>("revision")?.cast_unsigned()))
+}
+
+/// The number and the state of a job; `None` where there is none of that name.
+pub(super) fn number_and_state(connection: &Connection, id: &str) -> rusqlite::Result<Option<(i64, State)>> {
+    let select = "SELECT number, state FROM job WHERE id = ?";
+    connection.query_row(select, [id], |row| Ok((row.get("number")?, state(row, id)?))).optional()
+}
+
+/// Whether a trial is over; `None` where there is none of that number.
+pub(super) fn is_trial_over(
+    connection: &Connection,
+    job: i64,
+    trial: TrialId,
+) -> rusqlite::Result<Option<bool>> {
+    let select = "SELECT outcome IS NOT NULL FROM trial WHERE job = ? AND id = ?";
+    connection.query_row(select, params![job, trial.get()], |row| row.get(0)).optional()
+}
+
+pub(super) fn labels_to_json(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| (key.clone(), Json::from(value.as_str()))).collect::<Json>().to_string()
+}
+
+/// Raises the revision of a job.
+pub(super) fn touch(transaction: &Transaction<'_>, job: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE job SET revision = revision + 1, changed_ms = ? WHERE number = ?")?
+        .execute(params![Timestamp::now().as_millisecond(), job])
+        .map(drop)
+}
+
 /// A row that this program cannot read: nothing is made up in its place.
 #[derive(Debug, thiserror::Error)]
 #[error("{of}: what is stored as `{column}` cannot be read: {why}")]
@@ -249,13 +324,13 @@ pub(super) struct Unreadable {
 }
 
 impl Unreadable {
-    fn error(of: String, column: &'static str, why: String) -> rusqlite::Error {
+    pub(super) fn error(of: String, column: &'static str, why: String) -> rusqlite::Error {
         rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(Self { of, column, why }))
     }
 }
 
 /// What a column holds as JSON; `None` where it holds nothing. `of` names the row.
-fn parsed<T: DeserializeOwned>(
+pub(super) fn parsed<T: DeserializeOwned>(
     row: &Row<'_>,
     column: &'static str,
     of: impl Fn() -> String,
@@ -264,8 +339,23 @@ fn parsed<T: DeserializeOwned>(
     serde_json::from_str(&text).map(Some).map_err(|e| Unreadable::error(of(), column, e.to_string()))
 }
 
+/// What a column holds by its name. `of` names the row.
+fn named<T>(
+    row: &Row<'_>,
+    column: &'static str,
+    of: impl Fn() -> String,
+    from_name: impl Fn(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
+    let name: String = row.get(column)?;
+    from_name(&name).ok_or_else(|| Unreadable::error(of(), column, format!("unknown name `{name}`")))
+}
+
 /// A time in milliseconds; `None` where there is none. `of` names the row.
-fn time(row: &Row<'_>, column: &'static str, of: impl Fn() -> String) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn time(
+    row: &Row<'_>,
+    column: &'static str,
+    of: impl Fn() -> String,
+) -> rusqlite::Result<Option<Timestamp>> {
     let Some(ms) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
     Timestamp::from_millisecond(ms).map(Some).map_err(|e| Unreadable::error(of(), column, e.to_string()))
 }
