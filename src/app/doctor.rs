@@ -5,11 +5,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::gathered::UnreadableReports;
 use super::inspect::{Inspection, Run, inspect};
 use super::job_dir::JobDir;
 use super::run_choice;
 use super::{Failure, open_root, quoted};
+use tfevents::UnreadableReports;
+
 use crate::edge::files;
 use crate::scalar::{Kind, RunSelector, is_placeholder, measures};
 use crate::series::{Candidate, Choice, TagSummary, Why, choose, of_best_split};

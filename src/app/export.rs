@@ -5,19 +5,17 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use tfevents::disk;
+use tfevents::{Contents, Faults, Keep, LogDir, disk};
 
-use super::Failure;
 use super::choice::Choice;
-use super::gathered::{Faults, Files, Gathered, Keep, gather};
 use super::hparams::{Sessions, TrialParams, related};
 use super::inspect::hparams_left_out;
-use super::origin::Origin;
+use super::{Failure, open_logs};
 use crate::export::{ExportError, Format, HparamColumns, Hparams, Point, PointTable, Shape, WideOrder};
 use crate::limits::{MAX_TAGS, MAX_WIDE_TAGS, READ_CHUNK_BYTES};
 use crate::scalar::{HPARAMS_TAG, RunHparams};
-use crate::series::{self, Attempts, ByTag, Stretches, Writer};
-use crate::tail::{Found, Ingested, Listed, run_of};
+use crate::series::{self, Attempts, ByTag, FileHistory, Stretches, Writer};
+use crate::tail::{Found, Ingested, run_of};
 use crate::units::{RunName, Tag};
 
 /// What to export.
@@ -36,7 +34,7 @@ pub struct Request {
 /// What is there to be exported, as a first look found it.
 #[derive(Debug)]
 pub struct Source {
-    files: Files,
+    logs: LogDir,
     request: Request,
     first: FirstLook,
     /// What belongs to each run.
@@ -82,16 +80,16 @@ struct Author {
 /// The first look at one file.
 #[derive(Debug, Default)]
 struct FileLook {
-    origin: Origin,
+    origin: FileHistory,
     tags: ByTag<Stretches>,
     hparams: RunHparams,
     faults: Faults,
 }
 
 impl FileLook {
-    fn handle(&mut self, found: &Found<'_>) {
-        self.faults.take(found);
-        if let Some((tag, point)) = self.origin.take(found) {
+    fn handle(&mut self, found: Found<'_>) {
+        self.faults.take(&found);
+        if let Some((tag, point)) = self.origin.take(&found) {
             if let Some(stretches) = self.tags.entry(tag, Stretches::default) {
                 stretches.add(&self.origin.sessions, point.step, point.wall_time, Some(point.value));
             }
@@ -143,20 +141,18 @@ impl Source {
     /// # Errors
     /// One of `paths` is missing or cannot be looked at.
     pub fn open(paths: &[PathBuf], request: Request) -> Result<Self, Failure> {
-        let files = Files::find("export", paths, &request.choice)?;
+        let mut logs = open_logs("export", paths)?;
+        let mut others = logs.retain_runs(|run| request.choice.has_run(run));
         let mut first = FirstLook::default();
-        first.faults.troubles.clone_from(&files.troubles);
-        files.read_runs(FileLook::handle, |run, files| first.add_run(&request.choice, run, files));
-        let runs = |listed: &[Listed]| -> BTreeSet<RunName> {
-            listed.iter().map(|file| run_of(&file.path)).collect()
-        };
-        let (chosen, others) = (runs(&files.listed), runs(&files.others));
+        first.faults.errors.extend(logs.errors().iter().map(ToString::to_string));
+        logs.read_runs(FileLook::handle, |run, files| first.add_run(&request.choice, run, files));
+        let runs = |logs: &LogDir| -> BTreeSet<RunName> { logs.runs().map(|run| run.name()).collect() };
+        let chosen = runs(&logs);
         // Their rows are not wanted, but one of them may have the session of a run that is.
-        let related = related(&others, &chosen);
-        let listed =
-            files.others.iter().filter(|file| related.contains(&run_of(&file.path))).cloned().collect();
-        let of_others = Files { root: files.root.clone(), listed, others: Vec::new(), troubles: Vec::new() };
-        of_others.read_runs(FileLook::handle, |run, files| {
+        let unchosen = runs(&others);
+        let related = related(&unchosen, &chosen);
+        others.retain_runs(|run| related.contains(run));
+        others.read_runs(FileLook::handle, |run, files| {
             for FileLook { hparams, tags, .. } in files {
                 first.sessions.add(run, hparams, has_curve(&tags));
             }
@@ -172,11 +168,11 @@ impl Source {
             .with_hint("choose with --tag, or leave out --wide: then each value is a row"));
         }
         let mut hparams = first.sessions.of_runs(&chosen);
-        let mut of_trials = TrialParams::below(files.root.base());
+        let mut of_trials = TrialParams::below(logs.root().base());
         for run in chosen {
             of_trials.add_to(&run, hparams.entry(run.clone()).or_default());
         }
-        Ok(Self { files, request, first, hparams })
+        Ok(Self { logs, request, first, hparams })
     }
 
     /// Whether there is nothing to export.
@@ -204,7 +200,7 @@ impl Source {
     /// Whether no event file was found at all.
     #[must_use]
     pub fn has_no_files(&self) -> bool {
-        self.files.listed.is_empty()
+        self.logs.files().is_empty()
     }
 
     /// Writes the table to `out`.
@@ -212,7 +208,7 @@ impl Source {
     /// # Errors
     /// Those of writing, and of integers that the format has no room for.
     pub fn write<W: Write + Send>(self, out: W) -> Result<(Exported, W), ExportError> {
-        let Self { files, request, first, hparams } = self;
+        let Self { logs, request, first, hparams } = self;
         let columns = HparamColumns::of(hparams.values());
         let tags = first.tags.iter().cloned().collect();
         let order = if request.is_latest { WideOrder::Steps } else { WideOrder::Attempts };
@@ -220,7 +216,7 @@ impl Source {
         let table = PointTable::new(request.format, shape, columns, out)?;
         let mut faults = first.faults;
         let left_out = first.sessions.iter().filter(|(_, hparams)| hparams.n_left_out() > 0);
-        faults.troubles.extend(left_out.map(|(run, hparams)| hparams_left_out(run.as_str(), hparams)));
+        faults.errors.extend(left_out.map(|(run, hparams)| hparams_left_out(run.as_str(), hparams)));
         if request.is_wide {
             // They have no column.
             faults.n_left_out = first.n_left_out;
@@ -228,9 +224,9 @@ impl Source {
         let exported = Exported { faults, ..Exported::default() };
         let mut writing = Writing { table, hparams: &hparams, exported, failed: Ok(()) };
         if request.is_latest {
-            writing.latest(&files, &request.choice);
+            writing.latest(&logs, &request.choice);
         } else {
-            writing.all(&files, &request.choice, &first.writers);
+            writing.all(&logs, &request.choice, &first.writers);
         }
         writing.failed?;
         Ok((writing.exported, writing.table.finish()?))
@@ -247,17 +243,17 @@ struct Writing<'a, W: Write + Send> {
 
 impl<W: Write + Send> Writing<'_, W> {
     /// Every point in the order in which it was written, as it is read.
-    fn all(&mut self, files: &Files, choice: &Choice, authors: &[Option<Author>]) {
+    fn all(&mut self, logs: &LogDir, choice: &Choice, authors: &[Option<Author>]) {
         let mut buffer = vec![0; READ_CHUNK_BYTES];
         let mut run = None;
-        for (i, file) in files.listed.iter().enumerate() {
+        for (i, file) in logs.files().iter().enumerate() {
             let of_file = run_of(&file.path);
             if run.as_ref() != Some(&of_file) {
                 self.begin_run(&of_file);
                 run = Some(of_file);
             }
             let author = authors.get(i).and_then(Option::as_ref);
-            let attempt_of = |origin: &Origin| {
+            let attempt_of = |origin: &FileHistory| {
                 author.map_or(1, |a| a.attempts.of_session(&a.writer, origin.sessions.len()))
             };
             let resumed = author.into_iter().flat_map(|author| &author.resumed);
@@ -267,12 +263,12 @@ impl<W: Write + Send> Writing<'_, W> {
                     (tag.as_str(), each)
                 })
                 .collect();
-            let mut origin = Origin::default();
+            let mut origin = FileHistory::default();
             let mut attempt = attempt_of(&origin);
             let mut chosen: ByTag<bool> = ByTag::default();
-            disk::read_file(&files.root, file, i, &mut buffer, &mut |found| {
+            disk::read_file(logs.root(), file, i, &mut buffer, &mut |found| {
                 if let Found::Unreadable { path, error } = &found {
-                    self.exported.faults.tell_trouble(path, error);
+                    self.exported.faults.add_unreadable(path, error);
                 }
                 let Some((tag, point)) = origin.take(&found) else {
                     attempt = attempt_of(&origin);
@@ -293,17 +289,10 @@ impl<W: Write + Send> Writing<'_, W> {
     }
 
     /// What the latest attempt leaves standing, by rising step; one run in memory at a time.
-    fn latest(&mut self, files: &Files, choice: &Choice) {
-        for of_run in files.listed.chunk_by(|a, b| run_of(&a.path) == run_of(&b.path)) {
-            let Some(first) = of_run.first() else { continue };
-            self.begin_run(&run_of(&first.path));
-            let files = Files {
-                listed: of_run.to_vec(),
-                others: Vec::new(),
-                root: files.root.clone(),
-                troubles: Vec::new(),
-            };
-            let Gathered { series, faults, .. } = gather(&files, choice, Keep::All);
+    fn latest(&mut self, logs: &LogDir, choice: &Choice) {
+        for run in logs.runs() {
+            self.begin_run(&run.name());
+            let Contents { series, faults, .. } = run.read(|tag| choice.has_tag(tag), Keep::All);
             self.exported.faults.add_new(faults);
             for ((tag, _), series) in series {
                 self.exported.n_without_steps += u64::from(series.lacks_steps());

@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use tfevents::disk;
+use tfevents::{UnreadableReports, disk};
 
-use super::gathered::UnreadableReports;
-use super::origin::Origin;
-use super::{Failure, open_root};
+use super::{Failure, open_logs};
 use crate::limits::{
     MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED, READ_CHUNK_BYTES,
 };
 use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Kind, Metadata, RunHparams};
-use crate::series::{Attempts, ByTag, GoOver, Rewind, Standing, TagSummary, Writer, WriterId};
+use crate::series::{Attempts, ByTag, FileHistory, GoOver, Rewind, Standing, TagSummary, Writer, WriterId};
 use crate::tail::{Found, Ingested, packed_in_words, run_of};
 use crate::tfrecord::{Damage, DamageKind};
 use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
@@ -71,7 +69,7 @@ pub struct Run {
 struct FileSummary {
     run: Option<RunName>,
     path: String,
-    origin: Origin,
+    origin: FileHistory,
     writer_name: String,
     n_graphs: u64,
     n_sessions: usize,
@@ -293,20 +291,15 @@ impl FileSummary {
 /// # Errors
 /// `path` is missing or cannot be looked at. What goes wrong below it is part of the answer.
 pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
-    let root = open_root("inspect", &[path.to_owned()])?;
-    let n_threads = disk::n_threads();
-    let (mut files, errors) = root.list_with(n_threads);
-    disk::sort(&root, &mut files);
-    let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
+    let logs = open_logs("inspect", &[path.to_owned()])?;
+    let troubles = logs.errors().iter().map(ToString::to_string).collect();
     let mut inspection = Inspection { troubles, ..Inspection::default() };
-    disk::read_files(&root, &files, n_threads, FileSummary::default, FileSummary::handle, |file| {
-        inspection.add(file);
-    });
+    logs.read_runs(FileSummary::handle, |_, files| files.into_iter().for_each(|file| inspection.add(file)));
     let runs = inspection.runs.iter_mut();
     let hidden: BTreeMap<RunName, BTreeMap<Tag, Standing>> =
         runs.map(|(name, run)| (name.clone(), run.finish())).filter(|(_, tags)| !tags.is_empty()).collect();
     let mut buffer = vec![0; if hidden.is_empty() { 0 } else { READ_CHUNK_BYTES }];
-    for (i, file) in files.iter().enumerate() {
+    for (i, file) in logs.files().iter().enumerate() {
         let name = run_of(&file.path);
         let Some(run) = inspection.runs.get_mut(&name) else { continue };
         run.n_bytes += file.bytes;
@@ -314,7 +307,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
         if let Some(tags) = hidden.get(&name) {
             let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
             run.find_last(writer, tags, |found| {
-                disk::read_file(&root, file, i, &mut buffer, &mut |said| found(&said));
+                disk::read_file(logs.root(), file, i, &mut buffer, &mut |said| found(&said));
             });
         }
     }

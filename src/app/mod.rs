@@ -8,12 +8,10 @@ pub mod choice;
 pub mod demo;
 pub mod doctor;
 pub mod export;
-pub mod gathered;
-mod hparams;
+pub mod hparams;
 pub mod inspect;
 mod job_dir;
 pub mod jobs;
-mod origin;
 mod packages;
 pub mod plot;
 pub mod prepare;
@@ -29,6 +27,7 @@ use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use tfevents::LogDir;
 use tfevents::disk::Root;
 
 use crate::edge::files;
@@ -110,6 +109,11 @@ fn last_words(log: &Path) -> String {
 }
 
 /// The event files at or below some paths, to be read by a verb.
+fn open_logs(verb: &str, paths: &[PathBuf]) -> Result<LogDir, Failure> {
+    open_root(verb, paths).map(LogDir::of)
+}
+
+/// Where they are, without a look at what is there.
 fn open_root(verb: &str, paths: &[PathBuf]) -> Result<Root, Failure> {
     files::open(paths).map_err(|(path, e)| {
         let failure = Failure::usage(format!("{}: {e}", path.display()));

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::Failure;
+use tfevents::{Contents, Faults, Keep, ScalarSeries};
+
 use super::choice::Choice;
-use super::gathered::{Faults, Files, Gathered, GatheredSeries, Keep, gather};
+use super::{Failure, open_logs};
 use crate::limits::{MAX_CHARTS, MAX_CURVES};
 use crate::plot::{self, Curve, Look, Pixels};
 use crate::series::{Dropped, Point};
@@ -91,8 +92,10 @@ impl Curves {
         attempts: bool,
         smoothing: f64,
     ) -> Result<Self, Failure> {
-        let files = Files::find("plot", paths, choice)?;
-        let Gathered { series, others, faults } = gather(&files, choice, Keep::Course(smoothing));
+        let mut logs = open_logs("plot", paths)?;
+        logs.retain_runs(|run| choice.has_run(run));
+        let Contents { series, others, faults } =
+            logs.read(|tag| choice.has_tag(tag), Keep::Course(smoothing));
         let (mut curves, mut without_steps) = (Vec::new(), Vec::new());
         for ((tag, run), series) in series {
             let smoothed = (series.dropped().n > 0).then(|| series.smoothed());
@@ -116,7 +119,7 @@ impl Curves {
                 ));
             }
         }
-        let has_no_files = files.listed.is_empty();
+        let has_no_files = logs.files().is_empty();
         let names_tags = choice.names_tags();
         Ok(Self { curves, without_steps, other_tags: others, has_no_files, names_tags, faults })
     }
@@ -249,7 +252,7 @@ fn chart(curves: &[&NamedCurve]) -> Chart {
 }
 
 /// The points of each attempt, where each has a curve of its own and there are several; otherwise those that stand.
-fn by_attempt(series: &GatheredSeries, attempts: bool) -> BTreeMap<Option<u32>, Vec<Point>> {
+fn by_attempt(series: &ScalarSeries, attempts: bool) -> BTreeMap<Option<u32>, Vec<Point>> {
     let mut by_attempt: BTreeMap<Option<u32>, Vec<Point>> = BTreeMap::new();
     if attempts {
         series.all().for_each(|(point, attempt)| by_attempt.entry(Some(attempt)).or_default().push(point));

@@ -10,7 +10,7 @@ use tfevents::disk::Root;
 use tfevents::disk::{self, Source};
 
 use super::inspect::{DamageJson, damage_json};
-use super::{Failure, open_root};
+use super::{Failure, open_logs};
 use crate::edge::output::Output;
 use crate::layout::kind_of;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
@@ -86,7 +86,7 @@ impl VerifiedFile {
 /// # Errors
 /// One of `paths` is missing or cannot be looked at; `repair` exists.
 pub fn verify(paths: &[PathBuf], repair: Option<&Path>) -> Result<Verification, Failure> {
-    let root = open_root("verify", paths)?;
+    let logs = open_logs("verify", paths)?;
     if let Some(out) = repair.filter(|out| out.symlink_metadata().is_ok()) {
         return Err(Failure::usage(format!("{}: exists already", out.display()))
             .with_hint("--repair writes to a new file or directory, never over an old one"));
@@ -98,15 +98,16 @@ pub fn verify(paths: &[PathBuf], repair: Option<&Path>) -> Result<Verification, 
         }
     }
     let n_threads = disk::n_threads();
-    let (mut files, errors) = root.list_with(n_threads);
+    let mut files = logs.files().to_vec();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     files.retain(|file| kind_of(&file.path) == Some(FileKind::Events));
     let is_one_file = matches!(paths, [path] if path.is_file());
     let check = |buffer: &mut Vec<u8>, i: usize| {
         let Some(file) = files.get(i) else { return VerifiedFile::default() };
         let out = repair.map(|out| if is_one_file { out.to_owned() } else { out.join(&file.path) });
-        check(&root, file, out, buffer)
+        check(logs.root(), file, out, buffer)
     };
-    let troubles = errors.into_iter().map(|e| format!("{}: {}", e.path, e.error)).collect();
+    let troubles = logs.errors().iter().map(ToString::to_string).collect();
     let mut verification = Verification { files: Vec::new(), troubles };
     disk::in_order(files.len(), n_threads, check, |file| verification.files.push(file));
     Ok(verification)

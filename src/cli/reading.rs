@@ -9,7 +9,6 @@ use super::printer::Printer;
 use super::tables;
 use crate::app::choice::Choice;
 use crate::app::export::{Exported, Request, Source};
-use crate::app::gathered::{Faults, unread_in_words};
 use crate::app::plot::{self, Abscissa, Drawing};
 use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, quoted, verify as app_verify};
 use crate::edge::files;
@@ -19,6 +18,7 @@ use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
 use crate::plot::{Cells, Ink, Look, Pixels, Scale, printable};
 use crate::scalar::near_misses;
 use crate::units::Tag;
+use tfevents::{Faults, unread_in_words};
 
 /// How many tags are named where none was matched.
 const MAX_TAGS_NAMED: usize = 8;
@@ -355,8 +355,8 @@ fn tell(faults: &Faults, path: &Path, printer: Printer) -> u8 {
             faults.n_left_out
         ));
     }
-    for trouble in &faults.troubles {
+    for trouble in &faults.errors {
         printer.talk(&format!("warning: cannot be read: {trouble}"));
     }
-    if faults.troubles.is_empty() { u8::from(faults.any()) } else { 3 }
+    if faults.errors.is_empty() { u8::from(faults.any()) } else { 3 }
 }

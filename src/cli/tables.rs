@@ -7,7 +7,6 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::printer::Style;
 use super::text::{brief, duration, printable, size};
 use crate::app::doctor::Diagnosis;
-use crate::app::gathered::unread_in_words;
 use crate::app::inspect::{Inspection, Run};
 use crate::app::jobs::KnownJob;
 use crate::app::verify::{Verification, VerifiedFile};
@@ -16,6 +15,7 @@ use crate::series::TagSummary;
 use crate::study::{Reduce, StudySpec, Trial, UsualEnds, peak_before_end, rank};
 use crate::tfrecord::Damage;
 use crate::units::{RunName, Step};
+use tfevents::unread_in_words;
 
 /// The most stretches of damage that are listed for a run.
 const MAX_DAMAGES: usize = 10;

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tfevents::disk::Root;
-use tfevents::follow::{Place, Reader};
+use tfevents::follow::{Follower as FileFollower, Place};
 use tokio::sync::mpsc::Sender;
 
 use super::beside::Beside;
@@ -125,7 +125,7 @@ impl Follower {
         }
         let place = TrialPlace::new(inside, at.outside, noticing);
         let tail = Tail::with(config, Progress::default(), clock.of_reader().now());
-        let reader = Reader::with(Box::new(place), clock.of_reader(), tail);
+        let reader = FileFollower::with(Box::new(place), clock.of_reader(), tail);
         let others = Others::new(&objective, noticed);
         let flag = Arc::clone(&is_draining);
         let root = at.directory.to_owned();
@@ -166,7 +166,7 @@ fn give_up(trial: TrialId, is_draining: &AtomicBool, reports: &Sender<Followed>)
 
 /// Where a follower gets what it reports.
 struct TrialSource {
-    reader: Reader,
+    reader: FileFollower,
     notices: Notices,
     others: Others,
 }

@@ -11,7 +11,7 @@ use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::fs::stat;
 
 use tfevents::disk::{Root, shown};
-use tfevents::follow::Reader;
+use tfevents::follow::Follower;
 
 use super::files::{identify, records_beside};
 use crate::limits::{MAX_HINTS, NOTICE_REST};
@@ -161,7 +161,7 @@ impl Notices {
     }
 
     /// Passes on what was heard.
-    pub fn pass_on(&self, reader: &mut Reader) {
+    pub fn pass_on(&self, reader: &mut Follower) {
         let heard = std::mem::take(&mut *self.lock());
         heard.paths.iter().for_each(|path| reader.hint(path));
         if heard.must_list {

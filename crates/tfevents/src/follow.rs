@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::disk::is_passing;
+use crate::disk::{Root, is_passing};
 use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, READ_CHUNK_BYTES};
 use crate::scalar::Content;
 use crate::series::{Point, WriterId};
@@ -63,7 +64,7 @@ pub trait Place: Send {
 }
 
 /// Carries out the actions of a [`Tail`] on the files of a [`Place`].
-pub struct Reader {
+pub struct Follower {
     place: Box<dyn Place>,
     clock: Clock,
     tail: Tail,
@@ -74,21 +75,27 @@ pub struct Reader {
     is_failing: bool,
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for Follower {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("tail", &self.tail).finish_non_exhaustive()
+        f.debug_struct("Follower").field("tail", &self.tail).finish_non_exhaustive()
     }
 }
 
-impl Reader {
-    /// A reader of everything in `place`.
+impl Follower {
+    /// Follows the event files below a directory of this machine, which may come later.
+    #[must_use]
+    pub fn open(directory: impl AsRef<Path>) -> Self {
+        Self::new(Box::new(Root::directory(directory.as_ref())), Clock::start())
+    }
+
+    /// A follower of everything in `place`.
     #[must_use]
     pub fn new(place: Box<dyn Place>, clock: Clock) -> Self {
         let tail = Tail::new(clock.now());
         Self::with(place, clock, tail)
     }
 
-    /// A reader of everything in `place`, as `tail` asks.
+    /// A follower of everything in `place`, as `tail` asks.
     #[must_use]
     pub fn with(place: Box<dyn Place>, clock: Clock, tail: Tail) -> Self {
         Self {
@@ -102,7 +109,7 @@ impl Reader {
     }
 
     /// Carries out one action. `None`: something was done and there may be more; otherwise nothing is
-    /// to be done before the given time, but for [`Reader::wake`].
+    /// to be done before the given time, but for [`Follower::wake`].
     pub fn step(&mut self, found: &mut dyn FnMut(Found<'_>)) -> Option<Time> {
         let now = self.clock.now();
         let action = self.tail.poll_action(now);
@@ -171,6 +178,16 @@ impl Reader {
         let is_event_file = |path| self.tail.naming().kind_of(path) == Some(FileKind::Events);
         let (path, id) = self.tail.file_of(writer).filter(|(path, _)| is_event_file(path))?;
         Some(ReadAgain { path: path.to_owned(), id, ingest: Ingest::default() })
+    }
+
+    /// Reads what is new, and answers how long there is nothing to do then: sleep so long at most, and call it again.
+    /// An event file that grows is looked at twice a second.
+    pub fn poll(&mut self, found: &mut dyn FnMut(Found<'_>)) -> Duration {
+        loop {
+            if let Some(until) = self.step(found) {
+                return until.since(self.clock.now());
+            }
+        }
     }
 
     /// Reads all that there is now. The answer is whether something could not be looked at that may be looked
@@ -246,8 +263,13 @@ impl ReadAgain {
     ///
     /// # Errors
     /// Those of reading.
-    pub fn step(&mut self, reader: &mut Reader, tag: &str, take: &mut dyn FnMut(Point)) -> io::Result<bool> {
-        let Reader { place, buffer, .. } = reader;
+    pub fn step(
+        &mut self,
+        reader: &mut Follower,
+        tag: &str,
+        take: &mut dyn FnMut(Point),
+    ) -> io::Result<bool> {
+        let Follower { place, buffer, .. } = reader;
         let n_bytes = place.read(&self.path, self.id, self.ingest.next_offset(), buffer)?;
         let bytes = buffer.get(..n_bytes).unwrap_or(&[]);
         self.ingest.feed(bytes, &mut |_, said| {

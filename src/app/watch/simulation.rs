@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use tfevents::follow::ListError;
-use tfevents::follow::{Place, Reader};
+use tfevents::follow::{Follower, Place};
 
 use super::feed::{Feed, Item, Memory, Selection};
 use crate::edge::clock::Clock;
@@ -274,7 +274,7 @@ struct Simulation {
     void: BTreeSet<u64>,
     next_value: u64,
     wall_time: f64,
-    reader: Reader,
+    reader: Follower,
     feed: Feed,
     stored: (String, String),
     /// What the lines say, as their reader has it: by run and tag, what stands.
@@ -285,12 +285,12 @@ struct Simulation {
     n_rewinds_with_values: u32,
 }
 
-fn watcher(disk: &Shared, clock: Clock, stored: &(String, String)) -> (Reader, Feed) {
+fn watcher(disk: &Shared, clock: Clock, stored: &(String, String)) -> (Follower, Feed) {
     let progress: Progress = serde_json::from_str(&stored.0).expect("it was stored");
     let memory: Memory = serde_json::from_str(&stored.1).expect("it was stored");
     let config = Config { naming: NAMING, read_bytes: READ_BYTES, ..Config::default() };
     let tail = Tail::with(config, progress, clock.of_reader().now());
-    (Reader::with(Box::new(disk.clone()), clock.of_reader(), tail), Feed::new(Selection::default(), memory))
+    (Follower::with(Box::new(disk.clone()), clock.of_reader(), tail), Feed::new(Selection::default(), memory))
 }
 
 impl Simulation {

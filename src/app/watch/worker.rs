@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tfevents::disk::Root;
-use tfevents::follow::{Place, Reader};
+use tfevents::follow::{Follower, Place};
 use tokio::sync::mpsc::Sender;
 
 use super::feed::{Feed, Item, Memory, Selection};
@@ -133,7 +133,7 @@ impl Worker {
         thread::Builder::new().name(format!("watch {name}")).spawn(move || {
             let tail =
                 Tail::with(self.config, std::mem::take(&mut come.progress), self.clock.of_reader().now());
-            let reader = Reader::with(place, self.clock.of_reader(), tail);
+            let reader = Follower::with(place, self.clock.of_reader(), tail);
             let notices = root.as_ref().map(|root| Notices::of(root, thread::current()));
             let beside = root.map(|root| (root.base().to_owned(), Beside::default()));
             let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
@@ -169,7 +169,7 @@ fn digest(text: &str) -> u64 {
 
 /// Goes on reading metrics files while a sink takes its time: what they hold is gone soon. There is a limit to what
 /// waits then; that some is missing beyond it is told by the reading that shows it.
-fn look_while<T>(deliver: impl FnOnce() -> T, reader: &mut Reader, feed: &mut Feed) -> T {
+fn look_while<T>(deliver: impl FnOnce() -> T, reader: &mut Follower, feed: &mut Feed) -> T {
     let is_delivered = AtomicBool::new(false);
     thread::scope(|scope| {
         let looking = scope.spawn(|| {
@@ -202,7 +202,7 @@ fn meet(beside: &mut Option<(PathBuf, Beside)>, feed: &mut Feed, found: &Found<'
 
 struct Following {
     worker: Worker,
-    reader: Reader,
+    reader: Follower,
     notices: Option<Notices>,
     /// Of a directory on this machine: where it is, and who writes in it.
     beside: Option<(PathBuf, Beside)>,
@@ -347,7 +347,7 @@ impl Following {
     /// anything.
     fn deliver_until(
         &mut self,
-        mut is_over: impl FnMut(&mut Reader, &mut dyn FnMut(Found<'_>)) -> bool,
+        mut is_over: impl FnMut(&mut Follower, &mut dyn FnMut(Found<'_>)) -> bool,
     ) -> Result<bool, Undelivered> {
         let mut has_found = false;
         loop {
@@ -585,7 +585,7 @@ mod tests {
         let clock = Clock::start().of_reader();
         let config = Config { naming: NAMING, ..Config::default() };
         let mut reader =
-            Reader::with(Box::new(place), clock, Tail::with(config, Progress::default(), clock.now()));
+            Follower::with(Box::new(place), clock, Tail::with(config, Progress::default(), clock.now()));
         let mut feed = Feed::new(Selection::default(), Memory::default());
         report(60);
         reader.read_all(&mut |found| feed.handle(found));

@@ -7,5 +7,5 @@ mod walk;
 
 pub use order::sort;
 pub use read::{Source, in_order, n_threads, read_file, read_files};
-pub(crate) use root::is_passing;
 pub use root::{Root, identify, shown};
+pub(crate) use root::{is_passing, read_at};

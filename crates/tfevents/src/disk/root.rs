@@ -232,13 +232,13 @@ impl Place for Root {
 
 /// Fills a buffer from an offset of a file, wherever it was read before.
 #[cfg(unix)]
-pub(super) fn read_at(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset_bytes)
 }
 
 /// Fills a buffer from an offset of a file, wherever it was read before.
 #[cfg(windows)]
-pub(super) fn read_at(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset_bytes)
 }
 

@@ -22,7 +22,8 @@ use crate::limits::{
     LIST_SHARE, MAX_FILES_FOLLOWED, MAX_HINTS, METRICS_INTERVAL, METRICS_INTERVAL_A_FILE, MIN_LIST_INTERVAL,
     POLL_INTERVAL, READ_CHUNK_BYTES,
 };
-use crate::series::WriterId;
+use crate::scalar::Content;
+use crate::series::{Point, WriterId};
 use crate::units::{RunName, Time, WallTime};
 
 use file::{File, FileProgress};
@@ -217,6 +218,32 @@ pub enum Found<'a> {
         /// The first path that is left out.
         path: &'a str,
     },
+}
+
+impl Found<'_> {
+    /// The number that was found, and its tag; `None` for all else.
+    #[inline]
+    #[must_use]
+    pub fn scalar(&self) -> Option<(&str, Point)> {
+        match self {
+            Found::Event {
+                ingested: Ingested::Value { step, wall_time, tag, content: Content::Scalar(value), .. },
+                ..
+            } => Some((tag, Point { step: *step, wall_time: *wall_time, value: *value })),
+            Found::Hypertune { entry, .. } => {
+                let point = Point { step: entry.step, wall_time: entry.wall_time, value: entry.value };
+                Some((&entry.tag, point))
+            }
+            Found::Event { .. }
+            | Found::File { .. }
+            | Found::Unreadable { .. }
+            | Found::Rewritten { .. }
+            | Found::MissedReports { .. }
+            | Found::UnreadableReports { .. }
+            | Found::Packed { .. }
+            | Found::TooManyFiles { .. } => None,
+        }
+    }
 }
 
 /// How a root is followed.
