@@ -1,6 +1,6 @@
 //! Where a job's files stand: the directories of its trials, and what hptune itself writes there.
 //!
-//! Layer 3: may import layers 0 to 2. Pure.
+//! Layer 1: may import layer 0 and the reading library. Pure.
 
 use tfevents::tail::{FileKind, Naming};
 

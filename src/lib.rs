@@ -20,22 +20,20 @@
 //!
 //! | layer | module | what lives there |
 //! |---|---|---|
-//! | 0 | [`units`], [`limits`] | steps, times, tags, trials, values; every cap with its reason |
-//! | 1 | [`tfrecord`] | framing with checksums: an incremental decoder that finds its way back after damage, an encoder |
-//! | 2 | [`proto`], [`event`] | generated messages; records to events |
-//! | 3 | [`scalar`] | what counts as a scalar; which runs and tags are meant |
-//! | 4 | [`series`] | one tag of one run: attempts, rewinds, the objective of a trial, summaries |
-//! | 5 | [`tail`] | which file to look at and which bytes to read next; what the cloudml-hypertune package reports |
+//! | – | [`tfevents`] | the reading library: framing, events, scalars, series with their attempts, the tail, disks |
+//! | 0 | [`units`], [`limits`] | trials, and the library's steps, times, tags and values; every cap with its reason |
+//! | 1 | [`layout`] | where a job's files stand, and which of them are read |
+//! | 2 | [`objective`] | which run and tag a trial is judged by; what there is to say where they are missing |
 //! | 6 | [`report`] | what a job or a watcher tells, as plain data, and its encoders |
 //! | 6 | [`export`] | tables of points for other programs: CSV, JSON lines, Parquet |
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`], [`tuner`] | specification, search space, trials, result; one algorithm or rule a file; the controller of trials that hptune runs; ask and tell for those that others run |
-//! | 8 | [`edge`] | files, walking and reading them on several threads, following, object stores, sinks, keepers of trials and process trees, control groups, GPUs, the SQLite store, the clock |
+//! | 8 | [`edge`] | following a trial's files, object stores, sinks, keepers of trials and process trees, control groups, GPUs, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!
-//! What must stay absent is checked by tests that scan the sources: no IO below layer 8, no protobuf
-//! in layer 7, no printing outside [`cli`]'s printer, no `unsafe` but the one call of a
-//! checksum instruction whose worth the benchmarks show.
+//! What must stay absent is checked by tests that scan the sources whole: no IO below layer 8, no protobuf and no event file
+//! in layer 7, no printing outside [`cli`]'s printer, no `unsafe`. (The library has one, a checksum instruction whose worth the
+//! benchmarks show.)
 //!
 //! # What holds it together
 //!
@@ -89,31 +87,7 @@
 //!
 //! # Reading event files
 //!
-//! From the bytes up, each step can be used alone: [`tfrecord::Decoder`] gives records,
-//! [`event::Event::decode`] events, [`scalar::for_each`] the values of one, and [`scalar::scan`] the same
-//! without decoding what is no value. [`tail::Ingest`] does it all incrementally, and so do
-//! [`tail::read_bytes`] for a file in memory, [`tail::read`] for an `impl Read` and [`tail::read_at`] for
-//! whatever reads at an offset. [`series::Recording`] keeps every point in little memory.
-//! [`series::History`] joins what the files of a run say of a tag and tells the attempts of a restarted
-//! trainer apart; [`series::Series`] has what stands while the files grow.
-//!
-//! ```
-//! use hptune::scalar::Content;
-//! use hptune::tail::{self, Ingested};
-//!
-//! # let mut bytes = Vec::new();
-//! # let event = hptune::event::encode_scalars(hptune::units::WallTime(1.0), hptune::units::Step(7), &[("loss", 0.25)]);
-//! # hptune::tfrecord::encode(&event, &mut bytes);
-//! # let file = &*bytes;
-//! let mut losses = Vec::new();
-//! tail::read(file, &mut |_, said| {
-//!     if let Ingested::Value { step, tag: "loss", content: Content::Scalar(value), .. } = said {
-//!         losses.push((step.0, value.as_f64()));
-//!     }
-//! })?;
-//! assert_eq!(losses, [(7, 0.25)]);
-//! # Ok::<(), std::io::Error>(())
-//! ```
+//! Read them with [`tfevents`], whose documentation has a cookbook.
 
 pub mod app;
 pub mod cli;

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::{Cgroup, OutOfMemoryCount};
 use super::host::lower_handle_limit;
 use super::left::{Left, Watching, has_children_but, left_below_us};
+use super::output::Output;
 use super::outside::{Finding, Search};
 use super::process::{adopt_orphans, exit_of};
 use super::process_tree::ProcessIdentity;
@@ -134,7 +135,7 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     signals.pass_on_others()?;
     adopt_orphans()?;
     let entry = Entry::Kept { keeper: ProcessIdentity::own(), cgroup: order.cgroup.clone() };
-    match create(&order.record, &line(&entry)?) {
+    match Output::create(&order.record, line(&entry)?.as_bytes()) {
         Ok(true) => {}
         Ok(false) => return say(&mut answer, &Answer::WasStarted),
         Err(e) => return say(&mut answer, &Answer::failed(order.record.display(), &e)),
@@ -322,39 +323,6 @@ fn line(entry: &impl Serialize) -> io::Result<String> {
 fn say(answer: &mut impl Write, what: &Answer) -> io::Result<()> {
     answer.write_all(line(what)?.as_bytes())?;
     answer.flush()
-}
-
-/// Makes a file with this content, durably and at one stroke; false where it is there already.
-fn create(path: &Path, content: &str) -> io::Result<bool> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let temporary = PathBuf::from(name);
-    // One of an earlier process with our number.
-    let _ = fs::remove_file(&temporary);
-    let made = write_new(&temporary, content).and_then(|()| match fs::hard_link(&temporary, path) {
-        // A file system without links: the file is empty for a moment.
-        Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
-            write_new(path, content)
-        }
-        linked => linked,
-    });
-    // A file more beside the record does no harm.
-    let _ = fs::remove_file(&temporary);
-    match made {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
-/// Makes a file, or none where there is no room for all of it.
-fn write_new(path: &Path, content: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
-    if written.is_err() {
-        let _ = fs::remove_file(path);
-    }
-    written
 }
 
 /// Adds to the record, durably. There is nothing else to do for a keeper: where there is no room it waits for some.

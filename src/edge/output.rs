@@ -36,6 +36,29 @@ enum Over {
 }
 
 impl Output {
+    /// Writes a file whole, durably, in the place of what stands at `path`; see [`Self::replacing`].
+    ///
+    /// # Errors
+    /// The file cannot be opened, written or named; then what stands there is untouched.
+    pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut output = Self::replacing(path)?;
+        output.write_all(content)?;
+        output.finish()
+    }
+
+    /// Makes a file whole, durably, where nothing stands. False where something does.
+    ///
+    /// # Errors
+    /// The file cannot be opened, written or named; then none is there.
+    pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
+        let mut output = Self::new(path)?;
+        output.write_all(content)?;
+        match output.finish() {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            finished => finished.map(|()| true),
+        }
+    }
+
     /// Begins a file that takes the place of what stands at `path`, if anything does. A link there is
     /// followed; a pipe or a device is written to.
     ///
@@ -66,12 +89,14 @@ impl Output {
     }
 
     fn begin(path: PathBuf, over: Over) -> io::Result<Self> {
-        let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory = directory_of(&path);
         let unnamed = OFlags::TMPFILE.bits().cast_signed();
         match OpenOptions::new().write(true).mode(0o666).custom_flags(unnamed).open(directory) {
             Ok(file) => Ok(Self { file, place: Place::Unnamed { path, over } }),
             Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory) => {
                 let part = part(&path);
+                // One of an earlier process with our number.
+                let _ = fs::remove_file(&part);
                 let file = OpenOptions::new().write(true).create_new(true).open(&part)?;
                 Ok(Self { file, place: Place::Named { part, path, over } })
             }
@@ -94,9 +119,22 @@ impl Output {
     /// was to be empty.
     pub fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;
-        if !matches!(self.place, Place::Taken) {
-            self.file.sync_all()?;
+        let path = match &self.place {
+            Place::Taken => return Ok(()),
+            Place::Unnamed { path, .. } | Place::Named { path, .. } => path.clone(),
+        };
+        self.file.sync_all()?;
+        self.take_place()?;
+        // The name is durable with its directory. Some file systems sync no directories, and need not.
+        match File::open(directory_of(&path)).and_then(|directory| directory.sync_all()) {
+            Err(e) if !matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
+                Err(e)
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    fn take_place(&self) -> io::Result<()> {
         match &self.place {
             Place::Taken => Ok(()),
             Place::Unnamed { path, over } => match self.name(path) {
@@ -108,7 +146,15 @@ impl Output {
                 named => named,
             },
             Place::Named { part, path, over: Over::Anything } => fs::rename(part, path),
-            Place::Named { part, path, over: Over::Nothing } => fs::hard_link(part, path),
+            Place::Named { part, path, over: Over::Nothing } => match fs::hard_link(part, path) {
+                // A file system without links: the file is empty for a moment.
+                Err(e)
+                    if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) =>
+                {
+                    copy_new(part, path)
+                }
+                linked => linked,
+            },
         }
     }
 
@@ -138,6 +184,22 @@ impl Write for Output {
     }
 }
 
+/// The directory that holds a file.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Copies a file to a place where nothing stands, or leaves nothing there.
+fn copy_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut copy = OpenOptions::new().write(true).create_new(true).open(to)?;
+    let copied =
+        File::open(from).and_then(|mut from| io::copy(&mut from, &mut copy)).and_then(|_| copy.sync_all());
+    if copied.is_err() {
+        let _ = fs::remove_file(to);
+    }
+    copied
+}
+
 /// A name beside `path` for what is not finished, which no other process takes.
 fn part(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -152,9 +214,7 @@ mod tests {
     use super::*;
 
     fn write(path: &Path, text: &str) {
-        let mut output = Output::replacing(path).expect("it begins");
-        output.write_all(text.as_bytes()).expect("it is written");
-        output.finish().expect("it takes its place");
+        Output::replace(path, text.as_bytes()).expect("it takes its place");
     }
 
     #[test]
@@ -180,6 +240,18 @@ mod tests {
         let error = late.finish().expect_err("it exists");
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).expect("it is there"), "first");
+    }
+
+    #[test]
+    fn a_file_is_made_where_nothing_stands_and_only_there() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("out");
+        assert!(Output::create(&path, b"first").expect("it is made"));
+        assert!(!Output::create(&path, b"second").expect("it is there already"));
+        let copy = directory.path().join("copy");
+        copy_new(&path, &copy).expect("it is copied");
+        assert_eq!(copy_new(&path, &copy).expect_err("it exists").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&copy).expect("it is there"), "first");
     }
 
     #[test]

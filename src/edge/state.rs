@@ -112,8 +112,6 @@ impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
         let _ = held.try_lock();
         output.finish()?;
         inner.held = Some(held);
-        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
         let took: Duration = started.elapsed();
         inner.rest_until = Some(Instant::now() + (took * STATE_SHARE).max(STATE_INTERVAL));
         Ok(())
@@ -124,12 +122,14 @@ impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
 fn hold(path: &Path, first: impl Fn() -> io::Result<String>) -> io::Result<Option<File>> {
     loop {
         let file = match File::open(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => match make(path, &first()?) {
-                // A link that leads nowhere is not made anew; what is stored takes its place.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && !path.is_symlink() => continue,
-                Err(_) => return Ok(None),
-                Ok(()) => continue,
-            },
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                match Output::create(path, first()?.as_bytes()) {
+                    // A link that leads nowhere is not made anew; what is stored takes its place.
+                    Ok(false) if path.is_symlink() => return Ok(None),
+                    Ok(_) => continue,
+                    Err(_) => return Ok(None),
+                }
+            }
             file => file?,
         };
         // Some file systems know no locks.
@@ -143,12 +143,6 @@ fn hold(path: &Path, first: impl Fn() -> io::Result<String>) -> io::Result<Optio
             return Ok(Some(file));
         }
     }
-}
-
-fn make(path: &Path, text: &str) -> io::Result<()> {
-    let mut output = Output::new(path)?;
-    output.write_all(text.as_bytes())?;
-    output.finish()
 }
 
 #[derive(Deserialize)]

@@ -16,7 +16,7 @@ use crate::units::{RunName, Step, Tag, WallTime};
 /// At how many steps another tag has values by when the wanted one is missed.
 const STEPS_OF_OTHERS: u32 = 3;
 
-/// Gathers what a [`super::Tail`] finds below one trial's directory.
+/// Gathers what a [`tfevents::tail::Tail`] finds below one trial's directory.
 #[derive(Debug)]
 pub struct Gather {
     wanted: Tag,

@@ -1,6 +1,6 @@
 //! A trial's objective: which run and tag it is read from, and what there is to say where it is missing.
 //!
-//! Layer 5: may import layers 0 to 4. Pure.
+//! Layer 2: may import layers 0 and 1 and the reading library. Pure.
 
 mod candidates;
 mod gather;

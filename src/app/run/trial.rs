@@ -19,6 +19,7 @@ use crate::edge::gpu::Gpu;
 use crate::edge::host::HostError;
 use crate::edge::keeper::{Order, ReplicaOrder};
 use crate::edge::kept::Kept;
+use crate::edge::output::Output;
 use crate::edge::outside::Search;
 use crate::edge::remote::is_address;
 use crate::edge::reports::{ReportFiles, reports_of};
@@ -31,9 +32,6 @@ use crate::units::{Tag, TrialId};
 
 /// What a trial is, among its records.
 const DESCRIPTION: &str = "trial.json";
-
-/// The same until it is whole.
-const NEW_DESCRIPTION: &str = "trial.json.new";
 
 /// What a job reads, among the records of its trials.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,10 +173,13 @@ impl TrialFiles {
         make(&self.records)?;
         // What was made just before the controller was killed is empty, but for a description that is not whole.
         let earlier = self.directory.join(OWN_DIRECTORY);
-        let unfinished = [&earlier, &earlier.join(NEW_DESCRIPTION), &self.records.join(NEW_DESCRIPTION)];
+        let is_unfinished = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            *path == earlier || name.strip_prefix(DESCRIPTION).is_some_and(|rest| rest.starts_with('.'))
+        };
         for directory in [&self.directory, &self.records, &earlier] {
             let mut entries = fs::read_dir(directory).into_iter().flatten().flatten();
-            if !entries.all(|entry| unfinished.contains(&&entry.path())) {
+            if !entries.all(|entry| is_unfinished(&entry.path())) {
                 return Err(named(directory, &io::Error::other("holds files already")));
             }
         }
@@ -330,10 +331,8 @@ pub(super) fn describe(
         "slot": slot,
         "gpuMemoryUsedMib": gpu_memory,
     });
-    // At one stroke: a controller that was killed reads it again.
-    let new = files.records.join(NEW_DESCRIPTION);
-    fs::write(&new, format!("{description:#}\n"))?;
-    fs::rename(&new, files.records.join(DESCRIPTION))
+    // A controller that takes the job up reads it again.
+    Output::replace(&files.records.join(DESCRIPTION), format!("{description:#}\n").as_bytes())
 }
 
 /// The control group for a trial, where there can be one. Jobs of several stores may have the same name, but no two

@@ -1,6 +1,5 @@
 //! What counts as a scalar, and which tags and runs are meant.
 //!
-//! Layer 3: may import layers 0 to 2. Pure.
 
 mod hparams;
 mod metadata;

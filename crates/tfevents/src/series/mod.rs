@@ -1,8 +1,6 @@
 //! Points to series: one tag of one run directory, with the attempts of a restarted trainer told
 //! apart.
 //!
-//! Layer 4: may import layers 0 and 3. Pure.
-//!
 //! A trainer that resumes from a checkpoint writes earlier steps again, in a new event file. From
 //! the step at which it resumed, its points replace those of the attempt before, and whoever
 //! follows the series is told once (a *rewind*). Several trainers may also write to one directory

@@ -112,7 +112,7 @@ pub struct Listed {
 /// What the edge shall do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// List every file below the root whose name [`is_followed`] takes, and hand it to
+    /// List every file below the root that [`Naming::is_followed`] takes, and hand it to
     /// [`Tail::handle_listing`].
     List,
     /// Look at one path, and hand what a listing would show of it to [`Tail::handle_look`].
