@@ -66,7 +66,8 @@
 //!   told as one [`series::Change::Rewind`], or as the source once more where that is all, and what stands behind it.
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action
 //!   that follows from it. A trial holds its slot until its process tree is gone and its files are
-//!   read. All that it knows is in what it put out: another one goes on from the store.
+//!   read. All that it knows is in what it put out: another one goes on from the store. It requests the parameters of
+//!   trials, one at a time, and handles whatever comes while they are looked for on another thread.
 //! - **The keeper** ([`edge::keeper`]) is a small process between the controller and a trial's processes. All that is
 //!   orphaned below it is handed to it, so that it knows when nothing is left, and it writes down how each replica
 //!   ended. One that somebody stopped is had go on by its controller. A record that can be made only once is what keeps a
@@ -80,7 +81,7 @@
 //!   store has is news.
 //! - **A metric that is not there** ([`tail::missing`]): names are compared as words, those of the run counted
 //!   ([`scalar::nearby`]), and only what means the same is offered. `doctor` and the notes of a job say it in one voice.
-//! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials: it keeps nothing between
+//! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials as they stood at the request: it keeps nothing between
 //!   suggestions, and its sums have one order on every machine. That is why its linear algebra is our own.
 //! - **The store** ([`edge::store::Store`]) is durable before an action is carried out. Requests to the process that executes
 //!   a job go through it, and wait there until the decision that answers them is stored.

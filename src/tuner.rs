@@ -9,7 +9,7 @@ use crate::controller::Record;
 use crate::series::{Change, Point};
 use crate::stop::{self, StopRule};
 use crate::study::{Assignment, Measurement, Outcome, Stage, StopReason, StudySpec, Trial, rank};
-use crate::suggest::{self, Suggest};
+use crate::suggest::{self, Observation, Suggest};
 use crate::units::{MetricValue, Step, TrialId, WallTime};
 
 /// A study that is asked for trials and told of them.
@@ -64,7 +64,7 @@ impl Tuner {
         if n_suggested >= self.spec.max_trials as usize {
             return None;
         }
-        let params = self.suggest.suggest(&self.spec, &self.trials)?;
+        let params = self.suggest.suggest(&self.spec, &Observation::of_all(&self.spec, &self.trials))?;
         let id = self.insert(params.clone());
         if let Some(trial) = self.trials.last_mut() {
             trial.stage = Stage::Running;

@@ -195,6 +195,7 @@ impl Controller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::tests::handle;
     use crate::controller::{Input, Output, Policy};
     use crate::series::{Change, Point};
     use crate::study::config;
@@ -206,20 +207,21 @@ mod tests {
         let space = "params: [{parameterName: a, type: DOUBLE, minValue: 0, maxValue: 1}]";
         let spec = config::tests::spec(&format!("{{maxTrials: 20, algorithm: RANDOM_SEARCH, {space}}}"));
         let mut controller = Controller::new(spec, Policy::default());
-        let mut now = Timestamp::UNIX_EPOCH;
-        controller.handle(now, Input::Tick);
+        let (mut now, mut outputs) = (Timestamp::UNIX_EPOCH, Vec::new());
+        let mut feed = |now, input| outputs.extend(handle(&mut controller, now, input));
+        feed(now, Input::Tick);
         for (id, (step, code, said)) in (0..).map(TrialId::after).zip(ends) {
-            controller.handle(now, Input::Started(id));
+            feed(now, Input::Started(id));
             now = after(now, Duration::from_secs(100));
             if let Some(step) = step {
                 let value = MetricValue::F64(0.5);
                 let point = Point { step: Step(*step), wall_time: WallTime(0.0), value };
-                controller.handle(now, Input::Changed(id, vec![Change::Point { pass: 0, point }]));
+                feed(now, Input::Changed(id, vec![Change::Point { pass: 0, point }]));
             }
-            controller.handle(now, Input::Exited(id, Exit::Code(*code), now));
-            controller.handle(now, Input::Settled(id, Some((*said).to_owned())));
+            feed(now, Input::Exited(id, Exit::Code(*code), now));
+            feed(now, Input::Settled(id, Some((*said).to_owned())));
         }
-        std::iter::from_fn(|| controller.poll_output()).find_map(|output| match output {
+        outputs.into_iter().find_map(|output| match output {
             Output::Persist(Record::JobEnded(_, end)) => end.message,
             _ => None,
         })
@@ -231,17 +233,18 @@ mod tests {
         let spec = config::tests::spec(&format!("{{maxTrials: 9, maxParallelTrials: 2, {space}}}"));
         let mut controller = Controller::new(spec, Policy { on_missing_metric, ..Policy::default() });
         let (now, first, second) = (Timestamp::UNIX_EPOCH, TrialId::after(0), TrialId::after(1));
-        controller.handle(now, Input::Tick);
-        controller.handle(now, Input::Started(first));
-        controller.handle(now, Input::Started(second));
+        let mut outputs = Vec::new();
+        let mut feed = |now, input| outputs.extend(handle(&mut controller, now, input));
+        feed(now, Input::Tick);
+        feed(now, Input::Started(first));
+        feed(now, Input::Started(second));
         if has_other_a_value {
             let point = Point { step: Step(1), wall_time: WallTime(0.0), value: MetricValue::F64(f64::NAN) };
-            controller.handle(now, Input::Changed(second, vec![Change::Point { pass: 0, point }]));
+            feed(now, Input::Changed(second, vec![Change::Point { pass: 0, point }]));
         }
-        controller.handle(now, Input::Exited(first, Exit::Code(0), now));
-        controller.handle(now, Input::OtherMetrics(first, "there is `x`".to_owned()));
-        controller.handle(now, Input::Settled(first, None));
-        let outputs: Vec<Output> = std::iter::from_fn(|| controller.poll_output()).collect();
+        feed(now, Input::Exited(first, Exit::Code(0), now));
+        feed(now, Input::OtherMetrics(first, "there is `x`".to_owned()));
+        feed(now, Input::Settled(first, None));
         let decided = outputs.iter().position(|o| matches!(o, Output::Persist(Record::FailDecided(..))));
         let stopped = outputs.iter().position(|o| matches!(o, Output::Signal(id, _) if *id == second));
         assert_eq!(decided.is_some(), stopped.is_some());

@@ -4,11 +4,15 @@ use jiff::Timestamp;
 
 use crate::series::Change;
 use crate::study::{Assignment, Exit, FinalState, Outcome, Replica, StopReason};
+use crate::suggest::Request;
 use crate::units::TrialId;
 
 /// Something that happened outside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
+    /// The parameters that [`Output::Suggest`] requested for this trial; `None` where the space holds nothing that is worth
+    /// trying.
+    Suggested(TrialId, Option<Assignment>),
     /// A trial's process runs.
     Started(TrialId),
     /// A trial of an earlier controller runs; see [`Output::TakeBack`].
@@ -47,6 +51,9 @@ pub enum Input {
 pub enum Output {
     /// Store this before anything that follows.
     Persist(Record),
+    /// Find parameters, and answer with [`Input::Suggested`], which may take any time. No other request is put out
+    /// before. It is not stored: a controller that takes the job up again requests anew.
+    Suggest(Request),
     /// Start an attempt, counted from 1, of a trial with these parameters. In a job that was taken up again it may
     /// have been started before, and is taken back then.
     Start(TrialId, Assignment, u32),

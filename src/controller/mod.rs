@@ -7,9 +7,27 @@
 //! A trial holds its slot from its start until its process tree is gone and its files are read
 //! ([`Input::Settled`]); see [`crate::study::Trial`] for its life. All that a controller knows is in the records
 //! that it put out: [`Controller::resume`] goes on from them where another one ended.
+//!
+//! Finding parameters may take seconds, so it is done elsewhere:
+//!
+//! ```text
+//!          a slot is free                  an answer
+//!   idle ─────────────────▶ request open ─────────────▶ idle
+//!          Output::Suggest        │         the trial is stored and started, or the space is exhausted; or, where
+//!                                 │         no trial is to start any more, nothing
+//!                                 ▼
+//!                      every other input is handled as ever
+//! ```
+//!
+//! One request is open at a time. It holds what was known when it was made, and its answer is a function of that, the
+//! specification and the seed, however long it takes and whatever comes meanwhile. So trials that run one after the other
+//! get the same parameters each time, and a controller that goes on where another one had a request open makes the same
+//! request again, unless more is known by then.
 
 mod ends;
 mod messages;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -19,8 +37,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::limits::KILL_PATIENCE;
 use crate::series::Change;
 use crate::stop::{self, StopRule};
-use crate::study::{FinalState, Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
-use crate::suggest::{self, Suggest};
+use crate::study::{Assignment, FinalState, Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
+use crate::suggest::{Observation, Request};
 use crate::units::TrialId;
 
 pub use messages::{Decided, Input, JobEnd, Output, Record, Signal};
@@ -68,7 +86,6 @@ enum Phase {
 pub struct Controller {
     spec: StudySpec,
     policy: Policy,
-    suggest: Box<dyn Suggest>,
     stop_rule: Option<Box<dyn StopRule>>,
     /// Those of other jobs first.
     trials: Vec<Trial>,
@@ -88,6 +105,8 @@ pub struct Controller {
     /// The gist of what the trainer of each trial said last, as a hash. It is not stored: after a restart of the
     /// controller it takes as many failures anew.
     gists: BTreeMap<TrialId, u64>,
+    /// The trial of the request for parameters that is open.
+    requested: Option<TrialId>,
     phase: Phase,
     /// Why the phase is [`Phase::Failing`], where it is.
     failure: Option<String>,
@@ -108,12 +127,10 @@ impl Controller {
     /// The first outputs come after the first input: send [`Input::Tick`].
     #[must_use]
     pub fn new(spec: StudySpec, policy: Policy) -> Self {
-        let suggest = suggest::for_spec(&spec);
         let stop_rule = stop::for_spec(&spec);
         Self {
             spec,
             policy,
-            suggest,
             stop_rule,
             trials: Vec::new(),
             n_warm: 0,
@@ -124,6 +141,7 @@ impl Controller {
             n_slots_lost: 0,
             last_words: None,
             gists: BTreeMap::new(),
+            requested: None,
             phase: Phase::Open,
             failure: None,
             outputs: VecDeque::new(),
@@ -209,6 +227,7 @@ impl Controller {
             self.unseen.remove(id);
         }
         match input {
+            Input::Suggested(id, params) => self.suggested(now, id, params),
             Input::Started(id) => self.started(now, id),
             Input::StartFailed(id, _) if self.phase == Phase::Cancelling => {
                 self.settle(now, id, Outcome::Cancelled);
@@ -247,7 +266,7 @@ impl Controller {
         self.stop_overdue(now);
         self.kill_overdue(now);
         self.start_waiting(now);
-        self.fill_slots(now);
+        self.request_trial(now);
         self.finish(now);
     }
 
@@ -496,31 +515,52 @@ impl Controller {
         }
     }
 
-    fn fill_slots(&mut self, now: Timestamp) {
-        // Those in quarantine that are not settled yet hold one slot, not two.
-        let is_free = |c: &Self| {
-            let n_active =
-                c.trials().iter().filter(|t| t.is_active() && !c.quarantined.contains(&t.id)).count();
-            n_active < c.n_slots()
-        };
-        while self.phase == Phase::Open
-            && self.trials().len() < self.spec.max_trials as usize
-            && is_free(self)
-        {
-            if self.is_late_for_another(now) {
-                self.phase = Phase::Late;
-                return;
-            }
-            let Some(params) = self.suggest.suggest(&self.spec, &self.trials) else {
-                self.phase = Phase::Exhausted;
-                return;
-            };
-            let n = self.first.saturating_add(self.trials().len() as u32);
-            let id = TrialId::after(n.saturating_sub(1));
-            self.trials.push(Trial::suggested(id, params.clone()));
-            self.persist(Record::Suggested(id, params.clone()));
-            self.outputs.push_back(Output::Start(id, params, 1));
+    /// Requests the parameters of the next trial, where one is to start.
+    fn request_trial(&mut self, now: Timestamp) {
+        if self.requested.is_some() || !self.wants_another(now) {
+            return;
         }
+        let n = self.first.saturating_add(self.trials().len() as u32);
+        let trial = TrialId::after(n.saturating_sub(1));
+        self.requested = Some(trial);
+        let observations = Observation::of_all(&self.spec, &self.trials);
+        self.outputs.push_back(Output::Suggest(Request { trial, observations }));
+    }
+
+    /// Takes the answer to the open request. One to any other, or one that comes when no trial is to start any more, is
+    /// dropped: no trial was made for it.
+    fn suggested(&mut self, now: Timestamp, id: TrialId, params: Option<Assignment>) {
+        if self.requested != Some(id) {
+            return;
+        }
+        self.requested = None;
+        if !self.wants_another(now) {
+            return;
+        }
+        let Some(params) = params else {
+            self.phase = Phase::Exhausted;
+            return;
+        };
+        self.trials.push(Trial::suggested(id, params.clone()));
+        self.persist(Record::Suggested(id, params.clone()));
+        self.outputs.push_back(Output::Start(id, params, 1));
+    }
+
+    /// Whether another trial is to start now. That the job's time has no room for one is decided here for good.
+    fn wants_another(&mut self, now: Timestamp) -> bool {
+        // Those in quarantine that are not settled yet hold one slot, not two.
+        let holds_slot = |trial: &&Trial| trial.is_active() && !self.quarantined.contains(&trial.id);
+        let n_active = self.trials().iter().filter(holds_slot).count();
+        if self.phase != Phase::Open
+            || self.trials().len() >= self.spec.max_trials as usize
+            || n_active >= self.n_slots()
+        {
+            return false;
+        }
+        if self.is_late_for_another(now) {
+            self.phase = Phase::Late;
+        }
+        self.phase == Phase::Open
     }
 
     /// Whether a trial that starts now would hardly end by the deadline, going by the median of those that succeeded.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Observation;
 use super::bayes::{self, Warp};
 use super::draw::even;
 use super::encode::{Coordinate, Encoding};
@@ -88,7 +89,7 @@ pub struct Crowded {
 #[must_use]
 pub fn insight(spec: &StudySpec, trials: &[Trial]) -> Option<Insight> {
     let encoding = Encoding::new(&spec.space);
-    let known = Known::of(spec, &encoding, trials);
+    let known = Known::of(spec, &encoding, &Observation::of_all(spec, trials));
     let n_results = known.finished.iter().filter(|f| f.value.is_finite()).count();
     if n_results < MIN_RESULTS || !known.is_telling() || encoding.coordinates().is_empty() {
         return None;
@@ -138,7 +139,7 @@ fn best_mean(spec: &StudySpec, encoding: &Encoding, trials: &[Trial]) -> Option<
     let finished: Vec<(TrialId, _)> = trials
         .iter()
         .filter_map(|trial| {
-            let known = Known::of(spec, encoding, std::slice::from_ref(trial)).finished.pop()?;
+            let known = Known::of(spec, encoding, &[Observation::of(spec, trial)]).finished.pop()?;
             known.value.is_finite().then_some((trial.id, known))
         })
         .collect();

@@ -1,7 +1,8 @@
-//! What the trials of a study say, as a search algorithm sees it.
+//! Observations as rows of numbers.
 
 use super::encode::Encoding;
-use crate::study::{Assignment, Goal, Outcome, StudySpec, Trial};
+use super::{Evidence, Observation};
+use crate::study::{Assignment, Goal, StudySpec};
 
 /// Trials as rows of the encoded space, by trial number.
 #[derive(Debug)]
@@ -22,28 +23,22 @@ pub(super) struct Finished {
 }
 
 impl Known {
-    /// Of `trials`. Those that say nothing of their point are left out: cancelled ones, and those that could not be started.
-    pub(super) fn of(spec: &StudySpec, encoding: &Encoding, trials: &[Trial]) -> Self {
+    /// Of these observations. Those that say nothing of their point are left out.
+    pub(super) fn of(spec: &StudySpec, encoding: &Encoding, observations: &[Observation]) -> Self {
         let mut known = Self { finished: Vec::new(), pending: Vec::new() };
-        for trial in trials {
-            let Some(row) = encoding.encode(&trial.params) else { continue };
-            match trial.outcome() {
-                None => known.pending.push(row),
-                // Nothing is known of their parameters: they end for what happened around them.
-                Some(
-                    Outcome::Cancelled
-                    | Outcome::NotStarted(_)
-                    | Outcome::LeftAtWork(_)
-                    | Outcome::Preempted
-                    | Outcome::Lost,
-                ) => {}
-                Some(outcome) => {
-                    let result = trial.result(spec.goal, spec.reduce).filter(|_| outcome.is_success());
-                    let value = result.map_or(f64::NAN, |m| m.value);
-                    let value = if spec.goal == Goal::Maximize { -value } else { value };
-                    known.finished.push(Finished { row, value });
+        for Observation { params, evidence } in observations {
+            let Some(row) = encoding.encode(params) else { continue };
+            let value = match *evidence {
+                Evidence::Pending => {
+                    known.pending.push(row);
+                    continue;
                 }
-            }
+                Evidence::Nothing => continue,
+                Evidence::Failed => f64::NAN,
+                Evidence::Value(value) if spec.goal == Goal::Maximize => -value,
+                Evidence::Value(value) => value,
+            };
+            known.finished.push(Finished { row, value });
         }
         known
     }
@@ -56,6 +51,6 @@ impl Known {
 }
 
 /// Whether a point was a trial already.
-pub(super) fn is_taken(trials: &[Trial], point: &Assignment) -> bool {
-    trials.iter().any(|trial| trial.params == *point)
+pub(super) fn is_taken(observations: &[Observation], point: &Assignment) -> bool {
+    observations.iter().any(|observation| observation.params == *point)
 }

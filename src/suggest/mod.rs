@@ -15,7 +15,8 @@ mod random;
 mod tests;
 mod tpe;
 
-use crate::study::{Algorithm, Assignment, StudySpec, Trial};
+use crate::study::{Algorithm, Assignment, Outcome, StudySpec, Trial};
+use crate::units::TrialId;
 
 pub use bayes::BayesianOptimization;
 pub use grid::GridSearch;
@@ -23,10 +24,76 @@ pub use random::RandomSearch;
 pub use tpe::TreeParzen;
 
 /// A search algorithm.
-pub trait Suggest: Send {
-    /// The parameters of the trial that follows `trials`; `None` where the space holds nothing that
-    /// is worth trying again.
-    fn suggest(&mut self, spec: &StudySpec, trials: &[Trial]) -> Option<Assignment>;
+pub trait Suggest: Send + std::fmt::Debug {
+    /// The parameters of the trial that follows those of which these are the observations; `None` where the space holds
+    /// nothing that is worth trying again. It may take seconds.
+    fn suggest(&mut self, spec: &StudySpec, observations: &[Observation]) -> Option<Assignment>;
+}
+
+/// A request for the parameters of one trial: with the study's specification all that an algorithm needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The trial that the parameters are for.
+    pub trial: TrialId,
+    /// What was known when the request was made: one observation for each trial of the study and of the jobs that it
+    /// learns from, those of other jobs first, then by trial number.
+    pub observations: Vec<Observation>,
+}
+
+/// What a search algorithm knows of a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// The trial's parameters.
+    pub params: Assignment,
+    /// What the trial says of them.
+    pub evidence: Evidence,
+}
+
+/// What a trial says of its parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Evidence {
+    /// Nothing yet: it is not over.
+    Pending,
+    /// Nothing: it ended for a reason outside of its parameters, such as a cancelled job.
+    Nothing,
+    /// They failed.
+    Failed,
+    /// Its result, in the unit of the metric; NaN counts as [`Self::Failed`].
+    Value(f64),
+}
+
+impl Observation {
+    /// What a trial says now.
+    #[must_use]
+    pub fn of(spec: &StudySpec, trial: &Trial) -> Self {
+        let evidence = match trial.outcome() {
+            None => Evidence::Pending,
+            Some(
+                Outcome::Cancelled
+                | Outcome::NotStarted(_)
+                | Outcome::LeftAtWork(_)
+                | Outcome::Preempted
+                | Outcome::Lost,
+            ) => Evidence::Nothing,
+            Some(Outcome::Succeeded | Outcome::StoppedEarly) => {
+                trial.result(spec.goal, spec.reduce).map_or(Evidence::Failed, |m| Evidence::Value(m.value))
+            }
+            Some(
+                Outcome::Failed(_)
+                | Outcome::ReplicaFailed(..)
+                | Outcome::Infeasible
+                | Outcome::Rejected(_)
+                | Outcome::NoMetric,
+            ) => Evidence::Failed,
+        };
+        Self { params: trial.params.clone(), evidence }
+    }
+
+    /// What these trials say now, in their order.
+    #[must_use]
+    pub fn of_all(spec: &StudySpec, trials: &[Trial]) -> Vec<Self> {
+        trials.iter().map(|trial| Self::of(spec, trial)).collect()
+    }
 }
 
 /// The algorithm that a specification asks for.

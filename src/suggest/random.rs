@@ -1,10 +1,10 @@
 //! Independent draws.
 
-use super::Suggest;
 use super::draw::Draw;
 use super::known::is_taken;
+use super::{Observation, Suggest};
 use crate::limits::MAX_REDRAWS;
-use crate::study::{Assignment, StudySpec, Trial};
+use crate::study::{Assignment, StudySpec};
 
 /// Draws every parameter uniformly on its scale. In a finite space no combination comes twice, and
 /// the search ends when all have come.
@@ -12,16 +12,16 @@ use crate::study::{Assignment, StudySpec, Trial};
 pub struct RandomSearch;
 
 impl Suggest for RandomSearch {
-    fn suggest(&mut self, spec: &StudySpec, trials: &[Trial]) -> Option<Assignment> {
-        let mut draw = Draw::new(spec.seed, trials.len());
+    fn suggest(&mut self, spec: &StudySpec, observations: &[Observation]) -> Option<Assignment> {
+        let mut draw = Draw::new(spec.seed, observations.len());
         let mut point = || spec.space.assign(|domain| domain.at(draw.unit()));
         let Some(size) = spec.space.size() else { return Some(point()) };
-        let is_new = |point: &Assignment| !is_taken(trials, point);
+        let is_new = |point: &Assignment| !is_taken(observations, point);
         if let Some(point) = std::iter::repeat_with(&mut point).take(MAX_REDRAWS as usize).find(is_new) {
             return Some(point);
         }
         // Nearly everything was tried: the first that was not, in order.
-        (0..size.min(trials.len() as u64 + 1)).filter_map(|n| spec.space.nth(n)).find(is_new)
+        (0..size.min(observations.len() as u64 + 1)).filter_map(|n| spec.space.nth(n)).find(is_new)
     }
 }
 
@@ -31,16 +31,16 @@ mod tests {
 
     use super::*;
     use crate::study::config::tests::spec;
-    use crate::units::TrialId;
+    use crate::suggest::Evidence;
 
-    fn run(spec: &StudySpec, n: u32) -> Vec<Trial> {
-        let mut trials = Vec::new();
-        for i in 0..n {
-            let Some(point) = RandomSearch.suggest(spec, &trials) else { break };
-            assert!(spec.space.contains(&point), "{point}");
-            trials.push(Trial::suggested(TrialId::after(i), point));
+    fn run(spec: &StudySpec, n: u32) -> Vec<Observation> {
+        let mut known = Vec::new();
+        for _ in 0..n {
+            let Some(params) = RandomSearch.suggest(spec, &known) else { break };
+            assert!(spec.space.contains(&params), "{params}");
+            known.push(Observation { params, evidence: Evidence::Pending });
         }
-        trials
+        known
     }
 
     #[test]

@@ -4,13 +4,13 @@
 //! Estimator: Understanding Its Algorithm Components" (2023), whose weights and bandwidths are used where it finds
 //! them better.
 
-use super::Suggest;
 use super::draw::{Draw, even};
 use super::encode::{Coordinate, Encoding, Kind};
 use super::known::{Known, is_taken};
 use super::random::RandomSearch;
+use super::{Observation, Suggest};
 use crate::limits::MAX_PARZEN_POINTS;
-use crate::study::{Assignment, StudySpec, Trial};
+use crate::study::{Assignment, StudySpec};
 
 /// How many trials are drawn evenly before the densities are asked.
 const N_INITIAL: usize = 10;
@@ -29,18 +29,18 @@ const MIN_BANDWIDTH: f64 = 0.01;
 pub struct TreeParzen;
 
 impl Suggest for TreeParzen {
-    fn suggest(&mut self, spec: &StudySpec, trials: &[Trial]) -> Option<Assignment> {
+    fn suggest(&mut self, spec: &StudySpec, observations: &[Observation]) -> Option<Assignment> {
         let encoding = Encoding::new(&spec.space);
-        let mut draw = Draw::new(spec.seed, trials.len());
-        let known = Known::of(spec, &encoding, trials);
+        let mut draw = Draw::new(spec.seed, observations.len());
+        let known = Known::of(spec, &encoding, observations);
         let is_new = |row: &[f64]| {
             let point = encoding.decode(row);
-            (!is_taken(trials, &point)).then_some(point)
+            (!is_taken(observations, &point)).then_some(point)
         };
-        if trials.len() < N_INITIAL || !known.is_telling() {
-            let place = |(j, c): (usize, &Coordinate)| c.place(even(trials.len(), j, spec.seed as u32));
+        if observations.len() < N_INITIAL || !known.is_telling() {
+            let place = |(j, c): (usize, &Coordinate)| c.place(even(observations.len(), j, spec.seed as u32));
             let row: Vec<f64> = encoding.coordinates().iter().enumerate().map(place).collect();
-            return is_new(&row).or_else(|| RandomSearch.suggest(spec, trials));
+            return is_new(&row).or_else(|| RandomSearch.suggest(spec, observations));
         }
         let (good, others) = split(known);
         let (good, others) = (Density::new(&encoding, good), Density::new(&encoding, others));
@@ -51,7 +51,10 @@ impl Suggest for TreeParzen {
             })
             .collect();
         candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
-        candidates.iter().find_map(|(_, row)| is_new(row)).or_else(|| RandomSearch.suggest(spec, trials))
+        candidates
+            .iter()
+            .find_map(|(_, row)| is_new(row))
+            .or_else(|| RandomSearch.suggest(spec, observations))
     }
 }
 

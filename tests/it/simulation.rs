@@ -1,13 +1,16 @@
 //! The controller, the study and the stop rule under a virtual clock: a thousand jobs of trials that
-//! succeed, fail, hang, ignore TERM, cannot be started and cannot be killed, under controllers that are killed between
-//! any two of their outputs and go on from what is stored.
+//! succeed, fail, hang, ignore TERM, cannot be started and cannot be killed, whose parameters take time to be found, under
+//! controllers that are killed between any two of their outputs and go on from what is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hptune::controller::{Controller, Decided, Input, OnMissingMetric, Output, Policy, Record, Signal};
 use hptune::series::{Change, Point, Position};
-use hptune::study::{Config, EarlyStopping, Exit, FinalState, Measurement, Outcome, Stage, StudySpec, Trial};
+use hptune::study::{
+    Assignment, Config, EarlyStopping, Exit, FinalState, Measurement, Outcome, Stage, StudySpec, Trial,
+};
+use hptune::suggest;
 use hptune::units::{MetricValue, Step, TrialId, WallTime};
 use jiff::Timestamp;
 use rand_chacha::ChaCha8Rng;
@@ -66,6 +69,8 @@ struct Stored {
     ended: BTreeMap<TrialId, Outcome>,
     end: Option<FinalState>,
     message: String,
+    /// What happened while a request for parameters was open.
+    meanwhile: BTreeSet<&'static str>,
 }
 
 struct World {
@@ -81,6 +86,10 @@ struct World {
     stored: Stored,
     max_running: usize,
     is_finished: bool,
+    /// Parameters are found in less than so many milliseconds; 0: at once.
+    search_ms: u64,
+    /// The answer to the request for parameters that is open, and when it comes.
+    answer: Option<(i64, TrialId, Option<Assignment>)>,
     /// A job whose user cancels it at this time.
     cancel_ms: Option<i64>,
     /// Its trainers write another metric than the wanted one.
@@ -156,6 +165,18 @@ impl World {
             }
             match output {
                 Output::Persist(record) => self.store(record),
+                Output::Suggest(suggest::Request { trial, observations }) => {
+                    assert_eq!(self.answer, None, "one request is open at a time");
+                    let spec = self.controller.spec();
+                    let params = suggest::for_spec(spec).suggest(spec, &observations);
+                    let wait_ms =
+                        if self.search_ms > 0 { below(&mut self.random, self.search_ms) } else { 0 };
+                    if wait_ms == 0 {
+                        self.feed(Input::Suggested(trial, params));
+                    } else {
+                        self.answer = Some((self.now_ms + wait_ms as i64, trial, params));
+                    }
+                }
                 Output::Start(trial, params, attempt) => {
                     assert!(self.stored.suggested.contains(&trial), "stored before it is acted on");
                     assert_eq!(self.stored.failure, None, "nothing is started once the job has failed");
@@ -187,6 +208,7 @@ impl World {
     /// The controller was killed, and another one goes on from what is stored.
     fn resume(&mut self) {
         self.stored.n_resumed += 1;
+        self.stored.meanwhile.extend(self.answer.take().map(|_| "the controller is killed"));
         self.controller = Controller::new(self.controller.spec().clone(), self.policy);
         let decided = match &self.stored.failure {
             _ if self.stored.is_cancelling => Decided::Cancel,
@@ -242,6 +264,17 @@ impl World {
     fn store(&mut self, record: Record) {
         let stored = &mut self.stored;
         stored.mirror(&record);
+        if self.answer.is_some() {
+            stored.meanwhile.extend(match &record {
+                Record::Changed(..) => Some("a value comes"),
+                Record::StopDecided(..) => Some("a trial is stopped"),
+                Record::Ended(..) => Some("a trial ends"),
+                Record::CancelDecided(_) => Some("the job is cancelled"),
+                Record::FailDecided(..) => Some("the job fails"),
+                Record::JobEnded(..) => Some("the job ends"),
+                Record::Suggested(..) | Record::Started(..) | Record::Retried(..) => None,
+            });
+        }
         match record {
             Record::Suggested(trial, params) => {
                 assert_eq!(trial.get() as usize, stored.suggested.len() + 1, "ids go up by one");
@@ -330,7 +363,8 @@ impl World {
         let of_process =
             |p: &Process| [p.gone_ms, p.exit.is_none().then_some(p.next_ms)].into_iter().flatten().min();
         let timeout = self.controller.poll_timeout().map(Timestamp::as_millisecond);
-        self.running.values().filter_map(of_process).chain(timeout).chain(self.cancel_ms).min()
+        let answer = self.answer.as_ref().map(|(at, ..)| *at);
+        self.running.values().filter_map(of_process).chain(timeout).chain(self.cancel_ms).chain(answer).min()
     }
 
     fn advance(&mut self) {
@@ -339,6 +373,9 @@ impl World {
             self.feed(Input::Cancel);
             // A controller that was killed just then did not hear it; the user says it again.
             self.cancel_ms = (!self.stored.is_cancelling).then_some(self.now_ms + 1_000);
+        }
+        if let Some((_, trial, params)) = self.answer.take_if(|(at, ..)| *at <= self.now_ms) {
+            self.feed(Input::Suggested(trial, params));
         }
         for trial in self.running.keys().copied().collect::<Vec<_>>() {
             self.live(trial);
@@ -433,6 +470,11 @@ fn was_ending_otherwise(stored: &Stored) -> bool {
 
 /// Runs one job to its end and checks what must hold of every job.
 fn run(seed: u64) -> Stored {
+    run_with(seed, if seed.is_multiple_of(2) { 100 } else { 0 })
+}
+
+/// The same with parameters that are found in less than so many milliseconds.
+fn run_with(seed: u64, search_ms: u64) -> Stored {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let spec = spec(&mut random);
     let (max_trials, max_parallel) = (spec.max_trials as usize, spec.max_parallel_trials as usize);
@@ -461,6 +503,8 @@ fn run(seed: u64) -> Stored {
         stored: Stored::default(),
         max_running: 0,
         is_finished: false,
+        search_ms,
+        answer: None,
         cancel_ms,
         lacks_metric,
     };
@@ -469,6 +513,9 @@ fn run(seed: u64) -> Stored {
         world.advance();
         let stages = || world.controller.trials().iter().map(|t| (t.id, &t.stage)).collect::<Vec<_>>();
         assert!(world.now_ms < 1_000_000_000, "a job ends: seed {seed}, {:?}", stages());
+    }
+    if let Some((_, trial, params)) = world.answer.take() {
+        world.feed(Input::Suggested(trial, params));
     }
     let stored = world.stored;
     assert!(world.running.values().all(|process| process.is_quarantined), "no process is left");
@@ -523,12 +570,13 @@ fn run(seed: u64) -> Stored {
 #[test]
 fn a_thousand_jobs_keep_every_promise() {
     let mut kinds: BTreeSet<&str> = BTreeSet::new();
-    let mut n_resumed = 0;
+    let (mut n_resumed, mut meanwhile) = (0, BTreeSet::new());
     for seed in 0..1000 {
         let stored = run(seed);
         kinds.extend(stored.end.map(FinalState::name));
         kinds.extend(stored.message.contains("no value of the metric").then_some("metric that never comes"));
         n_resumed += stored.n_resumed;
+        meanwhile.extend(stored.meanwhile);
         kinds.extend(stored.ended.values().map(|outcome| match outcome {
             Outcome::Succeeded => "trial succeeded",
             Outcome::StoppedEarly => "trial stopped early",
@@ -544,6 +592,19 @@ fn a_thousand_jobs_keep_every_promise() {
     // Every way to end was taken: the simulation shows what it claims to show.
     assert_eq!(kinds.len(), 3 + 8 + 1, "{kinds:?}");
     assert!(n_resumed > 1000, "{n_resumed}");
+    // And all that may happen happened while a request for parameters was open.
+    assert_eq!(meanwhile.len(), 7, "{meanwhile:?}");
+}
+
+#[test]
+fn trials_get_the_same_parameters_however_long_these_are_looked_for() {
+    let params = |stored: &Stored| stored.trials.iter().map(|t| t.params.clone()).collect::<Vec<_>>();
+    for seed in 0..50 {
+        let (at_once, late) = (params(&run_with(seed, 0)), params(&run_with(seed, 500)));
+        // Whether a job is cut short depends on the time that it takes.
+        let n = at_once.len().min(late.len());
+        assert_eq!(at_once[..n], late[..n]);
+    }
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl Job<'_> {
     fn act(&mut self, action: Output) -> Result<(), Failure> {
         match action {
             Output::Persist(_) | Output::Finished => {}
+            Output::Suggest(request) => self.suggester.request(request),
             Output::Start(trial, params, attempt) => {
                 self.start_in_turn(Start::New(trial, params, attempt))?;
             }

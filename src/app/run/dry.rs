@@ -10,7 +10,7 @@ use crate::app::prepare::DryRun;
 use crate::edge::keeper::Order;
 use crate::edge::remote::local_dir;
 use crate::study::CommandLine;
-use crate::suggest;
+use crate::suggest::{self, Observation};
 
 /// The first trial of a job.
 #[derive(Debug)]
@@ -39,7 +39,8 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
     let directory = std::env::current_dir().map_err(|e| failed(&e))?;
     let mut known = earlier.warm;
     known.extend(earlier.previous);
-    let params = suggest::for_spec(&config.spec).suggest(&config.spec, &known);
+    let observations = Observation::of_all(&config.spec, &known);
+    let params = suggest::for_spec(&config.spec).suggest(&config.spec, &observations);
     let params = params.ok_or_else(|| failed(&"every combination of the parameters was tried"))?;
     let slot = slots.take().unwrap_or_default();
     let trial = earlier.first;

@@ -7,6 +7,7 @@ mod left;
 mod own;
 mod pending;
 pub(crate) mod remarks;
+mod suggester;
 mod tell;
 pub(super) mod trial;
 
@@ -40,12 +41,14 @@ use crate::limits::{
 };
 use crate::report::Report;
 use crate::study::{Assignment, Config, Exit, FinalState, Slot, Trial};
+use crate::suggest;
 use crate::tail::Seen;
 use crate::units::TrialId;
 use carry::Stored;
 pub use dry::{FirstTrial, first_trial};
 use pending::Pending;
 use remarks::Remarked;
+use suggester::{Answer, Suggester};
 use trial::{ForAll, Running, cgroup, describe, order};
 pub use trial::{ObjectiveRecord, TrialFiles};
 
@@ -85,9 +88,17 @@ pub fn run(plan: Plan, tell: &mut dyn FnMut(&Report)) -> Result<Finished, Failur
         .enable_all()
         .build()
         .map_err(|e| Failure::outside(format!("cannot start: {e}")))?;
-    let (reports, followed) = mpsc::channel(FOLLOW_QUEUE);
-    let (freeing, freed) = mpsc::channel(MAX_PARALLEL_TRIALS as usize);
-    runtime.block_on(Job::new(plan, tell, reports, freeing).run(followed, freed))
+    runtime.block_on(async {
+        let (job, incoming) = Job::new(plan, tell)?;
+        job.run(incoming).await
+    })
+}
+
+/// What comes to a job's loop from its own threads.
+struct Incoming {
+    followed: mpsc::Receiver<Followed>,
+    freed: mpsc::Receiver<Freed>,
+    answers: mpsc::Receiver<Answer>,
 }
 
 /// A trial that has ended, and which of its GPUs cannot be used again, and why.
@@ -105,6 +116,7 @@ struct Leaving {
 struct Job<'t> {
     plan: Plan,
     controller: Controller,
+    suggester: Suggester,
     running: BTreeMap<TrialId, Running>,
     reports: mpsc::Sender<Followed>,
     freeing: mpsc::Sender<Freed>,
@@ -133,19 +145,20 @@ struct Job<'t> {
 }
 
 impl<'t> Job<'t> {
-    fn new(
-        mut plan: Plan,
-        tell: &'t mut dyn FnMut(&Report),
-        reports: mpsc::Sender<Followed>,
-        freeing: mpsc::Sender<Freed>,
-    ) -> Self {
+    fn new(mut plan: Plan, tell: &'t mut dyn FnMut(&Report)) -> Result<(Self, Incoming), Failure> {
+        let (reports, followed) = mpsc::channel(FOLLOW_QUEUE);
+        let (freeing, freed) = mpsc::channel(MAX_PARALLEL_TRIALS as usize);
+        let suggest = suggest::for_spec(&plan.config.spec);
+        let (suggester, answers) = Suggester::start(suggest, plan.config.spec.clone())
+            .map_err(|e| Failure::outside(format!("cannot start a thread: {e}")))?;
         let mut controller = Controller::new(plan.config.spec.clone(), plan.config.policy);
         let earlier = &mut plan.earlier;
         controller.learn(take(&mut earlier.warm), take(&mut earlier.previous), earlier.first);
         controller.resume(take(&mut plan.trials), take(&mut plan.decided));
-        Self {
+        let job = Self {
             plan,
             controller,
+            suggester,
             running: BTreeMap::new(),
             reports,
             freeing,
@@ -163,19 +176,17 @@ impl<'t> Job<'t> {
             missing_told: None,
             signal: None,
             end: None,
-        }
+        };
+        Ok((job, Incoming { followed, freed, answers }))
     }
 
-    async fn run(
-        mut self,
-        followed: mpsc::Receiver<Followed>,
-        freed: mpsc::Receiver<Freed>,
-    ) -> Result<Finished, Failure> {
-        let ended = self.go(followed, freed).await;
+    async fn run(mut self, incoming: Incoming) -> Result<Finished, Failure> {
+        let ended = self.go(incoming).await;
         // The trials of a job that was taken over are another controller's.
         if ended.is_err() && !self.stored.is_taken_over {
             self.abandon();
         }
+        self.suggester.join();
         let trials = self.controller.trials().to_vec();
         Ok(Finished {
             end: ended?,
@@ -187,11 +198,8 @@ impl<'t> Job<'t> {
     }
 
     /// The loop, until the job is over.
-    async fn go(
-        &mut self,
-        mut followed: mpsc::Receiver<Followed>,
-        mut freed: mpsc::Receiver<Freed>,
-    ) -> Result<JobEnd, Failure> {
+    async fn go(&mut self, mut incoming: Incoming) -> Result<JobEnd, Failure> {
+        let Incoming { followed, freed, answers } = &mut incoming;
         let mut signals =
             Signals::listen().map_err(|e| Failure::outside(format!("cannot listen for signals: {e}")))?;
         // What a keeper that was killed leaves behind comes to us; without it to the system's init.
@@ -210,6 +218,11 @@ impl<'t> Job<'t> {
             tokio::select! {
                 Some(report) = followed.recv() => self.take_followed(report)?,
                 Some((trial, in_use)) = freed.recv() => self.take_freed(trial, &in_use)?,
+                answer = answers.recv() => {
+                    let why = "the search for parameters has ended by a fault of this program";
+                    let (trial, params) = answer.ok_or_else(|| Failure::outside(why))?;
+                    self.feed(Input::Suggested(trial, params))?;
+                }
                 heard = signals.next() => match heard {
                     Heard::Child => self.reap()?,
                     Heard::Other(_) => {}

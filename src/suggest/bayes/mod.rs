@@ -18,13 +18,13 @@ mod model;
 mod search;
 mod warp;
 
-use super::Suggest;
 use super::draw::{Draw, even};
 use super::encode::Encoding;
 use super::known::{Finished, Known, is_taken};
 use super::random::RandomSearch;
+use super::{Observation, Suggest};
 use crate::limits::{MAX_FIT_POINTS, MAX_MODEL_POINTS};
-use crate::study::{Assignment, StudySpec, Trial};
+use crate::study::{Assignment, StudySpec};
 use kernel::Kernel;
 pub(super) use model::Model;
 use model::Points;
@@ -36,27 +36,27 @@ pub(super) use warp::{Warp, warp};
 pub struct BayesianOptimization;
 
 impl Suggest for BayesianOptimization {
-    fn suggest(&mut self, spec: &StudySpec, trials: &[Trial]) -> Option<Assignment> {
+    fn suggest(&mut self, spec: &StudySpec, observations: &[Observation]) -> Option<Assignment> {
         let encoding = Encoding::new(&spec.space);
-        let mut draw = Draw::new(spec.seed, trials.len());
+        let mut draw = Draw::new(spec.seed, observations.len());
         let is_new = |row: &[f64]| {
             let point = encoding.decode(row);
-            (!is_taken(trials, &point)).then_some(point)
+            (!is_taken(observations, &point)).then_some(point)
         };
-        if trials.is_empty() {
+        if observations.is_empty() {
             return is_new(&encoding.coordinates().iter().map(|c| c.place(0.5)).collect::<Vec<_>>());
         }
-        let known = Known::of(spec, &encoding, trials);
-        let proposals = if trials.len() < n_initial(spec, &encoding) || !known.is_telling() {
+        let known = Known::of(spec, &encoding, observations);
+        let proposals = if observations.len() < n_initial(spec, &encoding) || !known.is_telling() {
             let scramble = spec.seed as u32;
             let place =
-                |(j, c): (usize, &super::encode::Coordinate)| c.place(even(trials.len(), j, scramble));
+                |(j, c): (usize, &super::encode::Coordinate)| c.place(even(observations.len(), j, scramble));
             vec![encoding.coordinates().iter().enumerate().map(place).collect()]
         } else {
             propose(&encoding, &known, &mut draw)
         };
         // Where everything that it thinks of was tried: whatever was not, if anything is left.
-        proposals.iter().find_map(|row| is_new(row)).or_else(|| RandomSearch.suggest(spec, trials))
+        proposals.iter().find_map(|row| is_new(row)).or_else(|| RandomSearch.suggest(spec, observations))
     }
 }
 
