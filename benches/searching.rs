@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use hptune::study::{Algorithm, Config, EarlyStopping, StudySpec};
+use hptune::study::{Algorithm, Config, Decided, EarlyStopping, Study, StudySpec};
 use hptune::tuner::{End, Tuner};
 use hptune::units::Step;
 use jiff::Timestamp;
@@ -31,8 +31,8 @@ fn spec(algorithm: Algorithm) -> StudySpec {
 /// A study with so many finished trials of which half are drawn and half suggested by chance near the best.
 fn study(algorithm: Algorithm, n: usize) -> Tuner {
     let spec = spec(algorithm);
-    let mut random = Tuner::new(StudySpec { algorithm: Algorithm::Random, ..spec.clone() }, Vec::new());
-    let mut tuner = Tuner::new(spec.clone(), Vec::new());
+    let mut random = Tuner::new(Study::new(StudySpec { algorithm: Algorithm::Random, ..spec.clone() }));
+    let mut tuner = Tuner::new(Study::new(spec.clone()));
     for i in 0..n {
         let (_, mut params) = random.suggest(NOW).expect("there are enough");
         let mut value = 0.0;
@@ -55,7 +55,7 @@ fn time(algorithm: Algorithm, n: usize, limit_ms: f64) {
     let mut times: Vec<f64> = (0..N_TIMED)
         .map(|seed| {
             let spec = StudySpec { seed: seed as u64, ..spec(algorithm) };
-            let mut tuner = Tuner::new(spec, trials.clone());
+            let mut tuner = Tuner::new(Study::new(spec).with_trials(trials.clone(), Decided::Nothing));
             let started = Instant::now();
             let suggested = tuner.suggest(NOW);
             let took = started.elapsed().as_secs_f64() * 1e3;
@@ -85,7 +85,7 @@ fn time_decision(n_trials: u32, n_values: i64, limit_ms: f64) {
         tuner.complete(NOW, trial, End::Value(None, None)).expect("it runs");
         tuner.take_records();
     }
-    let mut tuner = Tuner::new(spec, tuner.trials().to_vec());
+    let mut tuner = Tuner::new(Study::new(spec).with_trials(tuner.trials().to_vec(), Decided::Nothing));
     let (id, _) = tuner.suggest(NOW).expect("there are enough");
     let mut times: Vec<f64> = (1..=N_TIMED as i64)
         .map(|i| {

@@ -1,6 +1,6 @@
 //! `jobs`: what the store knows, in the service's terms.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -131,82 +131,6 @@ impl KnownJob {
     }
 }
 
-/// Why a trial was stopped early, or not.
-#[derive(Debug)]
-pub struct Why<'a> {
-    /// The trial.
-    pub trial: &'a Trial,
-    /// How many finished trials it is compared with.
-    pub n_finished: usize,
-    /// At each global step of those and of its own: the lower quartile, the median and the upper quartile of what they
-    /// had reported last by then. Steps that fewer than two have come to are left out.
-    pub band: Vec<(i64, [f64; 3])>,
-}
-
-impl Why<'_> {
-    /// All of it, for programs.
-    #[must_use]
-    pub fn to_json(&self) -> Json {
-        let points = self.trial.curve.by_global_step();
-        json!({
-            "trialId": self.trial.id,
-            "outcome": self.trial.outcome().map(ToString::to_string),
-            "stopReason": self.trial.stop,
-            "text": self.trial.stop.map(|reason| reason.to_string()),
-            "finishedTrials": self.n_finished,
-            "curve": points.map(|(step, m)| json!([step, number(m.value)])).collect::<Vec<_>>(),
-            "band": self.band.iter().map(|(step, band)| json!([step, band])).collect::<Vec<_>>(),
-        })
-    }
-}
-
-/// A number, or its name where JSON has no digits for it.
-fn number(value: f64) -> Json {
-    if value.is_finite() {
-        value.into()
-    } else if value.is_nan() {
-        "NaN".into()
-    } else if value > 0.0 {
-        "Infinity".into()
-    } else {
-        "-Infinity".into()
-    }
-}
-
-/// Why a trial of a job was stopped early, with what it was compared to.
-///
-/// # Errors
-/// The job has no such trial.
-pub fn why(known: &KnownJob, trial: u32) -> Result<Why<'_>, Failure> {
-    let trials = &known.stored.trials;
-    let found = find(known, trial)?;
-    let ends = UsualEnds::of(trials);
-    let is_compared = |other: &&Trial| {
-        other.id != found.id && ends.is_reached_by(other) && other.curve.split() == found.curve.split()
-    };
-    let finished: Vec<&Trial> = trials.iter().filter(is_compared).collect();
-    let all = finished.iter().copied().chain([found]);
-    let steps: BTreeSet<i64> = all.flat_map(|t| t.curve.by_global_step()).map(|(step, _)| step.0).collect();
-    let quartiles = |step: i64| {
-        let value = |other: &&Trial| {
-            // One that has ended before says nothing of later steps.
-            let is_there = other.curve.reached().is_some_and(|last| last.0 >= step);
-            other.curve.finite_until(step as f64).map(|(_, value)| value).filter(|_| is_there)
-        };
-        let mut values: Vec<f64> = finished.iter().filter_map(value).collect();
-        values.sort_by(f64::total_cmp);
-        let at = |share: f64| {
-            let place = share * (values.len().checked_sub(1)? as f64);
-            let (low, high) = (values.get(place.floor() as usize)?, values.get(place.ceil() as usize)?);
-            Some(low + (high - low) * place.fract())
-        };
-        (values.len() >= 2).then_some(())?;
-        Some((step, [at(0.25)?, at(0.5)?, at(0.75)?]))
-    };
-    let band = steps.into_iter().filter_map(quartiles).collect();
-    Ok(Why { trial: found, n_finished: finished.len(), band })
-}
-
 /// What the service had no field for: how a trial ended, where its objective was read, why it was
 /// stopped, where the others ended, if it ended well far before them, and its best value, if that was long before its
 /// end.
@@ -215,7 +139,7 @@ fn trial_json(trial: &Trial, ends: &UsualEnds<'_>, goal: Goal) -> Json {
         "trialId": trial.id,
         "outcome": trial.outcome().map(ToString::to_string),
         "run": trial.curve.run(),
-        "stopReason": trial.stop,
+        "stopReason": trial.stop.as_ref().map(|decision| decision.reason),
         "attempts": trial.attempt,
         "endedFarBefore": ends.missed_by(trial),
         "bestLongBefore": peak_before_end(&trial.curve, goal).map(HyperparameterMetric::from),
@@ -304,7 +228,7 @@ fn is_running(store: &Path, id: &str, trial: u32) -> Result<bool, Failure> {
     Ok(!known.stored.is_over() && find(&known, trial)?.is_active())
 }
 
-fn find(known: &KnownJob, trial: u32) -> Result<&Trial, Failure> {
+pub(super) fn find(known: &KnownJob, trial: u32) -> Result<&Trial, Failure> {
     let trials = &known.stored.trials;
     trials.iter().find(|t| t.id.get() == trial).ok_or_else(|| {
         let message = format!("job `{}` has no trial {trial}", known.stored.job.id);

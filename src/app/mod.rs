@@ -21,6 +21,7 @@ pub mod tuner;
 mod tuner_request;
 pub mod verify;
 pub mod watch;
+pub mod why;
 
 use std::fmt;
 use std::fs;

@@ -13,7 +13,7 @@ use crate::edge::clock::Clock;
 use crate::edge::store::{JobNumber, NewJob, Resource, Store};
 use crate::limits::MAX_TUNER_LINE_BYTES;
 use crate::study::config::check_job_id;
-use crate::study::{Assignment, ParamValue};
+use crate::study::{Assignment, Decided, ParamValue, Study};
 use crate::tuner::{End, TellError, Tuner};
 
 /// What the user asked for.
@@ -75,7 +75,7 @@ pub fn begin(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Session, Fa
     let fresh_seed = seed.unwrap_or_else(|| draw_seed(clock.now()));
     config.spec.seed = fresh_seed;
     let Some(path) = request.store else {
-        return Ok(Session { tuner: Tuner::new(config.spec, Vec::new()), clock, store: None, notes });
+        return Ok(Session { tuner: Tuner::new(Study::new(config.spec)), clock, store: None, notes });
     };
     let id = request.job_id.or(config.job_id).ok_or_else(|| {
         Failure::usage("--store needs a name for the study, so that a restart finds it again")
@@ -124,7 +124,8 @@ pub fn begin(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Session, Fa
         }
     };
     hold(&mut store, number, tell)?;
-    Ok(Session { tuner: Tuner::new(config.spec, trials), clock, store: Some((store, number)), notes })
+    let study = Study::new(config.spec).with_trials(trials, Decided::Nothing);
+    Ok(Session { tuner: Tuner::new(study), clock, store: Some((store, number)), notes })
 }
 
 impl Session {

@@ -444,7 +444,7 @@ pub(super) enum JobsVerb {
         #[arg(short, long)]
         follow: bool,
     },
-    /// Say why a trial was stopped early, with its curve against those of the finished trials
+    /// Say why a trial was stopped early, with its curve against those of the trials that it was compared with
     Why {
         /// Name of the job
         #[arg(value_name = "JOB")]

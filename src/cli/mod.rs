@@ -23,6 +23,7 @@ use clap::Parser;
 use crate::app::cancel::cancel;
 use crate::app::prepare::{Plan, Request, dry_run, prepare, read_config_file, resume};
 use crate::app::run::{first_trial, run};
+use crate::app::why::why;
 use crate::app::{Failure, demo, jobs, tuner};
 use crate::edge::keeper::keep;
 use crate::plot::{Cells, Ink};
@@ -197,7 +198,7 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
         }
         JobsVerb::Why { id, trial, json } => {
             let known = jobs::describe(store, id)?;
-            let why = jobs::why(&known, *trial)?;
+            let why = why(store, &known, *trial)?;
             if *json {
                 printer.document(&format!("{:#}", why.to_json()))?;
             } else {

@@ -5,10 +5,11 @@ use std::path::Path;
 use super::printer::Style;
 use super::text::{brief, duration};
 use super::{chart, tables};
-use crate::app::jobs::{KnownJob, Why};
+use crate::app::jobs::KnownJob;
 use crate::app::quoted;
 use crate::app::run::remarks::unused;
 use crate::app::run::{Finished, FirstTrial, TrialFiles};
+use crate::app::why::{Basis, Peer, Why};
 use crate::edge::store::NewJob;
 use crate::plot::{self, Cells, Curve, Ink, Look};
 use crate::study::{Domain, Outcome, Reduce, StudySpec, Trial, UsualEnds, all_alike, peak_before_end, rank};
@@ -40,7 +41,8 @@ pub(super) fn of_job(finished: &Finished, store_asked: Option<&Path>, style: Sty
 }
 
 fn stopped_early(trials: &[Trial], style: Style) -> Option<String> {
-    listed("Stopped early", trials.iter().filter_map(|t| Some((t, t.stop?.to_string()))), trials.len(), style)
+    let stopped = trials.iter().filter_map(|t| Some((t, t.stop.as_ref()?.reason.to_string())));
+    listed("Stopped early", stopped, trials.len(), style)
 }
 
 /// The trials that ended well far before the others.
@@ -166,10 +168,11 @@ pub(super) fn of_why(known: &KnownJob, why: &Why<'_>, size: Cells, ink: Ink, sty
     let trial = why.trial;
     let outcome = trial.outcome().map_or_else(|| "it runs".to_owned(), ToString::to_string);
     let mut sections = vec![format!("{}  {outcome}", style.bold(&format!("Trial {}", trial.id)))];
-    sections.push(match trial.stop {
-        Some(reason) => format!("Stopped early: {reason}"),
+    sections.push(match &trial.stop {
+        Some(decision) => format!("Stopped early: {}", decision.reason),
         None => "It was not stopped early.".to_owned(),
     });
+    sections.extend(compared(why));
     let own: Vec<(f64, f64)> =
         trial.curve.by_global_step().map(|(step, m)| (step.0 as f64, m.value)).collect();
     if own.is_empty() {
@@ -185,12 +188,40 @@ pub(super) fn of_why(known: &KnownJob, why: &Why<'_>, size: Cells, ink: Ink, sty
             ..Curve::default()
         });
     }
-    let title = format!("trial {} against {} finished trials", trial.id, why.n_finished);
+    let others = match why.basis {
+        Basis::Decision { .. } => "trials that it was compared with",
+        Basis::Unknown | Basis::NotDecided => "finished trials",
+    };
+    let title = format!("trial {} against {} {others}", trial.id, why.peers.len());
     let metric = known.spec().metric_tag.to_string();
     let look = Look { title, x_label: "step".into(), y_label: metric, ..Look::default() };
     sections.push(String::new());
     sections.push(plot::text(&curves, &look, size, ink));
     sections.join("\n")
+}
+
+/// Which trials a trial was compared with, in words.
+fn compared(why: &Why<'_>) -> Option<String> {
+    match why.basis {
+        Basis::NotDecided => None,
+        Basis::Unknown => Some(
+            "What it was compared with was not stored by the program that decided so: it is shown with the trials of this \
+             job that have finished by now."
+                .to_owned(),
+        ),
+        Basis::Decision { step } => {
+            let name = |peer: &Peer| match &peer.job {
+                Some(job) => format!("{} of job {job}", peer.trial),
+                None => peer.trial.to_string(),
+            };
+            let mut names: Vec<String> = why.peers.iter().take(MAX_LISTED).map(name).collect();
+            let n_more = why.peers.len() - names.len();
+            names.extend((n_more > 0).then(|| format!("{n_more} more (--json names all)")));
+            let is_gone = why.peers.iter().any(|peer| !peer.is_known);
+            let gone = if is_gone { "; not all of them are in this store any more" } else { "" };
+            Some(format!("Compared at step {step} with trials {}{gone}", names.join(", ")))
+        }
+    }
 }
 
 /// The recommended trial with its parameters, those as good, and what there is to say of the end.

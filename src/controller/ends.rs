@@ -5,34 +5,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::messages::{FOR_THIS, SAID_LAST};
-use super::{Controller, OnMissingMetric, Phase, Record, after};
+use super::{Controller, OnMissingMetric, Phase, Record};
 use crate::limits::{
-    FAST_FAILURE, LEAST_RETRIES_OF_LOST, LONGEST_RETRY_PAUSE, MAX_ALIKE_FAILURES, MAX_FAILED_STARTS,
-    MAX_FAST_FAILURES, RETRY_PAUSE,
+    FAST_FAILURE, LEAST_RETRIES_OF_LOST, MAX_ALIKE_FAILURES, MAX_FAILED_STARTS, MAX_FAST_FAILURES,
 };
-use crate::study::{Exit, Outcome, Purpose, Stage, Trial, gist};
+use crate::study::{Exit, FOR_THIS, Outcome, Purpose, SAID_LAST, Stage, Trial, gist};
 use crate::units::TrialId;
 
 impl Controller {
     /// Nothing of a trial is left; its work was left to these processes, where it was.
     pub(super) fn settled(&mut self, now: Timestamp, id: TrialId, left: Option<String>) {
-        let (goal, reduce) = (self.spec.goal, self.spec.reduce);
+        let spec = self.study.spec();
         let has_attempt = |trial: &&Trial| trial.is_active() && !matches!(trial.stage, Stage::Waiting(..));
-        let Some(trial) = self.trial(id).filter(has_attempt) else { return };
-        let result = trial.result(goal, reduce).map(|m| m.value.is_finite());
-        let ended_well = |well: Outcome| match result {
-            Some(true) => well,
-            Some(false) => Outcome::Infeasible,
-            None => Outcome::NoMetric,
-        };
+        let Some(trial) = self.study.trial(id).filter(has_attempt) else { return };
         let outcome = match trial.stage {
             Stage::Stopping(_, purpose) | Stage::Killing(_, purpose, _) => match purpose {
-                Purpose::EarlyStop => ended_well(Outcome::StoppedEarly),
+                Purpose::EarlyStop => trial.outcome_by_result(spec.goal, spec.reduce),
                 Purpose::Cancel => Outcome::Cancelled,
                 Purpose::Leave(Exit::Code(0)) => match left {
                     Some(who) => Outcome::LeftAtWork(who),
-                    None => ended_well(Outcome::Succeeded),
+                    None => trial.outcome_by_result(spec.goal, spec.reduce),
                 },
                 Purpose::Leave(Exit::Lost) => Outcome::Lost,
                 Purpose::Leave(exit) if exit.is_preemption() => Outcome::Preempted,
@@ -93,24 +85,18 @@ impl Controller {
         let is_going_on = matches!(self.phase, Phase::Open | Phase::Exhausted)
             && self.stop_all_at().is_none_or(|at| now < at)
             && !self.quarantined.contains(&id);
-        let Some(trial) = self.trial_mut(id) else { return };
+        let Some(trial) = self.trial(id).filter(|trial| trial.is_active()) else { return };
         if trial.attempt > max_retries || !is_going_on {
             return self.end(now, id, outcome);
         }
-        let pause = RETRY_PAUSE.saturating_mul(1 << (trial.attempt - 1).min(16)).min(LONGEST_RETRY_PAUSE);
-        trial.attempt += 1;
-        trial.attempt_at = None;
-        trial.ended_at = None;
-        trial.stage = Stage::Waiting(after(now, pause), outcome.clone());
-        let attempt = trial.attempt;
-        self.persist(Record::Retried(id, now, outcome, attempt));
+        let attempt = trial.attempt + 1;
+        self.record(Record::Retried(id, now, outcome, attempt));
     }
 
     pub(super) fn end(&mut self, now: Timestamp, id: TrialId, outcome: Outcome) {
-        let Some(trial) = self.trial_mut(id) else { return };
-        let at = *trial.ended_at.get_or_insert(now);
-        trial.stage = Stage::Ended(outcome.clone());
-        self.persist(Record::Ended(id, at, outcome));
+        let Some(trial) = self.trial(id).filter(|trial| trial.is_active()) else { return };
+        let at = trial.ended_at.unwrap_or(now);
+        self.record(Record::Ended(id, at, outcome));
         if matches!(self.phase, Phase::Open | Phase::Exhausted | Phase::Late)
             && let Some(why) = self.why_failing()
         {
@@ -122,7 +108,7 @@ impl Controller {
     fn why_failing(&self) -> Option<String> {
         let trials = self.trials();
         let failed = trials.iter().filter(|trial| trial.outcome().is_some_and(Outcome::is_failure)).count();
-        let max = self.spec.max_failed_trials;
+        let max = self.spec().max_failed_trials;
         if max > 0 && failed >= max as usize {
             return Some(format!("{failed} trials failed (maxFailedTrials is {max})"));
         }
@@ -162,7 +148,7 @@ impl Controller {
                 || (trial.is_active() && trial.curve.reached() > farthest)
         };
         // The last trials of a job are its end anyhow.
-        let is_last = trials.len() >= self.spec.max_trials as usize;
+        let is_last = trials.len() >= self.spec().max_trials as usize;
         if alike.len() < MAX_ALIKE_FAILURES || is_last || trials.iter().any(works) {
             return None;
         }
@@ -182,7 +168,7 @@ impl Controller {
         let n = trials.iter().filter(|trial| failed_fast(trial)).count();
         let is_so = trials.iter().all(|t| failed_fast(t) || (t.is_active() && !is_at_work(t)));
         // The last trials of a job are its end anyhow.
-        if n < MAX_FAST_FAILURES || !is_so || trials.len() >= self.spec.max_trials as usize {
+        if n < MAX_FAST_FAILURES || !is_so || trials.len() >= self.spec().max_trials as usize {
             return None;
         }
         let last = trials.iter().rev().find(|trial| failed_fast(trial))?;
@@ -196,9 +182,9 @@ impl Controller {
 mod tests {
     use super::*;
     use crate::controller::tests::handle;
-    use crate::controller::{Input, Output, Policy};
+    use crate::controller::{Input, Output, Policy, after};
     use crate::series::{Change, Point};
-    use crate::study::config;
+    use crate::study::{Study, config};
     use crate::units::{MetricValue, Step, WallTime};
 
     /// Runs trials one after the other, 100 s each, until the job ends or `ends` are over: the last step of each, how
@@ -206,7 +192,7 @@ mod tests {
     fn run(ends: &[(Option<i64>, i32, &str)]) -> Option<String> {
         let space = "params: [{parameterName: a, type: DOUBLE, minValue: 0, maxValue: 1}]";
         let spec = config::tests::spec(&format!("{{maxTrials: 20, algorithm: RANDOM_SEARCH, {space}}}"));
-        let mut controller = Controller::new(spec, Policy::default());
+        let mut controller = Controller::new(Study::new(spec), Policy::default());
         let (mut now, mut outputs) = (Timestamp::UNIX_EPOCH, Vec::new());
         let mut feed = |now, input| outputs.extend(handle(&mut controller, now, input));
         feed(now, Input::Tick);
@@ -231,7 +217,8 @@ mod tests {
     fn first_lacks_metric(has_other_a_value: bool, on_missing_metric: OnMissingMetric) -> Option<String> {
         let space = "params: [{parameterName: a, type: DOUBLE, minValue: 0, maxValue: 1}]";
         let spec = config::tests::spec(&format!("{{maxTrials: 9, maxParallelTrials: 2, {space}}}"));
-        let mut controller = Controller::new(spec, Policy { on_missing_metric, ..Policy::default() });
+        let mut controller =
+            Controller::new(Study::new(spec), Policy { on_missing_metric, ..Policy::default() });
         let (now, first, second) = (Timestamp::UNIX_EPOCH, TrialId::after(0), TrialId::after(1));
         let mut outputs = Vec::new();
         let mut feed = |now, input| outputs.extend(handle(&mut controller, now, input));
@@ -249,7 +236,7 @@ mod tests {
         let stopped = outputs.iter().position(|o| matches!(o, Output::Signal(id, _) if *id == second));
         assert_eq!(decided.is_some(), stopped.is_some());
         assert!(decided <= stopped, "it is stored before it is acted on");
-        controller.failure.clone()
+        controller.failure().map(str::to_owned)
     }
 
     #[test]

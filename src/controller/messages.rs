@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::series::Change;
-use crate::study::{Assignment, Exit, FinalState, Outcome, Replica, StopReason};
+use crate::study::{Assignment, Exit, Record, Replica};
 use crate::suggest::Request;
 use crate::units::TrialId;
 
@@ -78,63 +78,4 @@ pub enum Signal {
     Terminate,
     /// KILL.
     Kill,
-}
-
-/// What a store keeps of a job's course.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Record {
-    /// A trial was suggested.
-    Suggested(TrialId, Assignment),
-    /// An attempt of a trial, counted from 1, was started.
-    Started(TrialId, Timestamp, u32),
-    /// A trial's objective changed.
-    Changed(TrialId, Vec<Change>),
-    /// A trial is given up early.
-    StopDecided(TrialId, Timestamp, StopReason),
-    /// An attempt of a trial ended like this, and another one, of this number, follows.
-    Retried(TrialId, Timestamp, Outcome, u32),
-    /// A trial reached its final state.
-    Ended(TrialId, Timestamp, Outcome),
-    /// The job is being cancelled.
-    CancelDecided(Timestamp),
-    /// The job has failed, for this reason: its trials are stopped.
-    FailDecided(Timestamp, String),
-    /// The job is over.
-    JobEnded(Timestamp, JobEnd),
-}
-
-/// What was decided of a job before its end.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Decided {
-    /// Nothing: it goes on.
-    #[default]
-    Nothing,
-    /// The user ended it.
-    Cancel,
-    /// It has failed, for this reason.
-    Fail(String),
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobEnd {
-    /// The state.
-    pub state: FinalState,
-    /// What the user should know: why it failed, or why it ended before `maxTrials`.
-    pub message: Option<String>,
-}
-
-/// What stands between the reason of a failed job and what its trainer said.
-pub(super) const SAID_LAST: &str = "; it said last:\n";
-
-/// What stands before a reason that a note of the trial has told.
-pub(super) const FOR_THIS: &str = ":\n";
-
-impl JobEnd {
-    /// The message without what the trainer said last, or why it gave no metric, for whoever was told that already.
-    #[must_use]
-    pub fn headline(&self) -> Option<&str> {
-        let message = self.message.as_deref()?;
-        message.split(SAID_LAST).next()?.split(FOR_THIS).next()
-    }
 }

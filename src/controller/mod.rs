@@ -6,7 +6,7 @@
 //!
 //! A trial holds its slot from its start until its process tree is gone and its files are read
 //! ([`Input::Settled`]); see [`crate::study::Trial`] for its life. All that a controller knows is in the records
-//! that it put out: [`Controller::resume`] goes on from them where another one ended.
+//! that it put out: a new one goes on from the study that they make ([`Study`]) where another one ended.
 //!
 //! Finding parameters may take seconds, so it is done elsewhere:
 //!
@@ -37,11 +37,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::limits::KILL_PATIENCE;
 use crate::series::Change;
 use crate::stop::{self, StopRule};
-use crate::study::{Assignment, FinalState, Outcome, Purpose, Stage, StopReason, StudySpec, Trial, rank};
-use crate::suggest::{Observation, Request};
+use crate::study::{
+    Assignment, FinalState, Outcome, Purpose, Stage, StopDecision, StopReason, Study, StudySpec, Trial, rank,
+};
+use crate::suggest::Request;
 use crate::units::TrialId;
 
-pub use messages::{Decided, Input, JobEnd, Output, Record, Signal};
+pub use crate::study::{Decided, JobEnd, Record};
+pub use messages::{Input, Output, Signal};
 
 /// How trials are treated, whatever is tuned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,17 +87,10 @@ enum Phase {
 
 /// Runs one study.
 pub struct Controller {
-    spec: StudySpec,
+    /// What its records make, and where the processes of trials stand.
+    study: Study,
     policy: Policy,
     stop_rule: Option<Box<dyn StopRule>>,
-    /// Those of other jobs first.
-    trials: Vec<Trial>,
-    /// How many of them are for the search alone.
-    n_warm: usize,
-    /// How many are of other jobs, those included.
-    n_earlier: usize,
-    /// The number of this job's first trial.
-    first: u32,
     /// Those of an earlier controller that nobody has looked at yet: they may have ended long ago.
     unseen: BTreeSet<TrialId>,
     /// Those that could not be killed.
@@ -108,8 +104,6 @@ pub struct Controller {
     /// The trial of the request for parameters that is open.
     requested: Option<TrialId>,
     phase: Phase,
-    /// Why the phase is [`Phase::Failing`], where it is.
-    failure: Option<String>,
     outputs: VecDeque<Output>,
 }
 
@@ -123,80 +117,71 @@ impl std::fmt::Debug for Controller {
 }
 
 impl Controller {
-    /// A controller of a study that has no trial yet.
-    /// The first outputs come after the first input: send [`Input::Tick`].
+    /// Runs a study from where its records end: from its beginning, or from where an earlier controller was killed. The
+    /// first outputs come after the first input: send [`Input::Tick`].
     #[must_use]
-    pub fn new(spec: StudySpec, policy: Policy) -> Self {
-        let stop_rule = stop::for_spec(&spec);
-        Self {
-            spec,
+    pub fn new(study: Study, policy: Policy) -> Self {
+        let stop_rule = stop::for_spec(study.spec());
+        let phase = match study.decided() {
+            Decided::Nothing => Phase::Open,
+            Decided::Cancel => Phase::Cancelling,
+            Decided::Fail(_) => Phase::Failing,
+        };
+        let mut controller = Self {
+            study,
             policy,
             stop_rule,
-            trials: Vec::new(),
-            n_warm: 0,
-            n_earlier: 0,
-            first: 1,
             unseen: BTreeSet::new(),
             quarantined: BTreeSet::new(),
             n_slots_lost: 0,
             last_words: None,
             gists: BTreeMap::new(),
             requested: None,
-            phase: Phase::Open,
-            failure: None,
+            phase,
             outputs: VecDeque::new(),
-        }
+        };
+        controller.go_on();
+        controller
     }
 
-    /// Lets the search know `warm`, and both the search and the early stopping know `previous`: trials of other jobs,
-    /// all of them over. The numbers of this job's trials begin with `first`. To be called before any other method.
-    pub fn learn(&mut self, warm: Vec<Trial>, previous: Vec<Trial>, first: TrialId) {
-        self.n_warm = warm.len();
-        self.trials = warm;
-        self.trials.extend(previous);
-        self.n_earlier = self.trials.len();
-        self.first = first.get();
-    }
-
-    /// Goes on with a job of which an earlier controller put out these trials, by number, and what it had decided of
-    /// the job. To be called once, before any input.
-    pub fn resume(&mut self, trials: Vec<Trial>, decided: Decided) {
-        let is_ending = decided != Decided::Nothing;
+    /// Puts out what is to be done about trials of an earlier controller.
+    fn go_on(&mut self) {
+        let is_ending = self.phase != Phase::Open;
         // Those that run come first: what they have of the machine nobody else gets.
-        for trial in &trials {
+        for trial in self.study.trials() {
             // One that is only suggested may have been started all the same.
             if trial.stage == Stage::Running || (trial.stage == Stage::Suggested && is_ending) {
                 self.unseen.insert(trial.id);
                 self.outputs.push_back(Output::TakeBack(trial.id, trial.attempt));
             }
         }
-        for trial in trials.iter().filter(|trial| trial.stage == Stage::Suggested && !is_ending) {
+        for trial in self.study.trials().iter().filter(|t| t.stage == Stage::Suggested && !is_ending) {
             self.outputs.push_back(Output::Start(trial.id, trial.params.clone(), trial.attempt));
         }
-        self.trials.extend(trials);
-        match decided {
-            Decided::Nothing => {}
-            Decided::Cancel => self.phase = Phase::Cancelling,
-            Decided::Fail(why) => (self.phase, self.failure) = (Phase::Failing, Some(why)),
-        }
+    }
+
+    /// The study as it stands, with where the processes of its trials are.
+    #[must_use]
+    pub fn study(&self) -> &Study {
+        &self.study
     }
 
     /// The study's specification.
     #[must_use]
     pub fn spec(&self) -> &StudySpec {
-        &self.spec
+        self.study.spec()
     }
 
     /// All trials of this job so far, by number.
     #[must_use]
     pub fn trials(&self) -> &[Trial] {
-        self.trials.get(self.n_earlier..).unwrap_or_default()
+        self.study.trials()
     }
 
     /// One of them.
     #[must_use]
     pub fn trial(&self, id: TrialId) -> Option<&Trial> {
-        self.trials.get(self.place(id)?)
+        self.study.trial(id)
     }
 
     /// The next thing to do.
@@ -280,44 +265,30 @@ impl Controller {
     /// Takes it that for so long nothing of what was put out was done: trials that are told to stop get their grace
     /// from then on.
     pub fn postpone(&mut self, by: SignedDuration) {
-        for trial in self.own_mut() {
+        for trial in self.study.trials_mut() {
             if let Stage::Stopping(at, _) | Stage::Killing(at, ..) = &mut trial.stage {
                 *at = at.checked_add(by).unwrap_or(Timestamp::MAX);
             }
         }
     }
 
-    /// Where in the list a trial is.
-    fn place(&self, id: TrialId) -> Option<usize> {
-        Some(id.get().checked_sub(self.first)? as usize + self.n_earlier)
-    }
-
     fn trial_mut(&mut self, id: TrialId) -> Option<&mut Trial> {
-        let place = self.place(id)?;
-        self.trials.get_mut(place).filter(|trial| trial.is_active())
-    }
-
-    fn own_mut(&mut self) -> &mut [Trial] {
-        self.trials.get_mut(self.n_earlier..).unwrap_or_default()
+        self.study.trial_mut(id).filter(|trial| trial.is_active())
     }
 
     fn ids(&self) -> Vec<TrialId> {
         self.trials().iter().map(|trial| trial.id).collect()
     }
 
-    fn persist(&mut self, record: Record) {
+    /// Takes a record into the study, and has it stored.
+    fn record(&mut self, record: Record) {
+        self.study.apply(&record);
         self.outputs.push_back(Output::Persist(record));
     }
 
     fn started(&mut self, now: Timestamp, id: TrialId) {
-        let Some(trial) = self.trial_mut(id) else { return };
-        trial.started_at.get_or_insert(now);
-        trial.attempt_at = Some(now);
-        if trial.stage == Stage::Suggested {
-            trial.stage = Stage::Running;
-        }
-        let attempt = trial.attempt;
-        self.persist(Record::Started(id, now, attempt));
+        let Some(attempt) = self.trial_mut(id).map(|trial| trial.attempt) else { return };
+        self.record(Record::Started(id, now, attempt));
         if matches!(self.phase, Phase::Cancelling | Phase::Failing) {
             self.stop(now, id, Purpose::Cancel);
         }
@@ -330,10 +301,10 @@ impl Controller {
     }
 
     fn changed(&mut self, now: Timestamp, id: TrialId, changes: Vec<Change>) {
-        let Some(trial) = self.trial_mut(id) else { return };
-        trial.curve.apply(&changes);
-        self.persist(Record::Changed(id, changes));
-        self.judge(now, id);
+        if self.trial_mut(id).is_some() {
+            self.record(Record::Changed(id, changes));
+            self.judge(now, id);
+        }
     }
 
     /// Gives a running trial up if the rule says so.
@@ -342,18 +313,14 @@ impl Controller {
         if trial.stage != Stage::Running {
             return;
         }
-        let comparable = self.trials.get(self.n_warm..).unwrap_or_default();
-        if let Some(reason) = rule.judge(&self.spec, trial, comparable) {
-            self.give_up(now, id, reason);
+        if let Some(decision) = stop::judge(&**rule, &self.study, trial) {
+            self.give_up(now, id, decision);
         }
     }
 
-    fn give_up(&mut self, now: Timestamp, id: TrialId, reason: StopReason) {
-        if let Some(trial) = self.trial_mut(id) {
-            trial.stop = Some(reason);
-            self.persist(Record::StopDecided(id, now, reason));
-            self.stop(now, id, Purpose::EarlyStop);
-        }
+    fn give_up(&mut self, now: Timestamp, id: TrialId, decision: StopDecision) {
+        self.record(Record::StopDecided(id, now, decision));
+        self.stop(now, id, Purpose::EarlyStop);
     }
 
     /// Goes on with what an earlier controller had decided and perhaps not yet done.
@@ -418,7 +385,7 @@ impl Controller {
             if is_time_up || limit.is_some() {
                 let ran_s = now.duration_since(since).as_secs_f64();
                 let limit_s = limit.map(|limit| limit.as_secs_f64());
-                self.give_up(now, id, StopReason::TimeLimit { ran_s, limit_s });
+                self.give_up(now, id, StopReason::TimeLimit { ran_s, limit_s }.into());
             }
         }
     }
@@ -426,7 +393,7 @@ impl Controller {
     fn kill_overdue(&mut self, now: Timestamp) {
         let mut outputs = Vec::new();
         let mut quarantined = Vec::new();
-        for trial in self.own_mut() {
+        for trial in self.study.trials_mut() {
             let (purpose, n_kills) = match trial.stage {
                 Stage::Stopping(at, purpose) if at <= now => (purpose, 1),
                 Stage::Killing(at, purpose, n) if at <= now => (purpose, n.saturating_add(1)),
@@ -456,7 +423,7 @@ impl Controller {
 
     /// Makes every trial that is being stopped overdue.
     fn kill_all(&mut self, now: Timestamp) {
-        for trial in self.own_mut() {
+        for trial in self.study.trials_mut() {
             if let Stage::Stopping(at, _) = &mut trial.stage {
                 *at = now;
             }
@@ -466,7 +433,7 @@ impl Controller {
     /// Starts the attempts whose time has come.
     fn start_waiting(&mut self, now: Timestamp) {
         let mut outputs = Vec::new();
-        for trial in self.own_mut() {
+        for trial in self.study.trials_mut() {
             if matches!(trial.stage, Stage::Waiting(at, _) if at <= now) {
                 trial.stage = Stage::Suggested;
                 outputs.push(Output::Start(trial.id, trial.params.clone(), trial.attempt));
@@ -482,7 +449,7 @@ impl Controller {
 
     fn n_slots(&self) -> usize {
         let n_lost = self.quarantined.len().saturating_add(self.n_slots_lost as usize);
-        (self.spec.max_parallel_trials as usize).saturating_sub(n_lost)
+        (self.study.spec().max_parallel_trials as usize).saturating_sub(n_lost)
     }
 
     fn fail_without_slots(&mut self, now: Timestamp, why: &str) {
@@ -493,8 +460,7 @@ impl Controller {
 
     fn fail(&mut self, now: Timestamp, why: String) {
         self.phase = Phase::Failing;
-        self.failure = Some(why.clone());
-        self.persist(Record::FailDecided(now, why));
+        self.record(Record::FailDecided(now, why));
         self.stop_all(now);
     }
 
@@ -502,10 +468,18 @@ impl Controller {
         match self.phase {
             Phase::Open | Phase::Exhausted | Phase::Late | Phase::Failing => {
                 self.phase = Phase::Cancelling;
-                self.persist(Record::CancelDecided(now));
+                self.record(Record::CancelDecided(now));
                 self.stop_all(now);
             }
             Phase::Cancelling | Phase::Over => {}
+        }
+    }
+
+    /// Why the job has failed, where it has.
+    fn failure(&self) -> Option<&str> {
+        match self.study.decided() {
+            Decided::Fail(why) => Some(why),
+            Decided::Nothing | Decided::Cancel => None,
         }
     }
 
@@ -520,10 +494,9 @@ impl Controller {
         if self.requested.is_some() || !self.wants_another(now) {
             return;
         }
-        let n = self.first.saturating_add(self.trials().len() as u32);
-        let trial = TrialId::after(n.saturating_sub(1));
+        let trial = self.study.next_id();
         self.requested = Some(trial);
-        let observations = Observation::of_all(&self.spec, &self.trials);
+        let observations = self.study.observations();
         self.outputs.push_back(Output::Suggest(Request { trial, observations }));
     }
 
@@ -541,8 +514,7 @@ impl Controller {
             self.phase = Phase::Exhausted;
             return;
         };
-        self.trials.push(Trial::suggested(id, params.clone()));
-        self.persist(Record::Suggested(id, params.clone()));
+        self.record(Record::Suggested(id, params.clone()));
         self.outputs.push_back(Output::Start(id, params, 1));
     }
 
@@ -552,7 +524,7 @@ impl Controller {
         let holds_slot = |trial: &&Trial| trial.is_active() && !self.quarantined.contains(&trial.id);
         let n_active = self.trials().iter().filter(holds_slot).count();
         if self.phase != Phase::Open
-            || self.trials().len() >= self.spec.max_trials as usize
+            || self.trials().len() >= self.study.spec().max_trials as usize
             || n_active >= self.n_slots()
         {
             return false;
@@ -578,8 +550,8 @@ impl Controller {
         if self.phase == Phase::Over || self.trials().iter().any(Trial::is_active) {
             return;
         }
-        let (n, max) = (self.trials().len(), self.spec.max_trials);
-        let has_result = !rank(&self.spec, self.trials()).best.is_empty();
+        let (n, max) = (self.trials().len(), self.study.spec().max_trials);
+        let has_result = !rank(self.spec(), self.trials()).best.is_empty();
         let no_result = || format!("none of {n} trials gave a result");
         let (state, message) = match self.phase {
             Phase::Open if n < max as usize => return,
@@ -592,12 +564,12 @@ impl Controller {
             }
             Phase::Late => (FinalState::Failed, Some(format!("the job's time was over; {}", no_result()))),
             Phase::Open | Phase::Exhausted => (FinalState::Failed, Some(no_result())),
-            Phase::Failing => (FinalState::Failed, self.failure.clone()),
+            Phase::Failing => (FinalState::Failed, self.failure().map(str::to_owned)),
             Phase::Cancelling => (FinalState::Cancelled, Some("cancelled by the user".to_owned())),
             Phase::Over => return,
         };
         self.phase = Phase::Over;
-        self.persist(Record::JobEnded(now, JobEnd { state, message }));
+        self.record(Record::JobEnded(now, JobEnd { state, message }));
         self.outputs.push_back(Output::Finished);
     }
 }

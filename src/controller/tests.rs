@@ -57,7 +57,7 @@ fn first() -> TrialId {
 
 #[test]
 fn one_request_is_open_at_a_time_and_the_next_one_knows_its_trial() {
-    let mut controller = Controller::new(spec(""), Policy::default());
+    let mut controller = Controller::new(Study::new(spec("")), Policy::default());
     let open = request(put_out(&mut controller, NOW, Input::Tick));
     assert_eq!((open.trial, open.observations.len()), (first(), 0));
     assert_eq!(put_out(&mut controller, NOW, Input::Tick), [], "it is open");
@@ -75,7 +75,7 @@ fn one_request_is_open_at_a_time_and_the_next_one_knows_its_trial() {
 fn values_exits_and_early_stops_do_not_wait_for_an_answer() {
     let (grace, limit) = (Duration::from_secs(5), Duration::from_secs(60));
     let policy = Policy { grace, time_limit: Some(limit), ..Policy::default() };
-    let mut controller = Controller::new(spec(""), policy);
+    let mut controller = Controller::new(Study::new(spec("")), policy);
     let open = request(put_out(&mut controller, NOW, Input::Tick));
     answered(&mut controller, &open);
     // The request for the second trial is open from here on.
@@ -98,7 +98,7 @@ fn values_exits_and_early_stops_do_not_wait_for_an_answer() {
 fn an_answer_is_dropped_once_no_trial_is_to_start() {
     #[track_caller]
     fn check(policy: Policy, later: Duration, input: Input) {
-        let mut controller = Controller::new(spec(""), policy);
+        let mut controller = Controller::new(Study::new(spec("")), policy);
         let open = request(put_out(&mut controller, NOW, Input::Tick));
         let later = after(NOW, later);
         put_out(&mut controller, later, input);
@@ -116,7 +116,7 @@ fn an_answer_is_dropped_once_no_trial_is_to_start() {
     check(policy, Duration::ZERO, Input::Kill);
     check(policy, Duration::from_secs(61), Input::Tick);
     // Two slots, of which the first is lost before.
-    let mut controller = Controller::new(spec(""), policy);
+    let mut controller = Controller::new(Study::new(spec("")), policy);
     let open = request(put_out(&mut controller, NOW, Input::Tick));
     put_out(&mut controller, NOW, Input::SlotLost("a GPU".into()));
     put_out(&mut controller, NOW, Input::SlotLost("a GPU".into()));
@@ -126,7 +126,7 @@ fn an_answer_is_dropped_once_no_trial_is_to_start() {
 
 #[test]
 fn an_answer_without_a_slot_is_dropped_and_asked_for_again() {
-    let mut controller = Controller::new(spec(""), Policy::default());
+    let mut controller = Controller::new(Study::new(spec("")), Policy::default());
     let open = request(put_out(&mut controller, NOW, Input::Tick));
     let outputs = answered(&mut controller, &open);
     put_out(&mut controller, NOW, Input::Started(first()));
@@ -142,7 +142,7 @@ fn an_answer_without_a_slot_is_dropped_and_asked_for_again() {
 
 #[test]
 fn an_answer_to_another_request_changes_nothing() {
-    let mut controller = Controller::new(spec(""), Policy::default());
+    let mut controller = Controller::new(Study::new(spec("")), Policy::default());
     assert_eq!(put_out(&mut controller, NOW, Input::Suggested(first(), None)).len(), 1, "the request");
     assert_eq!(put_out(&mut controller, NOW, Input::Suggested(TrialId::after(7), None)), []);
     assert_eq!(controller.phase, Phase::Open);
@@ -152,12 +152,11 @@ fn an_answer_to_another_request_changes_nothing() {
 
 #[test]
 fn a_controller_that_goes_on_makes_the_request_that_was_open_again() {
-    let mut killed = Controller::new(spec("algorithm: RANDOM_SEARCH,"), Policy::default());
+    let mut killed = Controller::new(Study::new(spec("algorithm: RANDOM_SEARCH,")), Policy::default());
     let open = request(put_out(&mut killed, NOW, Input::Tick));
     let outputs = answered(&mut killed, &open);
     let Some(Output::Suggest(second)) = outputs.last() else { panic!("{outputs:?}") };
-    let mut controller = Controller::new(killed.spec().clone(), Policy::default());
-    controller.resume(killed.trials().to_vec(), Decided::Nothing);
+    let mut controller = Controller::new(killed.study.clone(), Policy::default());
     let outputs = put_out(&mut controller, NOW, Input::Tick);
     let [Output::Start(_, _, 1), Output::Suggest(again)] = &*outputs else { panic!("{outputs:?}") };
     assert_eq!(again, second);

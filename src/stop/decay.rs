@@ -7,14 +7,14 @@
 
 #![expect(clippy::indexing_slicing, reason = "indices run over features, whose number is fixed")]
 
-use super::StopRule;
+use super::{StopRule, finished};
 use crate::linear::Lower;
-use crate::study::{Curve, Goal, Reduce, StopReason, StudySpec, Trial, UsualEnds};
+use crate::study::{Curve, Goal, Reduce, StopDecision, StopReason, StudySpec, Trial};
 use crate::units::Step;
 
 /// The learning-curve rule.
 ///
-/// Only trials that ran to their own end teach it, which was not far before that of the others ([`UsualEnds`]). Values
+/// Only trials that ran to their own end teach it, which was not far before that of the others ([`crate::study::UsualEnds`]). Values
 /// that are not finite are passed over; trials are compared only with those whose values are of the same data
 /// ([`Curve::split`]), by global steps ([`Curve`]), and none whose steps come in no order. Steps may differ between trials: a curve is read between its points. Beyond the last step of the finished trials nobody is stopped.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ const RIDGE: f64 = 0.5;
 const N: usize = 4;
 
 impl StopRule for DecayCurve {
-    fn judge<'a>(&self, spec: &StudySpec, trial: &'a Trial, trials: &'a [Trial]) -> Option<StopReason> {
+    fn judge<'a>(&self, spec: &StudySpec, trial: &'a Trial, trials: &'a [Trial]) -> Option<StopDecision> {
         let view = |trial: &'a Trial| View { curve: &trial.curve, goal: spec.goal, reduce: spec.reduce };
         let own = view(trial);
         let last = own.last()?;
@@ -49,26 +49,20 @@ impl StopRule for DecayCurve {
         if !is_judged || !trial.curve.is_in_order() {
             return None;
         }
-        let ends = UsualEnds::of(trials);
-        let others: Vec<View<'_>> = trials
-            .iter()
-            .filter(|other| other.id != trial.id && ends.is_reached_by(other))
-            .filter(|other| other.curve.split() == trial.curve.split())
-            .map(view)
-            .collect();
+        let peers = finished(trial, trials);
+        let others: Vec<View<'_>> = peers.iter().copied().map(view).collect();
         let best = others.iter().filter_map(View::result).min_by(f64::total_cmp)?;
         if last.1 <= best {
             return None;
         }
         let clock = Clock::new(std::iter::once(&own).chain(&others))?;
         let x = features(&clock, &own, last.0)?;
-        let known: Vec<Known> = others
-            .iter()
-            .filter(|other| other.last().is_some_and(|end| end.0 > last.0))
-            .filter_map(|other| {
-                Some((features(&clock, other, last.0)?, other.result()? - other.value_at(last.0)?))
-            })
-            .collect();
+        let known_of = |other: &View<'_>| {
+            other.last().filter(|end| end.0 > last.0)?;
+            Some((features(&clock, other, last.0)?, other.result()? - other.value_at(last.0)?))
+        };
+        let of_peers: Vec<Option<Known>> = others.iter().map(known_of).collect();
+        let known: Vec<Known> = of_peers.iter().flatten().copied().collect();
         let n_trials = u32::try_from(known.len()).unwrap_or(u32::MAX);
         if n_trials < self.min_trials.max(2) {
             return None;
@@ -82,7 +76,7 @@ impl StopRule for DecayCurve {
             return None;
         }
         let sign = own.sign();
-        Some(StopReason::DecayCurve {
+        let reason = StopReason::DecayCurve {
             step: trial.last_step()?.0,
             pass: trial.pass(),
             value: sign * last.1,
@@ -91,7 +85,11 @@ impl StopRule for DecayCurve {
             best: sign * best,
             chance,
             n_trials,
-        })
+        };
+        // The first feature is the value.
+        let value = |known: &Option<Known>| known.as_ref().map(|([value, ..], _)| sign * value);
+        let compared = peers.into_iter().zip(of_peers.iter().map(value));
+        Some(StopDecision::by_comparison(reason, Step(last.0 as i64), compared))
     }
 }
 
@@ -325,7 +323,7 @@ mod tests {
                 points.into_iter().for_each(|m| trial.curve.insert(Measurement { value: -m.value, ..m }));
             }
         }
-        rule.judge(&spec, &trials[trials.len() - 1], &trials)
+        rule.judge(&spec, &trials[trials.len() - 1], &trials).map(|decision| decision.reason)
     }
 
     #[test]

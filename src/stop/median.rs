@@ -4,12 +4,12 @@
 //! median, over the finished trials, of their running averages up to *s*. Source: Golovin et al.,
 //! "Google Vizier: A Service for Black-Box Optimization" (KDD 2017), section 3.2.2.
 
-use super::StopRule;
-use crate::study::{StopReason, StudySpec, Trial, UsualEnds};
+use super::{StopRule, finished};
+use crate::study::{StopDecision, StopReason, StudySpec, Trial};
 
 /// The median rule; its steps are global ones ([`crate::study::Curve`]), and no trial is compared whose steps come in no order.
 ///
-/// A finished trial is one that succeeded by running to its own end, not far before that of the others ([`UsualEnds`]):
+/// A finished trial is one that succeeded by running to its own end, not far before that of the others ([`crate::study::UsualEnds`]):
 /// those that were stopped would lower the bar with their worst part. Values that are not finite count neither way; a trial that
 /// has none that is finite is not judged. Trials are compared only with those whose values are of the same data
 /// ([`crate::study::Curve::split`]).
@@ -22,26 +22,28 @@ pub struct MedianRule {
 }
 
 impl StopRule for MedianRule {
-    fn judge(&self, spec: &StudySpec, trial: &Trial, trials: &[Trial]) -> Option<StopReason> {
+    fn judge(&self, spec: &StudySpec, trial: &Trial, trials: &[Trial]) -> Option<StopDecision> {
         let step = trial.curve.reached()?;
         if step.0 < self.min_steps || !trial.curve.is_in_order() {
             return None;
         }
         let best = trial.curve.best(spec.goal)?.value;
-        let ends = UsualEnds::of(trials);
-        let mut averages: Vec<f64> = trials
-            .iter()
-            .filter(|other| other.id != trial.id && ends.is_reached_by(other))
-            .filter(|other| other.curve.split() == trial.curve.split())
-            .filter_map(|other| other.curve.running_average(step))
-            .collect();
-        let n_trials = u32::try_from(averages.len()).unwrap_or(u32::MAX);
+        let others = finished(trial, trials).into_iter();
+        let compared: Vec<(&Trial, f64)> =
+            others.filter_map(|other| Some((other, other.curve.running_average(step)?))).collect();
+        let n_trials = u32::try_from(compared.len()).unwrap_or(u32::MAX);
         if n_trials < self.min_trials {
             return None;
         }
+        let mut averages: Vec<f64> = compared.iter().map(|(_, average)| *average).collect();
         let median = median(&mut averages)?;
-        let (step, pass) = (trial.last_step()?.0, trial.pass());
-        spec.goal.is_better(median, best).then_some(StopReason::Median { step, pass, best, median, n_trials })
+        if !spec.goal.is_better(median, best) {
+            return None;
+        }
+        let reason =
+            StopReason::Median { step: trial.last_step()?.0, pass: trial.pass(), best, median, n_trials };
+        let compared = compared.into_iter().map(|(other, average)| (other, Some(average)));
+        Some(StopDecision::by_comparison(reason, step, compared))
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
         let mut trials = others.to_vec();
         trials.push(trial(9, values, None));
         let got = rule.judge(&spec, &trials[trials.len() - 1], &trials);
-        let numbers = got.map(|reason| match reason {
+        let numbers = got.map(|decision| match decision.reason {
             StopReason::Median { step, best, median, .. } => (step, best, (median * 1e9).round() / 1e9),
             other => panic!("another rule's reason: {other:?}"),
         });

@@ -4,8 +4,8 @@
 //! "Hyperband" (2018). Steps are global ones ([`crate::study::Curve`]). The highest step that a finished trial has reached stands for the budget of a trial, since
 //! trainers do not announce theirs; the rungs lie at that step divided by powers of the reduction factor.
 
-use super::StopRule;
-use crate::study::{Outcome, StopReason, StudySpec, Trial};
+use super::{StopRule, is_comparable};
+use crate::study::{Outcome, StopDecision, StopReason, StudySpec, Trial};
 use crate::units::Step;
 
 /// How many rungs there are below the last step.
@@ -25,36 +25,34 @@ pub struct Rungs {
 }
 
 impl StopRule for Rungs {
-    fn judge(&self, spec: &StudySpec, trial: &Trial, trials: &[Trial]) -> Option<StopReason> {
+    fn judge(&self, spec: &StudySpec, trial: &Trial, trials: &[Trial]) -> Option<StopDecision> {
         let step = trial.curve.reached().filter(|_| trial.curve.is_in_order())?;
-        let is_compared =
-            |other: &Trial| other.curve.split() == trial.curve.split() && other.curve.is_in_order();
-        let is_finished = |other: &&Trial| other.outcome() == Some(&Outcome::Succeeded) && is_compared(other);
+        let is_finished =
+            |other: &&Trial| other.outcome() == Some(&Outcome::Succeeded) && is_comparable(trial, other);
         let end = trials.iter().filter(is_finished).filter_map(|other| other.curve.reached()).max()?;
         let rung = self.rung(trial, step, end)?;
         let best_at_rung = |other: &Trial| other.curve.running_best(rung, spec.goal);
         let value = best_at_rung(trial)?;
         let came = |other: &&Trial| {
             other.curve.reached().is_some_and(|last| last >= rung)
-                && is_compared(other)
+                && is_comparable(trial, other)
                 && self.bracket(other) == self.bracket(trial)
         };
-        let values: Vec<f64> = trials.iter().filter(came).filter_map(best_at_rung).collect();
-        let n_trials = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        let compared: Vec<(&Trial, f64)> =
+            trials.iter().filter(came).filter_map(|other| Some((other, best_at_rung(other)?))).collect();
+        let n_trials = u32::try_from(compared.len()).unwrap_or(u32::MAX);
         if n_trials < self.min_trials.max(2) {
             return None;
         }
-        let n_better = values.iter().filter(|other| spec.goal.is_better(**other, value)).count() as u32;
+        let n_better = compared.iter().filter(|(_, other)| spec.goal.is_better(*other, value)).count() as u32;
         let n_going_on = (n_trials / self.reduction_factor.max(2)).max(1);
-        (n_better >= n_going_on).then_some(StopReason::Rung {
-            step: trial.last_step()?.0,
-            pass: trial.pass(),
-            rung: rung.0,
-            value,
-            n_better,
-            n_going_on,
-            n_trials,
-        })
+        if n_better < n_going_on {
+            return None;
+        }
+        let (step, pass) = (trial.last_step()?.0, trial.pass());
+        let reason = StopReason::Rung { step, pass, rung: rung.0, value, n_better, n_going_on, n_trials };
+        let others = compared.into_iter().filter(|(other, _)| other.id != trial.id);
+        Some(StopDecision::by_comparison(reason, rung, others.map(|(other, value)| (other, Some(value)))))
     }
 }
 
@@ -104,12 +102,13 @@ mod tests {
             config::tests::spec("{params: [{parameterName: a, type: INTEGER, minValue: 1, maxValue: 2}]}");
         spec.goal = goal;
         others.push(own);
-        let got = rule.judge(&spec, &others[others.len() - 1], &others).map(|reason| match reason {
-            StopReason::Rung { rung, n_better, n_going_on, n_trials, .. } => {
-                (rung, n_better, n_going_on, n_trials)
-            }
-            other => panic!("another rule's reason: {other:?}"),
-        });
+        let got =
+            rule.judge(&spec, &others[others.len() - 1], &others).map(|decision| match decision.reason {
+                StopReason::Rung { rung, n_better, n_going_on, n_trials, .. } => {
+                    (rung, n_better, n_going_on, n_trials)
+                }
+                other => panic!("another rule's reason: {other:?}"),
+            });
         assert_eq!(got, expected);
     }
 

@@ -15,6 +15,8 @@ pub mod launch;
 pub mod launcher;
 mod output;
 mod peak;
+mod record;
+mod replay;
 mod slots;
 mod space;
 mod state;
@@ -33,10 +35,15 @@ pub use output::{
     HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,
 };
 pub use peak::peak_before_end;
+pub use record::{Decided, JobEnd, Record};
+pub(crate) use record::{FOR_THIS, SAID_LAST};
+pub use replay::{PriorJob, Study};
 pub use slots::{Slot, Slots};
 pub use space::{Assignment, Domain, ParamValue, Parameter, Scale, Space};
 pub use state::{FinalState, State};
-pub use trial::{Exit, Outcome, Purpose, Replica, Role, Stage, StopReason, Trial};
+pub use trial::{
+    Compared, Comparison, Exit, Outcome, Purpose, Replica, Role, Stage, StopDecision, StopReason, Trial,
+};
 
 /// Which way the metric is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,6 +12,7 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,8 +39,8 @@ pub struct Trial {
     pub attempt_at: Option<Timestamp>,
     /// When its processes were gone and its files read.
     pub ended_at: Option<Timestamp>,
-    /// Why it was stopped early, where it was.
-    pub stop: Option<StopReason>,
+    /// Why it was given up early, where it was.
+    pub stop: Option<StopDecision>,
 }
 
 /// Where a trial stands.
@@ -318,6 +319,67 @@ pub enum StopReason {
     },
 }
 
+/// A decision to give a trial up early.
+///
+/// In JSON it is the reason with `compared` beside its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StopDecision {
+    /// Why.
+    #[serde(flatten)]
+    pub reason: StopReason,
+    /// What a rule compared the trial with. `None` of a reason that compares with none, and of what a program before this
+    /// field decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Comparison>,
+}
+
+/// The trials that a stop rule compared one with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The global step at which they were compared; see [`Curve`].
+    pub step: i64,
+    /// Each of them, by number.
+    pub trials: Vec<Compared>,
+}
+
+/// A trial that another one was compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Its number.
+    pub trial: u32,
+    /// Its job, where that is one that the job of the other trial continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Arc<str>>,
+    /// What it had at that step, finite, in the unit of the metric: by the median rule the average of its values up to it, by
+    /// the learning-curve rule its value there, by rungs its best value up to it. `None` where only its result
+    /// counted.
+    pub value: Option<f64>,
+}
+
+impl From<StopReason> for StopDecision {
+    /// A decision that compares with no trial.
+    fn from(reason: StopReason) -> Self {
+        Self { reason, compared: None }
+    }
+}
+
+impl StopDecision {
+    /// A decision by comparison with these trials, each with its value, at this global step.
+    pub(crate) fn by_comparison<'t>(
+        reason: StopReason,
+        step: Step,
+        trials: impl IntoIterator<Item = (&'t Trial, Option<f64>)>,
+    ) -> Self {
+        let compared = |(trial, value): (&Trial, Option<f64>)| Compared {
+            trial: trial.id.get(),
+            job: None,
+            value: value.filter(|value| value.is_finite()),
+        };
+        let trials = trials.into_iter().map(compared).collect();
+        Self { reason, compared: Some(Comparison { step: step.0, trials }) }
+    }
+}
+
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -429,6 +491,17 @@ impl Trial {
     pub fn final_measurement(&self, goal: Goal, reduce: Reduce) -> Option<&Measurement> {
         self.outcome()?;
         self.result(goal, reduce)
+    }
+
+    /// The outcome of a trial that ended as it should, by itself or given up early: a success where its result is finite.
+    #[must_use]
+    pub fn outcome_by_result(&self, goal: Goal, reduce: Reduce) -> Outcome {
+        match self.result(goal, reduce).map(|m| m.value.is_finite()) {
+            Some(true) if self.stop.is_some() => Outcome::StoppedEarly,
+            Some(true) => Outcome::Succeeded,
+            Some(false) => Outcome::Infeasible,
+            None => Outcome::NoMetric,
+        }
     }
 
     /// The seconds from its start to its end.

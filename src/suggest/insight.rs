@@ -204,7 +204,7 @@ fn crowded(spec: &StudySpec, encoding: &Encoding, known: &Known) -> Vec<Crowded>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::config;
+    use crate::study::{Study, config};
     use crate::tuner::{End, Tuner};
 
     fn study(value: &mut dyn FnMut(&[f64]) -> f64) -> (StudySpec, Vec<Trial>) {
@@ -214,7 +214,7 @@ mod tests {
              {parameterName: strong, type: DOUBLE, minValue: 0, maxValue: 1},\
              {parameterName: weak, type: INTEGER, minValue: 0, maxValue: 10}]}",
         );
-        let mut tuner = Tuner::new(spec.clone(), Vec::new());
+        let mut tuner = Tuner::new(Study::new(spec.clone()));
         while let Some((id, params)) = tuner.suggest(jiff::Timestamp::UNIX_EPOCH) {
             let row: Vec<f64> =
                 params.iter().map(|(_, v)| if let ParamValue::Number(v) = v { *v } else { 0.0 }).collect();

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use crate::study::{Algorithm, Assignment, ParamValue, StudySpec, config};
+use crate::study::{Algorithm, Assignment, ParamValue, Study, StudySpec, config};
 use crate::tuner::{End, Tuner};
 use crate::units::TrialId;
 
@@ -39,7 +39,7 @@ fn bowl(spec: &StudySpec, params: &Assignment) -> f64 {
 
 /// Suggests and completes one trial after another. The results, in order.
 fn run(spec: &StudySpec, value: &mut dyn FnMut(&Assignment) -> f64) -> Vec<(Assignment, f64)> {
-    let mut tuner = Tuner::new(spec.clone(), Vec::new());
+    let mut tuner = Tuner::new(Study::new(spec.clone()));
     let mut results = Vec::new();
     while let Some((id, params)) = tuner.suggest(NOW) {
         assert!(spec.space.contains(&params), "{params}");
@@ -79,7 +79,7 @@ fn the_order_of_reports_changes_nothing() {
     for algorithm in ALL {
         let spec = spec(algorithm, 99, MIXED);
         let next = |order: &[usize]| {
-            let mut tuner = Tuner::new(spec.clone(), Vec::new());
+            let mut tuner = Tuner::new(Study::new(spec.clone()));
             let trials: Vec<(TrialId, Assignment)> =
                 (0..20).map(|_| tuner.suggest(NOW).expect("there are 99")).collect();
             for i in order {
@@ -99,10 +99,10 @@ fn the_order_of_reports_changes_nothing() {
 fn a_study_taken_up_again_goes_on_as_if_it_had_never_stopped() {
     let spec = spec(Algorithm::Unspecified, 20, MIXED);
     let whole = run(&spec, &mut |params| bowl(&spec, params));
-    let mut tuner = Tuner::new(spec.clone(), Vec::new());
+    let mut tuner = Tuner::new(Study::new(spec.clone()));
     for (params, value) in &whole {
         // Each time anew from what was kept.
-        tuner = Tuner::new(spec.clone(), tuner.trials().to_vec());
+        tuner = Tuner::new(tuner.study().clone());
         let (id, suggested) = tuner.suggest(NOW).expect("there are 20");
         assert_eq!(suggested, *params);
         tuner.complete(NOW, id.get(), End::Value(Some(*value), None)).expect("it runs");
@@ -173,7 +173,7 @@ fn extremes_end_well() {
 fn a_hundred_trials_at_once_are_a_hundred_points() {
     for algorithm in ALL {
         let spec = spec(algorithm, 300, MIXED);
-        let mut tuner = Tuner::new(spec.clone(), Vec::new());
+        let mut tuner = Tuner::new(Study::new(spec.clone()));
         let mut open: Vec<(TrialId, Assignment)> =
             (0..100).map(|_| tuner.suggest(NOW).expect("there are 300")).collect();
         let points: std::collections::BTreeSet<String> = open.iter().map(|t| t.1.to_string()).collect();
@@ -189,8 +189,8 @@ fn a_hundred_trials_at_once_are_a_hundred_points() {
 fn five_thousand_trials_are_not_too_many() {
     for algorithm in ALL {
         let spec = spec(algorithm, 6_000, MIXED);
-        let mut tuner = Tuner::new(spec.clone(), Vec::new());
-        let mut random = Tuner::new(self::spec(Algorithm::Random, 5_000, MIXED), Vec::new());
+        let mut tuner = Tuner::new(Study::new(spec.clone()));
+        let mut random = Tuner::new(Study::new(self::spec(Algorithm::Random, 5_000, MIXED)));
         while let Some((_, params)) = random.suggest(NOW) {
             let value = bowl(&spec, &params);
             tuner.add(NOW, params, value).expect("it is feasible");

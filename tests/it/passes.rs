@@ -117,10 +117,10 @@ fn stops(rule: &str, shape: Shape) -> Vec<(u32, usize)> {
             let changes: Vec<Change> = objective.take_changes();
             trial.curve.apply(&changes);
             trials.push(trial.clone());
-            let reason = judge.judge(&spec, &trial, &trials);
+            let decision = judge.judge(&spec, &trial, &trials);
             trials.pop();
-            if let Some(reason) = reason {
-                trial.stop = Some(reason);
+            if let Some(decision) = decision {
+                trial.stop = Some(decision);
                 outcome = Outcome::StoppedEarly;
                 stops.push((number, t));
                 break;

@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hptune::controller::{Controller, Decided, Input, OnMissingMetric, Output, Policy, Record, Signal};
+use hptune::controller::{Controller, Input, OnMissingMetric, Output, Policy, Signal};
+use hptune::edge::store::{NewJob, Resource, Store};
 use hptune::series::{Change, Point, Position};
 use hptune::study::{
-    Assignment, Config, EarlyStopping, Exit, FinalState, Measurement, Outcome, Stage, StudySpec, Trial,
+    Assignment, Config, Decided, EarlyStopping, Exit, FinalState, Outcome, Record, State, Study, StudySpec,
+    Trial,
 };
 use hptune::suggest;
 use hptune::units::{MetricValue, Step, TrialId, WallTime};
@@ -54,12 +56,11 @@ struct Process {
 }
 
 /// What was stored, checked as it comes.
-#[derive(Default)]
 struct Stored {
-    /// As a store reads them back.
-    trials: Vec<Trial>,
-    is_cancelling: bool,
-    failure: Option<String>,
+    /// What the records make.
+    study: Study,
+    /// In the order in which they came.
+    records: Vec<Record>,
     n_resumed: usize,
     suggested: Vec<TrialId>,
     params: BTreeSet<String>,
@@ -97,54 +98,29 @@ struct World {
 }
 
 impl Stored {
-    /// Takes a record as a store does, for who reads it back.
-    fn mirror(&mut self, record: &Record) {
-        let (Record::Suggested(id, ..)
-        | Record::Started(id, ..)
-        | Record::Changed(id, ..)
-        | Record::StopDecided(id, ..)
-        | Record::Retried(id, ..)
-        | Record::Ended(id, ..)) = record
-        else {
-            self.is_cancelling |= matches!(record, Record::CancelDecided(_));
-            if let Record::FailDecided(_, why) = record {
-                assert_eq!(self.failure.replace(why.clone()), None, "a job fails once");
-            }
-            return;
-        };
-        if let Record::Suggested(_, params) = record {
-            self.trials.push(Trial::suggested(*id, params.clone()));
+    fn new(spec: StudySpec) -> Self {
+        Self {
+            study: Study::new(spec),
+            records: Vec::new(),
+            n_resumed: 0,
+            suggested: Vec::new(),
+            params: BTreeSet::new(),
+            started: BTreeSet::new(),
+            attempts: BTreeMap::new(),
+            stops: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            end: None,
+            message: String::new(),
+            meanwhile: BTreeSet::new(),
         }
-        let trial = &mut self.trials[id.get() as usize - 1];
-        match record {
-            Record::Started(_, at, attempt) => {
-                trial.started_at.get_or_insert(*at);
-                (trial.attempt_at, trial.attempt, trial.stage) = (Some(*at), *attempt, Stage::Running);
-            }
-            Record::StopDecided(_, _, reason) => trial.stop = Some(*reason),
-            Record::Retried(_, at, outcome, attempt) => {
-                (trial.attempt_at, trial.attempt) = (None, *attempt);
-                trial.stage = Stage::Waiting(*at, outcome.clone());
-            }
-            Record::Ended(_, at, outcome) => {
-                (trial.ended_at, trial.stage) = (Some(*at), Stage::Ended(outcome.clone()));
-            }
-            Record::Changed(_, changes) => {
-                for change in changes {
-                    match change {
-                        Change::Source(run) => trial.curve.start_over(run.clone()),
-                        Change::Rewind(from) => trial.curve.rewind(*from),
-                        Change::Point { pass, point } => trial.curve.insert(Measurement {
-                            pass: *pass,
-                            step: point.step,
-                            wall_time: point.wall_time,
-                            value: point.value.as_f64(),
-                        }),
-                    }
-                }
-            }
-            _ => {}
-        }
+    }
+
+    fn is_cancelling(&self) -> bool {
+        *self.study.decided() == Decided::Cancel
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.study.decided(), Decided::Fail(_))
     }
 }
 
@@ -179,7 +155,7 @@ impl World {
                 }
                 Output::Start(trial, params, attempt) => {
                     assert!(self.stored.suggested.contains(&trial), "stored before it is acted on");
-                    assert_eq!(self.stored.failure, None, "nothing is started once the job has failed");
+                    assert!(!self.stored.has_failed(), "nothing is started once the job has failed");
                     assert_eq!(self.stored.attempts.get(&trial).copied().unwrap_or(1), attempt);
                     assert!(self.controller.spec().space.contains(&params));
                     self.start(trial);
@@ -209,13 +185,7 @@ impl World {
     fn resume(&mut self) {
         self.stored.n_resumed += 1;
         self.stored.meanwhile.extend(self.answer.take().map(|_| "the controller is killed"));
-        self.controller = Controller::new(self.controller.spec().clone(), self.policy);
-        let decided = match &self.stored.failure {
-            _ if self.stored.is_cancelling => Decided::Cancel,
-            Some(why) => Decided::Fail(why.clone()),
-            None => Decided::Nothing,
-        };
-        self.controller.resume(self.stored.trials.clone(), decided);
+        self.controller = Controller::new(self.stored.study.clone(), self.policy);
         // Who was in quarantine is over; its slot counts as free until somebody looks.
         let ended = &self.stored.ended;
         self.running.retain(|id, _| !ended.contains_key(id));
@@ -228,7 +198,7 @@ impl World {
         match self.running.get(&trial).map(|process| process.exit) {
             Some(exit) => {
                 let n_resumed = self.stored.n_resumed;
-                let is_known = self.stored.trials[trial.get() as usize - 1].attempt_at.is_some();
+                let is_known = self.stored.study.trial(trial).is_some_and(|trial| trial.attempt_at.is_some());
                 self.feed(if is_known { Input::TakenBack(trial) } else { Input::Started(trial) });
                 if let Some(exit) = exit
                     && self.stored.n_resumed == n_resumed
@@ -263,7 +233,8 @@ impl World {
 
     fn store(&mut self, record: Record) {
         let stored = &mut self.stored;
-        stored.mirror(&record);
+        stored.study.apply(&record);
+        stored.records.push(record.clone());
         if self.answer.is_some() {
             stored.meanwhile.extend(match &record {
                 Record::Changed(..) => Some("a value comes"),
@@ -278,7 +249,7 @@ impl World {
         match record {
             Record::Suggested(trial, params) => {
                 assert_eq!(trial.get() as usize, stored.suggested.len() + 1, "ids go up by one");
-                assert_eq!(stored.failure, None, "no trial is suggested once the job has failed");
+                assert!(!stored.has_failed(), "no trial is suggested once the job has failed");
                 stored.suggested.push(trial);
                 stored.params.insert(params.to_string());
             }
@@ -297,7 +268,11 @@ impl World {
             Record::Ended(trial, _, outcome) => {
                 assert_eq!(stored.ended.insert(trial, outcome), None, "one final state a trial");
             }
-            Record::CancelDecided(_) | Record::FailDecided(..) => {}
+            Record::CancelDecided(_) => {}
+            Record::FailDecided(..) => {
+                let is_failure = |record: &&Record| matches!(record, Record::FailDecided(..));
+                assert_eq!(stored.records.iter().filter(is_failure).count(), 1, "a job fails once");
+            }
             Record::JobEnded(_, end) => {
                 assert_eq!(stored.end.replace(end.state), None, "one end");
                 stored.message = end.message.unwrap_or_default();
@@ -372,7 +347,7 @@ impl World {
         if self.cancel_ms.is_some_and(|at| at <= self.now_ms) {
             self.feed(Input::Cancel);
             // A controller that was killed just then did not hear it; the user says it again.
-            self.cancel_ms = (!self.stored.is_cancelling).then_some(self.now_ms + 1_000);
+            self.cancel_ms = (!self.stored.is_cancelling()).then_some(self.now_ms + 1_000);
         }
         if let Some((_, trial, params)) = self.answer.take_if(|(at, ..)| *at <= self.now_ms) {
             self.feed(Input::Suggested(trial, params));
@@ -465,7 +440,7 @@ fn spec(random: &mut ChaCha8Rng) -> StudySpec {
 
 /// Whether a job had ended for another reason than that its trials finished.
 fn was_ending_otherwise(stored: &Stored) -> bool {
-    stored.is_cancelling || stored.failure.is_some()
+    *stored.study.decided() != Decided::Nothing
 }
 
 /// Runs one job to its end and checks what must hold of every job.
@@ -491,7 +466,7 @@ fn run_with(seed: u64, search_ms: u64) -> Stored {
     };
     let lacks_metric = below(&mut random, 6) == 0;
     let crash_one_in = (below(&mut random, 2) == 0).then(|| 5 + below(&mut random, 200));
-    let controller = Controller::new(spec, policy);
+    let controller = Controller::new(Study::new(spec.clone()), policy);
     let mut world = World {
         random,
         now_ms: 1,
@@ -500,7 +475,7 @@ fn run_with(seed: u64, search_ms: u64) -> Stored {
         crash_one_in,
         running: BTreeMap::new(),
         exits: BTreeMap::new(),
-        stored: Stored::default(),
+        stored: Stored::new(spec.clone()),
         max_running: 0,
         is_finished: false,
         search_ms,
@@ -598,12 +573,61 @@ fn a_thousand_jobs_keep_every_promise() {
 
 #[test]
 fn trials_get_the_same_parameters_however_long_these_are_looked_for() {
-    let params = |stored: &Stored| stored.trials.iter().map(|t| t.params.clone()).collect::<Vec<_>>();
+    let params = |stored: &Stored| stored.study.trials().iter().map(|t| t.params.clone()).collect::<Vec<_>>();
     for seed in 0..50 {
         let (at_once, late) = (params(&run_with(seed, 0)), params(&run_with(seed, 500)));
         // Whether a job is cut short depends on the time that it takes.
         let n = at_once.len().min(late.len());
         assert_eq!(at_once[..n], late[..n]);
+    }
+}
+
+/// What a store keeps of a trial.
+fn kept(trial: &Trial) -> String {
+    let Trial { id, params, stage, curve, attempt, started_at, attempt_at, ended_at, stop } = trial;
+    let (run, points) = (curve.run(), curve.points());
+    // As a text, in which NaN is the same as NaN.
+    format!(
+        "{id} {params} {stage:?} {attempt} {started_at:?} {attempt_at:?} {ended_at:?} {stop:?} {run:?} {points:?}"
+    )
+}
+
+#[test]
+fn the_store_gives_back_the_study_that_the_records_make() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut store = Store::open(&directory.path().join("store.db")).expect("it opens");
+    for seed in 0..20 {
+        let stored = run(seed);
+        let n = stored.records.len();
+        for n in [n / 4, n / 2, 3 * n / 4, n] {
+            let id = format!("job_{seed}_{n}");
+            let job = NewJob {
+                id: id.clone(),
+                config: String::new(),
+                seed,
+                command: Vec::new(),
+                job_dir: "/".into(),
+                created_at: Timestamp::UNIX_EPOCH,
+                directory: "/".into(),
+                deadline: None,
+                previous: None,
+                resource: Resource::default(),
+            };
+            let number = store.create_job(&job).expect("it is new");
+            let mut study = Study::new(stored.study.spec().clone());
+            stored.records[..n].iter().for_each(|record| study.apply(record));
+            store.write(number, &stored.records[..n]).expect("it is written");
+            let read = store.job(&id).expect("it reads").expect("it is there");
+            let of_store: Vec<String> = read.trials.iter().map(kept).collect();
+            let of_study: Vec<String> = study.trials().iter().map(kept).collect();
+            assert_eq!(of_store, of_study, "job {seed} after {n} records");
+            let state = match (study.end(), study.decided()) {
+                (Some(end), _) => State::Ended(end.state),
+                (None, Decided::Cancel) => State::Cancelling,
+                (None, Decided::Nothing | Decided::Fail(_)) => State::Running,
+            };
+            assert_eq!(read.state, state);
+        }
     }
 }
 

@@ -456,6 +456,48 @@ fn a_finished_job_is_continued_by_a_new_one() {
 }
 
 #[test]
+fn why_shows_the_very_trials_that_an_early_stop_was_decided_by() {
+    let place = Place::of_job(&config(2, "", ""));
+    place.write("good.tfevents", event_file(&[0.8, 0.9]));
+    place.write("bad.tfevents", event_file(&[0.1, 0.2]));
+    run(&place, &[], "cp good.tfevents $HPTUNE_JOB_DIR/x.tfevents.1");
+    // Of the trials 3 to 5 of the second job the middle one is bad, and would go on for ever.
+    let fields = "maxTrials: 3, resumePreviousJobId: job, enableTrialEarlyStopping: true";
+    let rule = "hptune: {earlyStopping: {rule: median, minTrials: 3}}";
+    place.write("next.yaml", format!("hyperparameters: {{{fields}}}\n{rule}\n"));
+    let script = "if [ $CLOUD_ML_TRIAL_ID -eq 4 ]; then cp bad.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; sleep 1000; \
+                  else cp good.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; fi";
+    let head = ["run", "next.yaml", "--job-id", "second", "--job-dir", "out", "--"];
+    let ran = place.run(&[&head[..], &["sh", "-c", script, "trainer"]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let why = || {
+        let text = place.run(&["jobs", "why", "second", "4"]);
+        let json = place.run(&["jobs", "why", "second", "4", "--json"]);
+        assert_eq!((text.code, json.code), (Some(0), Some(0)), "{}{}", text.err, json.err);
+        (text.out, serde_json::from_str::<Json>(&json.out).expect("it is JSON"))
+    };
+    let (text, json) = why();
+    assert!(text.contains("Compared at step 2 with trials 1 of job job, 2 of job job, 3\n"), "{text}");
+    assert!(text.contains("trial 4 against 3 trials that it was compared with"), "{text}");
+    let compared = json["comparedWith"].as_array().expect("a list");
+    let names: Vec<_> = compared.iter().map(|c| (c["trialId"].as_str(), c["jobId"].as_str())).collect();
+    let expected = [(Some("1"), Some("job")), (Some("2"), Some("job")), (Some("3"), None)];
+    assert_eq!(names, expected, "trial 5 finished later");
+    let values = compared.iter().map(|c| c["value"].as_f64().expect("a number"));
+    assert!(values.into_iter().all(|value| (value - 0.85).abs() < 1e-9), "{json:#}");
+    assert_eq!((&json["comparedAtStep"], &json["stopReason"]["n_trials"]), (&2.into(), &3.into()));
+    // Two of the quartiles' three trials are of the other job.
+    assert_eq!(json["band"].as_array().map(Vec::len), Some(2), "{json:#}");
+    // A program that did not store them has decided so.
+    let store = rusqlite::Connection::open(place.path().join("store.db")).expect("it opens");
+    let forget = "UPDATE decision SET reason = json_remove(reason, '$.compared')";
+    assert_eq!(store.execute(forget, []).expect("it is written"), 1);
+    let (text, json) = why();
+    assert!(text.contains("What it was compared with was not stored"), "{text}");
+    assert_eq!((&json["isFromDecision"], &json["finishedTrials"]), (&false.into(), &2.into()), "3 and 5");
+}
+
+#[test]
 fn a_search_begins_with_what_other_jobs_found_where_it_is_asked_to() {
     let place = Place::of_job(&config(3, "", ""));
     run(&place, &[], WRITE);

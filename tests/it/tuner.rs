@@ -194,7 +194,11 @@ fn a_killed_study_goes_on_as_if_nothing_had_happened() {
         .collect();
     let trial = stopped.first().expect("the rule stops some");
     let ran = place.run(&[&["jobs", "why", "study", trial][..], &store].concat());
-    assert!(ran.out.contains("to beat") && ran.out.contains("finished trials"), "{}", ran.out);
+    assert!(
+        ran.out.contains("to beat") && ran.out.contains("trials that it was compared with"),
+        "{}",
+        ran.out
+    );
     let ran = place.run(&[&["jobs", "why", "study", trial, "--json"][..], &store].concat());
     let why: Json = serde_json::from_str(&ran.out).expect("it is JSON");
     assert_eq!(why["stopReason"]["rule"], "decay_curve", "{why}");

@@ -6,23 +6,24 @@ use std::path::Path;
 use super::directories::absolute;
 use super::{Request, store_failure};
 use crate::app::Failure;
-use crate::controller::{JobEnd, Record};
 use crate::edge::store::{NewJob, Store, StoredJob};
 use crate::limits::{MAX_PREVIOUS_JOBS, MAX_WARM_TRIALS};
 use crate::series::{Change, Point};
 use crate::study::config::WarmStart;
-use crate::study::{Assignment, Config, Severity, Stage, State, StudySpec, Trial};
+use crate::study::{
+    Assignment, Config, JobEnd, PriorJob, Record, Severity, Stage, State, Study, StudySpec, Trial,
+};
 use crate::units::{MetricValue, TrialId};
 
 /// What other jobs found.
 #[derive(Debug)]
-pub struct Earlier {
+pub(super) struct Earlier {
     /// Trials of other jobs that only the search learns from, as far as their parameters are this job's.
     pub warm: Vec<Trial>,
     /// The jobs that those come from.
     pub warm_jobs: Vec<String>,
-    /// The trials of the job that is continued, and of those before it.
-    pub previous: Vec<Trial>,
+    /// The job that is continued, and those before it, the earliest first.
+    pub previous: Vec<PriorJob>,
     /// The job that is continued.
     pub previous_job: Option<String>,
     /// The number of the first trial that follows.
@@ -36,19 +37,25 @@ impl Earlier {
     /// A job that is named is not there or is not over, or the store cannot be read.
     pub(super) fn of(store: &Store, config: &Config, job_id: &str) -> Result<Self, Failure> {
         let previous = match &config.previous {
-            Some(id) => previous_trials(store, id)?,
+            Some(id) => previous_jobs(store, id)?,
             None => Vec::new(),
         };
-        let first = previous.last().map_or(TrialId::after(0), |last| TrialId::after(last.id.get()));
+        let last = previous.iter().flat_map(|job| &job.trials).next_back();
+        let first = last.map_or(TrialId::after(0), |last| TrialId::after(last.id.get()));
         let (warm, warm_jobs) = warm_trials(store, config, job_id)?;
         Ok(Self { warm, warm_jobs, previous, previous_job: config.previous.clone(), first })
+    }
+
+    /// A study that knows all of it.
+    pub(super) fn study(self, spec: StudySpec) -> Study {
+        Study::new(spec).with_prior_trials(self.warm, self.previous, self.first)
     }
 
     /// What to tell the user of it.
     pub(super) fn note(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if let Some(id) = &self.previous_job {
-            let n = self.previous.len();
+            let n: usize = self.previous.iter().map(|job| job.trials.len()).sum();
             notes.push(format!(
                 "note: continues job {id}: the search knows its {n} trials, and numbers go on"
             ));
@@ -107,16 +114,18 @@ pub(super) fn previous_spec(store: &Store, id: &str) -> Result<StudySpec, Failur
     Ok(read_stored(store, &previous_job(store, id)?.job)?.spec)
 }
 
-/// The trials of a job and of those that it continues, by number.
-fn previous_trials(store: &Store, id: &str) -> Result<Vec<Trial>, Failure> {
+/// A job and those that it continues, the earliest first.
+fn previous_jobs(store: &Store, id: &str) -> Result<Vec<PriorJob>, Failure> {
     let mut parts = Vec::new();
     let mut next = Some(id.to_owned());
     while let Some(id) = next.take().filter(|_| parts.len() < MAX_PREVIOUS_JOBS) {
-        let StoredJob { job, trials, .. } = previous_job(store, &id)?;
+        let StoredJob { job, mut trials, .. } = previous_job(store, &id)?;
+        trials.retain(|trial| !trial.is_active());
         next = job.previous;
-        parts.push(trials);
+        parts.push(PriorJob { id: job.id.into(), trials });
     }
-    Ok(parts.into_iter().rev().flatten().filter(|trial| !trial.is_active()).collect())
+    parts.reverse();
+    Ok(parts)
 }
 
 /// Trials that only the search learns from: those that succeeded with what are parameters of this job too.
@@ -267,8 +276,8 @@ fn records(stored: &StoredJob) -> Vec<Record> {
         });
         records.push(Record::Changed(trial.id, source.into_iter().chain(points).collect()));
         let ended_at = trial.ended_at.unwrap_or(stored.job.created_at);
-        if let Some(reason) = trial.stop {
-            records.push(Record::StopDecided(trial.id, ended_at, reason));
+        if let Some(decision) = &trial.stop {
+            records.push(Record::StopDecided(trial.id, ended_at, decision.clone()));
         }
         if let Stage::Ended(outcome) = &trial.stage {
             records.push(Record::Ended(trial.id, ended_at, outcome.clone()));

@@ -14,7 +14,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::app::Failure;
-use crate::controller::{Decided, Record};
 use crate::edge::clock::Clock;
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::process::own_cpus;
@@ -23,7 +22,7 @@ use crate::edge::remote::local_dir;
 use crate::edge::store::{JobNumber, NewJob, Resource, Store, StoreError, StoredJob};
 use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
 use crate::study::config::check_job_id;
-use crate::study::{Config, Problem, Severity, Slots, State, StudySpec, Trial};
+use crate::study::{Config, Decided, Problem, Record, Severity, Slots, State, Study, StudySpec};
 use command::{with_packages, words};
 use directories::{job_dir, make_writable, refuse_used, unmake};
 pub(super) use earlier::read_stored;
@@ -87,12 +86,8 @@ pub struct Plan {
     pub slots: Slots,
     /// The GPUs as they were found.
     pub gpus: Vec<Gpu>,
-    /// What other jobs found.
-    pub earlier: Earlier,
-    /// The trials of a job that goes on, as the store has them.
-    pub trials: Vec<Trial>,
-    /// What was decided of it when it was interrupted.
-    pub decided: Decided,
+    /// The study, with what other jobs found, and with what its own records say of a job that goes on.
+    pub study: Study,
 }
 
 /// Reads a configuration file.
@@ -180,20 +175,8 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
     })?;
     hold(&mut store, number, tell)?;
     notes.extend(earlier.note());
-    Ok(Plan {
-        config,
-        job,
-        number,
-        store,
-        words,
-        clock,
-        notes,
-        slots,
-        gpus,
-        earlier,
-        trials: Vec::new(),
-        decided: Decided::Nothing,
-    })
+    let study = earlier.study(config.spec.clone());
+    Ok(Plan { config, job, number, store, words, clock, notes, slots, gpus, study })
 }
 
 /// Takes a job up again that was interrupted.
@@ -309,7 +292,8 @@ fn go_on(
     if decided == Decided::Cancel && !was_cancelling {
         store.write(number, &[Record::CancelDecided(clock.now())]).map_err(store_failure)?;
     }
-    Ok(Plan { config, job, number, store, words, clock, notes, slots, gpus, earlier, trials, decided })
+    let study = earlier.study(config.spec.clone()).with_trials(trials, decided);
+    Ok(Plan { config, job, number, store, words, clock, notes, slots, gpus, study })
 }
 
 /// Takes a job for this process. One that was held from where nobody can look, another container perhaps that was
@@ -353,8 +337,8 @@ pub struct DryRun {
     pub job_dir: PathBuf,
     /// What each trial gets of the machine.
     pub slots: Slots,
-    /// What other jobs found.
-    pub earlier: Earlier,
+    /// The study, with what other jobs found.
+    pub study: Study,
 }
 
 /// Checks a request as [`prepare`] does, and makes nothing.
@@ -373,7 +357,8 @@ pub fn dry_run(request: &Request) -> Result<DryRun, Failure> {
     let local = local_dir(&job_dir, &working_directory()?, &job_id);
     refuse_used(&job_dir, &local, first..=first.saturating_add(config.spec.max_trials - 1))?;
     notes.extend(earlier.note());
-    Ok(DryRun { config, job_id, words, notes, job_dir, slots, earlier })
+    let study = earlier.study(config.spec.clone());
+    Ok(DryRun { config, job_id, words, notes, job_dir, slots, study })
 }
 
 /// The store of a request, with the job in it that is to be continued.

@@ -11,9 +11,10 @@ use super::pending::Start;
 use super::{Job, drain};
 use crate::app::Failure;
 use crate::app::prepare::store_failure;
-use crate::controller::{Input, Output, Record};
+use crate::controller::{Input, Output};
 use crate::edge::store::StoreError;
 use crate::limits::{LEASE_INTERVAL, STORE_PATIENCE, STORE_PAUSE};
+use crate::study::Record;
 use crate::units::TrialId;
 
 /// Where the job stands with its store.

@@ -10,7 +10,7 @@ use crate::app::prepare::DryRun;
 use crate::edge::keeper::Order;
 use crate::edge::remote::local_dir;
 use crate::study::CommandLine;
-use crate::suggest::{self, Observation};
+use crate::suggest;
 
 /// The first trial of a job.
 #[derive(Debug)]
@@ -34,16 +34,13 @@ pub struct FirstTrial {
 /// # Errors
 /// There is no trial to run, or what it needs is not there.
 pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
-    let DryRun { config, job_id, words, job_dir, mut slots, earlier, .. } = dry;
+    let DryRun { config, job_id, words, job_dir, mut slots, study, .. } = dry;
     let failed = |e: &dyn std::fmt::Display| Failure::outside(format!("--dry-run: {e}"));
     let directory = std::env::current_dir().map_err(|e| failed(&e))?;
-    let mut known = earlier.warm;
-    known.extend(earlier.previous);
-    let observations = Observation::of_all(&config.spec, &known);
-    let params = suggest::for_spec(&config.spec).suggest(&config.spec, &observations);
+    let params = suggest::for_spec(&config.spec).suggest(&config.spec, &study.observations());
     let params = params.ok_or_else(|| failed(&"every combination of the parameters was tried"))?;
     let slot = slots.take().unwrap_or_default();
-    let trial = earlier.first;
+    let trial = study.next_id();
     let files = TrialFiles::new(&job_dir, &local_dir(&job_dir, &directory, &job_id), trial);
     let all = ForAll { job_id: &job_id, config: &config, words: &words, directory: &directory };
     let order = order(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;

@@ -13,7 +13,7 @@ pub(super) mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::mem::take;
+use std::mem::replace;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::Failure;
 use super::prepare::Plan;
-use crate::controller::{Controller, Input, JobEnd, Signal};
+use crate::controller::{Controller, Input, Signal};
 use crate::edge::cgroup::Cgroup;
 use crate::edge::clock::wall_time;
 use crate::edge::files::directory;
@@ -40,7 +40,7 @@ use crate::limits::{
     FOLLOW_QUEUE, HANDLES_A_TRIAL, KILL_PATIENCE, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
 };
 use crate::report::Report;
-use crate::study::{Assignment, Config, Exit, FinalState, Slot, Trial};
+use crate::study::{Assignment, Config, Exit, FinalState, JobEnd, Slot, Study, Trial};
 use crate::suggest;
 use crate::tail::Seen;
 use crate::units::TrialId;
@@ -151,10 +151,9 @@ impl<'t> Job<'t> {
         let suggest = suggest::for_spec(&plan.config.spec);
         let (suggester, answers) = Suggester::start(suggest, plan.config.spec.clone())
             .map_err(|e| Failure::outside(format!("cannot start a thread: {e}")))?;
-        let mut controller = Controller::new(plan.config.spec.clone(), plan.config.policy);
-        let earlier = &mut plan.earlier;
-        controller.learn(take(&mut earlier.warm), take(&mut earlier.previous), earlier.first);
-        controller.resume(take(&mut plan.trials), take(&mut plan.decided));
+        // The controller's from now on.
+        let study = replace(&mut plan.study, Study::new(plan.config.spec.clone()));
+        let controller = Controller::new(study, plan.config.policy);
         let job = Self {
             plan,
             controller,
@@ -454,7 +453,7 @@ impl<'t> Job<'t> {
             let ended_at = running.ended_at;
             if !status.is_gone
                 && ended_at.is_some_and(|at| at.elapsed() > LEFT_BEHIND_AFTER)
-                && !std::mem::replace(&mut running.is_rest_told, true)
+                && !replace(&mut running.is_rest_told, true)
             {
                 let n = running.kept.members().len();
                 if n > 0 {
@@ -601,7 +600,7 @@ impl<'t> Job<'t> {
 
 /// Nothing more is written by a trial: its files are to be read to their end.
 fn drain(running: &mut Running) {
-    if !std::mem::replace(&mut running.is_draining, true)
+    if !replace(&mut running.is_draining, true)
         && let Some(follower) = &running.follower
     {
         follower.drain();

@@ -7,12 +7,11 @@ use jiff::Timestamp;
 
 use super::{Job, TrialFiles};
 use crate::app::run_choice;
-use crate::controller::Record;
 use crate::edge::outside::{Claim, OutsideFile};
 use crate::limits::MAX_FAILURES_TOLD;
 use crate::report::Report;
 use crate::series::Change;
-use crate::study::{Outcome, Trial, gist, rank};
+use crate::study::{Outcome, Record, Trial, gist, rank};
 use crate::tail::missing::Missing;
 use crate::tail::{Overdue, Seen};
 use crate::tfrecord::{Damage, DamageKind};
@@ -69,8 +68,8 @@ impl Job<'_> {
                 }
                 return;
             }
-            Record::StopDecided(trial, _, reason) => {
-                Report::StopDecided { trial, reason: reason.to_string() }
+            Record::StopDecided(trial, _, decision) => {
+                Report::StopDecided { trial, reason: decision.reason.to_string() }
             }
             Record::Retried(trial, _, outcome, attempt) => {
                 Report::TrialRetried { trial, outcome: outcome.to_string(), attempt }

@@ -30,9 +30,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use serde_json::Value as Json;
 
-use crate::controller::Record;
 use crate::limits::{STORE_BUSY_TIMEOUT, STORE_RETRY};
-use crate::study::State;
+use crate::study::{Record, State};
 pub use detail::{Detail, Details, Metadata, MetadataValue, Reported};
 pub use error::StoreError;
 pub use job::{ConfigFormat, Etag, JobNumber, NewJob, Resource, StoredJob};

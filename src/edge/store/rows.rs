@@ -11,11 +11,10 @@ use serde_json::{Map, Value as Json};
 
 use super::request;
 use super::{ConfigFormat, Etag, JobNumber, NewJob, Resource, StoredJob};
-use crate::controller::{JobEnd, Record};
 use crate::edge::process_tree::ProcessIdentity;
 use crate::limits::FOLLOW_BATCH;
 use crate::series::Change;
-use crate::study::{Assignment, Measurement, ParamValue, Stage, State, Trial};
+use crate::study::{Assignment, JobEnd, Measurement, ParamValue, Record, State, StopDecision, Trial};
 use crate::units::{Step, TrialId, WallTime};
 
 pub(super) const WHOLE_CURVES: &str =
@@ -184,12 +183,12 @@ pub(super) fn read_job(
     let Some(mut job) = found else { return Ok(None) };
     let number = job.number.0;
     let mut query = connection.prepare(
-        "SELECT id, params, run, started_ms, ended_ms, outcome, attempt, attempt_ms, waiting,
-                (SELECT reason FROM decision d WHERE d.job = t.job AND d.trial = t.id AND d.kind = 'stop'
-                 ORDER BY number DESC LIMIT 1) AS stop
-         FROM trial t WHERE job = ? ORDER BY id",
+        "SELECT id, params, run, started_ms, ended_ms, outcome, attempt, attempt_ms, waiting
+         FROM trial WHERE job = ? ORDER BY id",
     )?;
-    job.trials = query.query_map([number], |row| read_trial(row, id))?.collect::<rusqlite::Result<_>>()?;
+    let decisions = read_decisions(connection, number, id)?;
+    job.trials =
+        query.query_map([number], |row| read_trial(row, id, &decisions))?.collect::<rusqlite::Result<_>>()?;
     let mut query = connection.prepare(measurements)?;
     let mut rows = query.query([number])?;
     // Their numbers rise by one, from 1 or behind those of the job that is continued.
@@ -244,7 +243,33 @@ fn from_json(values: Map<String, Json>) -> Result<Assignment, String> {
     Ok(Assignment(values.into_iter().map(value).collect::<Result<_, String>>()?))
 }
 
-fn read_trial(row: &Row<'_>, job: &str) -> rusqlite::Result<Trial> {
+/// What was decided of the trials of a job, the latest of each kind.
+#[derive(Debug, Default)]
+struct Decisions {
+    retries: BTreeMap<u32, Timestamp>,
+    stops: BTreeMap<u32, (Timestamp, StopDecision)>,
+}
+
+fn read_decisions(connection: &Connection, number: i64, job: &str) -> rusqlite::Result<Decisions> {
+    let mut query = connection.prepare(
+        "SELECT trial, at_ms, kind, reason FROM decision WHERE job = ? AND kind IN ('stop', 'retry') ORDER BY number",
+    )?;
+    let mut rows = query.query([number])?;
+    let mut decisions = Decisions::default();
+    while let Some(row) = rows.next()? {
+        let trial: u32 = row.get("trial")?;
+        let of = || format!("a decision on trial {trial} of job `{job}`");
+        let at = time(row, "at_ms", of)?.unwrap_or_default();
+        if row.get::<_, String>("kind")? == "retry" {
+            decisions.retries.insert(trial, at);
+        } else if let Some(decision) = parsed(row, "reason", of)? {
+            decisions.stops.insert(trial, (at, decision));
+        }
+    }
+    Ok(decisions)
+}
+
+fn read_trial(row: &Row<'_>, job: &str, decisions: &Decisions) -> rusqlite::Result<Trial> {
     let number: u32 = row.get("id")?;
     let of = || format!("trial {number} of job `{job}`");
     let params = from_json(parsed(row, "params", of)?.unwrap_or_default());
@@ -253,18 +278,33 @@ fn read_trial(row: &Row<'_>, job: &str) -> rusqlite::Result<Trial> {
     if let Some(run) = row.get::<_, Option<String>>("run")? {
         trial.curve.start_over(run.as_str().into());
     }
-    trial.started_at = time(row, "started_ms", of)?;
-    trial.ended_at = time(row, "ended_ms", of)?;
-    trial.attempt = row.get("attempt")?;
-    trial.attempt_at = time(row, "attempt_ms", of)?;
-    trial.stage = match (parsed(row, "outcome", of)?, parsed(row, "waiting", of)?) {
-        (Some(outcome), _) => Stage::Ended(outcome),
-        (None, Some(before)) => Stage::Waiting(Timestamp::default(), before),
-        (None, None) if trial.attempt_at.is_some() => Stage::Running,
-        (None, None) => Stage::Suggested,
-    };
-    trial.stop = parsed(row, "stop", of)?;
+    for record in records_of(row, trial.id, decisions, of)? {
+        trial.apply(&record);
+    }
     Ok(trial)
+}
+
+/// The records that a trial's row tells of, but for its parameters and its values.
+fn records_of(
+    row: &Row<'_>,
+    id: TrialId,
+    decisions: &Decisions,
+    of: impl Fn() -> String + Copy,
+) -> rusqlite::Result<Vec<Record>> {
+    let attempt: u32 = row.get("attempt")?;
+    let mut records = Vec::new();
+    records.extend(time(row, "started_ms", of)?.map(|at| Record::Started(id, at, 1)));
+    if let Some(outcome) = parsed(row, "waiting", of)? {
+        let at = decisions.retries.get(&id.get()).copied().unwrap_or_default();
+        records.push(Record::Retried(id, at, outcome, attempt));
+    }
+    records.extend(time(row, "attempt_ms", of)?.map(|at| Record::Started(id, at, attempt)));
+    let stop = decisions.stops.get(&id.get());
+    records.extend(stop.map(|(at, decision)| Record::StopDecided(id, *at, decision.clone())));
+    if let Some(outcome) = parsed(row, "outcome", of)? {
+        records.push(Record::Ended(id, time(row, "ended_ms", of)?.unwrap_or_default(), outcome));
+    }
+    Ok(records)
 }
 
 /// The process that runs a job, or ran it, and when that was last heard of.

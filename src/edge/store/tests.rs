@@ -1,10 +1,12 @@
 use super::*;
-use crate::controller::JobEnd;
 use crate::edge::process_tree::ProcessIdentity;
 use crate::limits::LEASE_EXPIRY;
 use crate::series::Change;
 use crate::series::Point;
-use crate::study::{Assignment, FinalState, Outcome, ParamValue, Stage, StopReason};
+use crate::study::{
+    Assignment, Compared, Comparison, FinalState, JobEnd, Outcome, ParamValue, Stage, StopDecision,
+    StopReason,
+};
 use crate::units::MetricValue;
 use crate::units::{Step, TrialId, WallTime};
 
@@ -41,7 +43,12 @@ fn what_was_stored_reads_back_after_opening_again() {
         ("lr".into(), ParamValue::Number(0.1 + 0.2)),
         ("opt".into(), ParamValue::Text("a 'b'".into())),
     ]);
-    let reason = StopReason::Median { step: 3, pass: 0, best: 0.1, median: 0.3, n_trials: 5 };
+    let compared = |trial, job: Option<&str>, value| Compared { trial, job: job.map(Into::into), value };
+    let trials = vec![compared(1, Some("before"), Some(0.1 + 0.2)), compared(7, None, None)];
+    let decision = StopDecision {
+        reason: StopReason::Median { step: 3, pass: 0, best: 0.1, median: 0.3, n_trials: 5 },
+        compared: Some(Comparison { step: 3, trials }),
+    };
     let mut store = Store::open(&path).expect("it opens");
     let job = store.create_job(&new_job("one")).expect("it is new");
     let changes = vec![Change::Source("eval".into()), point(1, 0.5), point(2, 0.9), point(3, f64::NAN)];
@@ -57,7 +64,7 @@ fn what_was_stored_reads_back_after_opening_again() {
                 point(4, 0.25),
             ],
         ),
-        Record::StopDecided(id, at(20), reason),
+        Record::StopDecided(id, at(20), decision.clone()),
         Record::Ended(id, at(30), Outcome::StoppedEarly),
         Record::JobEnded(at(40), JobEnd { state: FinalState::Succeeded, message: Some("m".into()) }),
     ];
@@ -71,7 +78,7 @@ fn what_was_stored_reads_back_after_opening_again() {
     );
     assert_eq!((job.job.seed, job.job.command), (u64::MAX, new_job("one").command));
     let trial = &job.trials[0];
-    assert_eq!((&trial.params, trial.stop), (&values, Some(reason)));
+    assert_eq!((&trial.params, &trial.stop), (&values, &Some(decision)));
     assert_eq!((trial.started_at, trial.ended_at), (Some(at(10)), Some(at(30))));
     assert_eq!(trial.outcome(), Some(&Outcome::StoppedEarly));
     assert_eq!(trial.curve.run(), Some(&"eval".into()));
@@ -431,7 +438,7 @@ fn a_request_waits_until_the_decision_that_answers_it_is_stored() {
     let (first, second) = (RequestKind::StopTrial(trials[0]), RequestKind::StopTrial(trials[1]));
     assert_eq!(waiting(&store), [(first, 1), (second, 2), (RequestKind::Cancel, 4)]);
     let reason = StopReason::TimeLimit { ran_s: 1.0, limit_s: None };
-    store.write(job, &[Record::StopDecided(trials[0], at(5), reason)]).expect("it is stored");
+    store.write(job, &[Record::StopDecided(trials[0], at(5), reason.into())]).expect("it is stored");
     assert_eq!(
         waiting(&store),
         [(second, 2), (RequestKind::Cancel, 4)],
