@@ -94,6 +94,7 @@ pub mod app;
 pub mod cli;
 pub mod controller;
 pub mod edge;
+pub mod engine;
 pub mod export;
 pub mod layout;
 pub mod limits;

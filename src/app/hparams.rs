@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::run::trial::described_params;
+use crate::edge::trial_files::described_params;
 use crate::export::Hparams;
 use crate::scalar::{HparamValue, RunHparams, Split, is_number, words};
 use crate::study::ParamValue;

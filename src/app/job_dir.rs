@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::run::{ObjectiveRecord, TrialFiles};
+use crate::edge::trial_files::{ObjectiveRecord, TrialFiles};
 use crate::units::TrialId;
 
 /// A job's directory as the records of its trials tell.

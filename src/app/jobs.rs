@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Failure;
 use super::prepare::{read_stored, store_failure};
-use super::run::TrialFiles;
 use crate::edge::store::{Store, StoredJob};
+use crate::edge::trial_files::TrialFiles;
 use crate::limits::{LOG_INTERVAL, READ_CHUNK_BYTES};
 use crate::study::config::OUTPUT_KEY;
 use crate::study::{

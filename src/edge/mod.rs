@@ -26,3 +26,4 @@ pub mod sink;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod trial_files;

@@ -26,7 +26,7 @@ use crate::units::Tag;
 
 pub use catch_up::CatchUp;
 pub use command::{Appended, CommandFault, CommandLine};
-pub use config::{Config, DEFAULT_METRIC_TAG, Problem, Severity};
+pub use config::{Config, DEFAULT_METRIC_TAG, EngineKind, Problem, Severity};
 pub use curve::{Curve, Measurement};
 pub use ends::{UsualEnds, all_alike};
 pub use excerpt::log_excerpt;

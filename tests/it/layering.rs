@@ -20,7 +20,7 @@ impl Source {
             "objective" => 2,
             "report" | "export" | "plot" => 6,
             "study" | "suggest" | "stop" | "controller" | "tuner" | "linear" => 7,
-            "edge" => 8,
+            "edge" | "engine" => 8,
             "app" | "cli" | "main" | "lib" => 9,
             other => panic!("src/{other} has no layer: add it to the architecture first"),
         }
@@ -134,6 +134,17 @@ fn only_the_printer_prints_and_only_main_exits() {
 #[test]
 fn nothing_is_unsafe() {
     absent(&["unsafe "], |_| true);
+}
+
+#[test]
+fn only_the_engine_knows_processes_groups_and_gpus() {
+    // Within the edge the local engine's own parts stand beside it; the lease of a store names the program's own process.
+    let words = ["edge::cgroup", "edge::gpu", "edge::keeper", "edge::kept", "edge::process_table"];
+    absent(&words, |source| {
+        source.path.starts_with("app/run/")
+            || matches!(source.layer(), 0..=7)
+            || source.path.starts_with("app/prepare/")
+    });
 }
 
 #[test]

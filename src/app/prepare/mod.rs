@@ -15,14 +15,14 @@ use jiff::Timestamp;
 
 use crate::app::Failure;
 use crate::edge::clock::Clock;
-use crate::edge::gpu::{self, Gpu};
-use crate::edge::process::own_cpus;
 use crate::edge::process_tree::Presence;
 use crate::edge::remote::local_dir;
 use crate::edge::store::{JobNumber, NewJob, Resource, Store, StoreError, StoredJob};
+use crate::engine::local::{Machine, MachineError};
 use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
+use crate::study::config::Needs;
 use crate::study::config::check_job_id;
-use crate::study::{Config, Decided, Problem, Record, Severity, Slots, State, Study, StudySpec};
+use crate::study::{Config, Decided, Problem, Record, Severity, State, Study, StudySpec};
 use command::{with_packages, words};
 use directories::{job_dir, make_writable, refuse_used, unmake};
 pub(super) use earlier::read_stored;
@@ -83,9 +83,7 @@ pub struct Plan {
     /// Notes and warnings about the configuration.
     pub notes: Vec<String>,
     /// What each trial gets of the machine.
-    pub slots: Slots,
-    /// The GPUs as they were found.
-    pub gpus: Vec<Gpu>,
+    pub machine: Machine,
     /// The study, with what other jobs found, and with what its own records say of a job that goes on.
     pub study: Study,
 }
@@ -145,7 +143,7 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
         return Ok(plan);
     }
     let checked = check(&request, &store, clock.now())?;
-    let Checked { mut config, mut notes, words, job_id, job_dir, earlier, slots, gpus } = checked;
+    let Checked { mut config, mut notes, words, job_id, job_dir, earlier, machine } = checked;
     let created_at = clock.now();
     let seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(created_at));
     config.spec.seed = seed;
@@ -176,7 +174,7 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
     hold(&mut store, number, tell)?;
     notes.extend(earlier.note());
     let study = earlier.study(config.spec.clone());
-    Ok(Plan { config, job, number, store, words, clock, notes, slots, gpus, study })
+    Ok(Plan { config, job, number, store, words, clock, notes, machine, study })
 }
 
 /// Takes a job up again that was interrupted.
@@ -274,9 +272,9 @@ fn go_on(
         None => Decided::Nothing,
     };
     let mut notes = Vec::new();
-    let (words, slots, gpus) = match decided {
+    let (words, machine) = match decided {
         // No trial is started: what one needs may be gone.
-        Decided::Cancel | Decided::Fail(_) => (Vec::new(), Slots::default(), Vec::new()),
+        Decided::Cancel | Decided::Fail(_) => (Vec::new(), Machine::default()),
         Decided::Nothing => {
             let words = words(&config, &job.command)?;
             // What an earlier program began this one finishes: its words are what they were.
@@ -284,8 +282,8 @@ fn go_on(
                 notes.push(format!("warning: {}", fault.message));
             }
             let words = with_packages(words, &config, &job.command, &job.local_dir())?;
-            let (slots, gpus) = slots(&mut config.spec, config.needs, gpus, &mut notes)?;
-            (words, slots, gpus)
+            let machine = machine(&mut config.spec, config.needs, gpus, &mut notes)?;
+            (words, machine)
         }
     };
     let clock = Clock::start();
@@ -293,7 +291,7 @@ fn go_on(
         store.write(number, &[Record::CancelDecided(clock.now())]).map_err(store_failure)?;
     }
     let study = earlier.study(config.spec.clone()).with_trials(trials, decided);
-    Ok(Plan { config, job, number, store, words, clock, notes, slots, gpus, study })
+    Ok(Plan { config, job, number, store, words, clock, notes, machine, study })
 }
 
 /// Takes a job for this process. One that was held from where nobody can look, another container perhaps that was
@@ -336,7 +334,7 @@ pub struct DryRun {
     /// The directory of the job, absolute.
     pub job_dir: PathBuf,
     /// What each trial gets of the machine.
-    pub slots: Slots,
+    pub machine: Machine,
     /// The study, with what other jobs found.
     pub study: Study,
 }
@@ -350,7 +348,7 @@ pub fn dry_run(request: &Request) -> Result<DryRun, Failure> {
     let path = request.previous_store.as_ref().unwrap_or(&request.store);
     let store = if path.exists() { Store::open_to_read(path) } else { Store::open(Path::new(":memory:")) };
     let store = store.map_err(store_failure)?;
-    let Checked { mut config, mut notes, words, job_id, job_dir, earlier, slots, gpus: _ } =
+    let Checked { mut config, mut notes, words, job_id, job_dir, earlier, machine } =
         check(request, &store, now)?;
     config.spec.seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(now));
     let first = earlier.first.get();
@@ -358,7 +356,7 @@ pub fn dry_run(request: &Request) -> Result<DryRun, Failure> {
     refuse_used(&job_dir, &local, first..=first.saturating_add(config.spec.max_trials - 1))?;
     notes.extend(earlier.note());
     let study = earlier.study(config.spec.clone());
-    Ok(DryRun { config, job_id, words, notes, job_dir, slots, study })
+    Ok(DryRun { config, job_id, words, notes, job_dir, machine, study })
 }
 
 /// The store of a request, with the job in it that is to be continued.
@@ -378,8 +376,7 @@ struct Checked {
     job_id: String,
     job_dir: PathBuf,
     earlier: Earlier,
-    slots: Slots,
-    gpus: Vec<Gpu>,
+    machine: Machine,
 }
 
 fn check(request: &Request, store: &Store, now: Timestamp) -> Result<Checked, Failure> {
@@ -411,56 +408,28 @@ fn check(request: &Request, store: &Store, now: Timestamp) -> Result<Checked, Fa
     }
     let job_dir = job_dir(&config, request.job_dir.as_deref(), &job_id)?;
     let earlier = Earlier::of(store, &config, &job_id)?;
-    let (slots, gpus) = slots(&mut config.spec, config.needs, request.gpus.as_deref(), &mut notes)?;
-    Ok(Checked { config, notes, words, job_id, job_dir, earlier, slots, gpus })
+    let machine = machine(&mut config.spec, config.needs, request.gpus.as_deref(), &mut notes)?;
+    Ok(Checked { config, notes, words, job_id, job_dir, earlier, machine })
 }
 
 fn working_directory() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|e| Failure::outside(format!("the working directory: {e}")))
 }
 
-/// What each trial gets of this machine; there are not more trials at once than that allows.
-fn slots(
+/// What there is of this machine for trials.
+fn machine(
     spec: &mut StudySpec,
-    needs: crate::study::config::Needs,
+    needs: Needs,
     named: Option<&str>,
     notes: &mut Vec<String>,
-) -> Result<(Slots, Vec<Gpu>), Failure> {
-    let mut gpus = Vec::new();
-    if needs.gpus > 0.0 {
-        let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok().filter(|names| !names.trim().is_empty());
-        gpus = match (named.or(visible.as_deref()), gpu::discover()) {
-            (Some(names), found) => gpu::choose(&found.unwrap_or_default(), names),
-            (None, Ok(found)) => found,
-            (None, Err(e)) => {
-                return Err(Failure::usage(format!("hptune.trial.gpus: no GPU is found: {e}"))
-                    .with_hint("name them with --gpus 0,1, or leave hptune.trial.gpus out"));
-            }
-        };
-    } else if named.is_some() {
-        notes.push("warning: --gpus is without effect: hptune.trial.gpus is not set".to_owned());
-    }
-    let cpus = if needs.cpus > 0 { own_cpus() } else { Vec::new() };
-    let slots = Slots::new(needs, gpus.iter().map(|gpu| gpu.id.clone()).collect(), cpus.clone());
-    let has = || format!("{} GPUs and {} processors", gpus.len(), cpus.len());
-    match slots.n_slots() {
-        Some(0) => {
-            return Err(Failure::usage(format!(
-                "hptune.trial: a trial needs more than this machine has: {}",
-                has()
-            )));
+) -> Result<Machine, Failure> {
+    Machine::find(spec, needs, named, notes).map_err(|MachineError { message, hint }| {
+        let failure = Failure::usage(message);
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
         }
-        Some(n) if n < spec.max_parallel_trials as usize => {
-            notes.push(format!(
-                "note: {n} trials at once instead of maxParallelTrials {}, for each needs what hptune.trial says of {}",
-                spec.max_parallel_trials,
-                has()
-            ));
-            spec.max_parallel_trials = n as u32;
-        }
-        Some(_) | None => {}
-    }
-    Ok((slots, gpus))
+    })
 }
 
 /// A name for a job: a prefix and the time.

@@ -15,7 +15,6 @@ use crate::controller::{Input, Output};
 use crate::edge::store::StoreError;
 use crate::limits::{LEASE_INTERVAL, STORE_PATIENCE, STORE_PAUSE};
 use crate::study::Record;
-use crate::units::TrialId;
 
 /// Where the job stands with its store.
 #[derive(Debug)]
@@ -89,19 +88,15 @@ impl Job<'_> {
                 self.start_in_turn(Start::New(trial, params, attempt))?;
             }
             Output::TakeBack(trial, attempt) => self.start_in_turn(Start::TakeBack(trial, attempt))?,
-            Output::Signal(trial, signal) => {
-                if let Some(running) = self.running.get_mut(&trial) {
-                    running.kept.signal(signal);
-                }
-            }
+            Output::Signal(trial, signal) => self.engine.stop(trial, signal),
             Output::StillThere(trial) => {
-                let text = format!("was killed, but {} still there", self.processes(trial));
+                let text = format!("was killed, but {} still there", self.engine.rest_in_words(trial));
                 self.note(trial, text);
             }
             Output::Quarantine(trial) => {
                 let text = format!(
                     "cannot be killed: {} still there; the job goes on without its slot, until it is gone",
-                    self.processes(trial)
+                    self.engine.rest_in_words(trial)
                 );
                 self.note(trial, text);
                 match self.running.get_mut(&trial) {
@@ -115,17 +110,6 @@ impl Job<'_> {
             }
         }
         Ok(())
-    }
-
-    /// `process 12 is`, `processes 12, 13 are`
-    fn processes(&self, trial: TrialId) -> String {
-        let processes = self.running.get(&trial).map(|r| r.kept.members()).unwrap_or_default();
-        let ids: Vec<String> = processes.iter().map(ToString::to_string).collect();
-        match &*ids {
-            [] => "something of it is".to_owned(),
-            [one] => format!("process {one} is"),
-            many => format!("processes {} are", many.join(", ")),
-        }
     }
 
     /// Stores the records that wait. False: the store fails for now.

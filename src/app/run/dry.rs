@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 
-use super::{ForAll, TrialFiles, order};
 use crate::app::Failure;
 use crate::app::prepare::DryRun;
-use crate::edge::keeper::Order;
 use crate::edge::remote::local_dir;
+use crate::edge::trial_files::TrialFiles;
+use crate::engine::local::{ForAll, Order, order};
 use crate::study::CommandLine;
 use crate::suggest;
 
@@ -34,12 +34,12 @@ pub struct FirstTrial {
 /// # Errors
 /// There is no trial to run, or what it needs is not there.
 pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
-    let DryRun { config, job_id, words, job_dir, mut slots, study, .. } = dry;
+    let DryRun { config, job_id, words, job_dir, mut machine, study, .. } = dry;
     let failed = |e: &dyn std::fmt::Display| Failure::outside(format!("--dry-run: {e}"));
     let directory = std::env::current_dir().map_err(|e| failed(&e))?;
     let params = suggest::for_spec(&config.spec).suggest(&config.spec, &study.observations());
     let params = params.ok_or_else(|| failed(&"every combination of the parameters was tried"))?;
-    let slot = slots.take().unwrap_or_default();
+    let slot = machine.slots.take().unwrap_or_default();
     let trial = study.next_id();
     let files = TrialFiles::new(&job_dir, &local_dir(&job_dir, &directory, &job_id), trial);
     let all = ForAll { job_id: &job_id, config: &config, words: &words, directory: &directory };

@@ -4,18 +4,16 @@ mod carry;
 mod dry;
 mod failure;
 mod left;
-mod own;
 mod pending;
 pub(crate) mod remarks;
+mod running;
 mod suggester;
 mod tell;
-pub(super) mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::replace;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tfevents::disk::Root;
@@ -23,24 +21,20 @@ use tokio::sync::mpsc;
 
 use super::Failure;
 use super::prepare::Plan;
-use crate::controller::{Controller, Input, Signal};
-use crate::edge::cgroup::Cgroup;
+use crate::controller::{Controller, Input};
 use crate::edge::clock::wall_time;
 use crate::edge::files::directory;
 use crate::edge::follow::{At, Followed, Follower, Members, Objective};
-use crate::edge::gpu::{self, Gpu};
-use crate::edge::host::{HostError, check_handles, raise_handle_limit};
-use crate::edge::kept::{Kept, StartError};
+use crate::edge::host::HostError;
 use crate::edge::outside::Claim;
 use crate::edge::process::{adopt_orphans, collect_orphans};
-use crate::edge::reports::Copier;
 use crate::edge::signals::{HANGUP, Heard, Signals};
 use crate::edge::store::NewJob;
-use crate::limits::{
-    FOLLOW_QUEUE, HANDLES_A_TRIAL, KILL_PATIENCE, LEFT_BEHIND_AFTER, MAX_PARALLEL_TRIALS, REAP_INTERVAL,
-};
+use crate::edge::trial_files::TrialFiles;
+use crate::engine::{self, Attempt, Engine, EngineEvent, Reattached};
+use crate::limits::{FOLLOW_QUEUE, REAP_INTERVAL};
 use crate::report::Report;
-use crate::study::{Assignment, Config, Exit, FinalState, JobEnd, Slot, Study, Trial};
+use crate::study::{Assignment, Config, Exit, FinalState, JobEnd, Study, Trial};
 use crate::suggest;
 use crate::tail::Seen;
 use crate::units::TrialId;
@@ -48,9 +42,8 @@ use carry::Stored;
 pub use dry::{FirstTrial, first_trial};
 use pending::Pending;
 use remarks::Remarked;
+use running::Running;
 use suggester::{Answer, Suggester};
-use trial::{ForAll, Running, cgroup, describe, order};
-pub use trial::{ObjectiveRecord, TrialFiles};
 
 /// How a job ended, with all that it found.
 #[derive(Debug)]
@@ -97,19 +90,14 @@ pub fn run(plan: Plan, tell: &mut dyn FnMut(&Report)) -> Result<Finished, Failur
 /// What comes to a job's loop from its own threads.
 struct Incoming {
     followed: mpsc::Receiver<Followed>,
-    freed: mpsc::Receiver<Freed>,
     answers: mpsc::Receiver<Answer>,
 }
 
-/// A trial that has ended, and which of its GPUs cannot be used again, and why.
-type Freed = (TrialId, Vec<(String, String)>);
-
 /// What is left of a trial that has ended.
 struct Leaving {
-    slot: Slot,
     /// What its files held.
     seen: Box<Seen>,
-    /// What the controller is to be told when its GPUs are free.
+    /// What the controller is handed when its slot is free.
     end: Input,
 }
 
@@ -119,13 +107,11 @@ struct Job<'t> {
     suggester: Suggester,
     running: BTreeMap<TrialId, Running>,
     reports: mpsc::Sender<Followed>,
-    freeing: mpsc::Sender<Freed>,
-    /// Trials whose files are read, while their GPUs are waited for.
-    waiting_for_gpus: BTreeMap<TrialId, Leaving>,
+    engine: Box<dyn Engine>,
+    /// Trials whose files are read, while their slots are waited for.
+    leaving: BTreeMap<TrialId, Leaving>,
     stored: Stored,
     pending: Pending,
-    /// How many file handles what is started may have, where we raised our own limit.
-    max_handles: Option<u64>,
     tell: &'t mut dyn FnMut(&Report),
     /// What was said of failures, and of which trial first.
     told: BTreeMap<String, TrialId>,
@@ -147,24 +133,24 @@ struct Job<'t> {
 impl<'t> Job<'t> {
     fn new(mut plan: Plan, tell: &'t mut dyn FnMut(&Report)) -> Result<(Self, Incoming), Failure> {
         let (reports, followed) = mpsc::channel(FOLLOW_QUEUE);
-        let (freeing, freed) = mpsc::channel(MAX_PARALLEL_TRIALS as usize);
         let suggest = suggest::for_spec(&plan.config.spec);
         let (suggester, answers) = Suggester::start(suggest, plan.config.spec.clone())
             .map_err(|e| Failure::outside(format!("cannot start a thread: {e}")))?;
         // The controller's from now on.
         let study = replace(&mut plan.study, Study::new(plan.config.spec.clone()));
         let controller = Controller::new(study, plan.config.policy);
+        let (words, machine) = (plan.words.clone(), std::mem::take(&mut plan.machine));
+        let engine = engine::for_job(plan.job.clone(), plan.config.clone(), words, machine);
         let job = Self {
             plan,
             controller,
             suggester,
             running: BTreeMap::new(),
             reports,
-            freeing,
-            waiting_for_gpus: BTreeMap::new(),
+            engine,
+            leaving: BTreeMap::new(),
             stored: Stored::default(),
             pending: Pending::default(),
-            max_handles: raise_handle_limit(),
             tell,
             told: BTreeMap::new(),
             is_choice_told: false,
@@ -176,14 +162,14 @@ impl<'t> Job<'t> {
             signal: None,
             end: None,
         };
-        Ok((job, Incoming { followed, freed, answers }))
+        Ok((job, Incoming { followed, answers }))
     }
 
     async fn run(mut self, incoming: Incoming) -> Result<Finished, Failure> {
         let ended = self.go(incoming).await;
         // The trials of a job that was taken over are another controller's.
         if ended.is_err() && !self.stored.is_taken_over {
-            self.abandon();
+            self.engine.abandon(self.plan.config.policy.grace);
         }
         self.suggester.join();
         let trials = self.controller.trials().to_vec();
@@ -198,7 +184,7 @@ impl<'t> Job<'t> {
 
     /// The loop, until the job is over.
     async fn go(&mut self, mut incoming: Incoming) -> Result<JobEnd, Failure> {
-        let Incoming { followed, freed, answers } = &mut incoming;
+        let Incoming { followed, answers } = &mut incoming;
         let mut signals =
             Signals::listen().map_err(|e| Failure::outside(format!("cannot listen for signals: {e}")))?;
         // What a keeper that was killed leaves behind comes to us; without it to the system's init.
@@ -216,7 +202,6 @@ impl<'t> Job<'t> {
             tokio::task::yield_now().await;
             tokio::select! {
                 Some(report) = followed.recv() => self.take_followed(report)?,
-                Some((trial, in_use)) = freed.recv() => self.take_freed(trial, &in_use)?,
                 answer = answers.recv() => {
                     let why = "the search for parameters has ended by a fault of this program";
                     let (trial, params) = answer.ok_or_else(|| Failure::outside(why))?;
@@ -276,90 +261,25 @@ impl<'t> Job<'t> {
         self.controller.trial(id)
     }
 
-    /// Makes a trial's directory and starts its processes, then the follower of its files. Where an earlier
-    /// controller started them, they are taken back.
+    /// Makes a trial's directory, starts the attempt, then the follower of its files.
     fn start(&mut self, trial: TrialId, params: &Assignment, attempt: u32) -> Result<(), HostError> {
-        if !self.running.is_empty() {
-            // Those that run need theirs.
-            check_handles(HANDLES_A_TRIAL)?;
-        }
         let begun = (attempt > 1).then(|| self.plan.clock.now());
         let files = TrialFiles::of(&self.plan.job, trial);
         files.make(&self.plan.job.id, trial)?;
+        // It is held from here on: the trainer may rename it at once.
         let root = directory(&files.directory);
-        if let Some(kept) = Kept::take_back(&files.record(attempt), files.mark())? {
-            let follower = self.follower(trial, begun, root)?;
-            let slot = self.claim(&files);
-            self.running.insert(trial, Running::new(kept, follower, slot));
-            return Ok(());
-        }
-        let no_slot = || io::Error::other("there is no GPU or processor left for it");
-        let slot = self.plan.slots.take().ok_or_else(no_slot)?;
-        let started = self.start_with(&files, trial, params, &slot, attempt).and_then(|mut kept| match self
-            .follower(trial, begun, root)
-        {
-            Ok(follower) => Ok((kept, follower)),
-            Err(e) => {
-                kill_and_wait(&mut kept);
-                Err(kept.forget().err().unwrap_or(e).into())
-            }
-        });
-        match started {
-            Ok((kept, follower)) => {
-                self.running.insert(trial, Running::new(kept, follower, slot));
+        self.engine.submit(Attempt { trial, params, number: attempt })?;
+        self.follow(trial, begun, root)
+    }
+
+    /// Follows the files of an attempt that was submitted or attached to, or withdraws it.
+    fn follow(&mut self, trial: TrialId, begun: Option<Timestamp>, root: Root) -> Result<(), HostError> {
+        match self.follower(trial, begun, root) {
+            Ok(follower) => {
+                self.running.insert(trial, Running::new(follower));
                 Ok(())
             }
-            Err(e) => {
-                self.plan.slots.give_back(&slot);
-                Err(e)
-            }
-        }
-    }
-
-    /// Takes what a trial of an earlier controller has of the machine.
-    fn claim(&mut self, files: &TrialFiles) -> Slot {
-        let slot = files.slot();
-        self.plan.slots.claim(&slot);
-        // What is in use now may be the trial's.
-        let before = files.gpu_memory_before();
-        for gpu in &mut self.plan.gpus {
-            gpu.used_mib = before.get(&gpu.id).map_or(gpu.used_mib, |used| gpu.used_mib.min(*used));
-        }
-        slot
-    }
-
-    fn start_with(
-        &self,
-        files: &TrialFiles,
-        trial: TrialId,
-        params: &Assignment,
-        slot: &Slot,
-        attempt: u32,
-    ) -> Result<Kept, HostError> {
-        let all = ForAll {
-            job_id: &self.plan.job.id,
-            config: &self.plan.config,
-            words: &self.plan.words,
-            directory: &self.plan.job.directory,
-        };
-        let mut order = order(all, files, trial, params, slot, attempt)?;
-        order.max_handles = self.max_handles;
-        let group = cgroup(files, &self.plan.job.id, trial, attempt).filter(Cgroup::make);
-        order.cgroup = group.as_ref().map(|group| group.path().to_owned());
-        let started = describe(all, files, trial, params, slot, &self.plan.gpus, &order)
-            .map_err(StartError::from)
-            .and_then(|()| Kept::start(&order, files.mark()));
-        match started {
-            Ok(kept) => Ok(kept),
-            // The earlier controller's keeper had not yet begun when we looked.
-            Err(StartError::WasStarted) => Ok(Kept::take_back(&order.record, files.mark())?
-                .ok_or_else(|| io::Error::other("its keeper's record vanished"))?),
-            Err(StartError::Failed(e)) => {
-                if let Some(group) = group {
-                    group.remove();
-                }
-                Err(e)
-            }
+            Err(e) => Err(self.engine.withdraw(trial).err().unwrap_or(e).into()),
         }
     }
 
@@ -382,48 +302,32 @@ impl<'t> Job<'t> {
         Follower::start(trial, at, objective, self.plan.clock, self.reports.clone())
     }
 
-    /// Takes back a trial that ran when an earlier controller ended. The error is one that passes.
-    fn take_back(&mut self, trial: TrialId, attempt: u32) -> Result<(), HostError> {
+    /// Attaches to a trial that ran when an earlier controller ended. The error is one that passes.
+    fn reattach(&mut self, trial: TrialId, attempt: u32) -> Result<(), HostError> {
         let files = TrialFiles::of(&self.plan.job, trial);
-        let taken = Kept::take_back(&files.record(attempt), files.mark()).and_then(|kept| {
-            let Some(kept) = kept else { return Ok(false) };
-            let begun = self.trial(trial).and_then(|t| t.attempt_at).filter(|_| attempt > 1);
-            let follower = self.follower(trial, begun, directory(&files.directory))?;
-            if let Some(host) = kept.host_out_of_sight() {
-                let text = format!("ran on {host}, which cannot be seen from here: it counts as lost");
-                self.note(trial, text);
-            }
-            let slot = self.claim(&files);
-            self.running.insert(trial, Running::new(kept, follower, slot));
-            Ok(true)
-        });
         let now = self.plan.clock.now();
-        let is_started = self.trial(trial).is_some_and(|t| t.attempt_at.is_some());
-        // One that has ended meanwhile ended by itself, whatever its time was.
-        let exit = self.running.get_mut(&trial).and_then(|running| {
-            let status = running.kept.poll();
-            let exit = status.exit.or(status.is_gone.then_some(Exit::Lost))?;
-            running.ended_at = Some(Instant::now());
-            Some(Input::Exited(trial, exit, status.ended_at.unwrap_or(now)))
+        let attached = self.engine.reattach(trial, attempt, now).and_then(|attached| {
+            if attached != Reattached::NeverStarted {
+                let begun = self.trial(trial).and_then(|t| t.attempt_at).filter(|_| attempt > 1);
+                self.follow(trial, begun, directory(&files.directory))?;
+            }
+            Ok(attached)
         });
+        let is_started = self.trial(trial).is_some_and(|t| t.attempt_at.is_some());
         let mut inputs = Vec::new();
-        match taken {
-            Ok(true) => {
+        match attached {
+            Ok(Reattached::Attached { note, ended }) => {
+                if let Some(note) = note {
+                    self.note(trial, note);
+                }
                 inputs.extend((!is_started).then_some(Input::Started(trial)));
-                inputs.push(exit.unwrap_or(Input::TakenBack(trial)));
+                // One that has ended meanwhile ended by itself, whatever its time was.
+                let exited = ended.map(|(exit, at)| Input::Exited(trial, exit, at));
+                inputs.push(exited.unwrap_or(Input::TakenBack(trial)));
             }
-            Ok(false) => {
-                // It was killed before it had any process.
-                if let Some(group) = cgroup(&files, &self.plan.job.id, trial, attempt) {
-                    group.remove();
-                }
-                inputs.push(Input::Settled(trial, None));
-            }
+            Ok(Reattached::NeverStarted) => inputs.push(Input::Settled(trial, None)),
+            Err(e) if e.shortage.is_some() => return Err(e),
             Err(e) => {
-                let e = HostError::from(e);
-                if e.shortage.is_some() {
-                    return Err(e);
-                }
                 self.note(trial, format!("cannot be taken back: {e}"));
                 inputs.push(Input::Settled(trial, None));
             }
@@ -434,55 +338,45 @@ impl<'t> Job<'t> {
         Ok(())
     }
 
-    /// Looks at the processes of every trial, and tells the controller which main ones have ended.
+    /// Looks at the attempts of all trials, and hands the controller what happened.
     fn reap(&mut self) -> Result<(), Failure> {
-        let (now, replicas) = (self.plan.clock.now(), self.plan.config.cluster.replicas());
-        let mut inputs = Vec::new();
-        let mut released = Vec::new();
-        for (trial, running) in &mut self.running {
-            let status = running.kept.poll();
-            if let (Some((replica, exit)), None, None) = (status.failed, status.exit, running.ended_at) {
-                running.ended_at = Some(Instant::now());
-                inputs.push(Input::ReplicaFailed(*trial, replica, exit));
-            }
-            let exit = status.exit.or(status.is_gone.then_some(Exit::Lost));
-            if let (Some(exit), None) = (exit, running.ended_at) {
-                running.ended_at = Some(Instant::now());
-                inputs.push(Input::Exited(*trial, exit, status.ended_at.unwrap_or(now)));
-            }
-            let ended_at = running.ended_at;
-            if !status.is_gone
-                && ended_at.is_some_and(|at| at.elapsed() > LEFT_BEHIND_AFTER)
-                && !replace(&mut running.is_rest_told, true)
-            {
-                let n = running.kept.members().len();
-                if n > 0 {
+        for event in self.engine.poll(self.plan.clock.now()) {
+            match event {
+                EngineEvent::Exited(trial, exit, at) => self.feed(Input::Exited(trial, exit, at))?,
+                EngineEvent::ReplicaFailed(trial, replica, exit) => {
+                    self.feed(Input::ReplicaFailed(trial, replica, exit))?;
+                }
+                EngineEvent::Lingers(trial, n) => {
                     let text = format!(
                         "has ended, but {n} of the processes that it started are left; they are told to end"
                     );
-                    (self.tell)(&Report::Note { trial: Some(*trial), text });
+                    self.note(trial, text);
                 }
-            }
-            if status.is_gone {
-                if !running.is_draining {
-                    // What a keeper that was killed did not see.
-                    for files in TrialFiles::of(&self.plan.job, *trial).reports(&replicas) {
-                        let _ = Copier::new(&files).look();
+                EngineEvent::Gone(trial) => {
+                    if let Some(running) = self.running.get_mut(&trial) {
+                        drain(running);
                     }
                 }
-                drain(running);
-                if running.follower.is_none() && running.is_quarantined {
-                    released.push(*trial);
+                EngineEvent::SlotsLost(trial, n, why) => {
+                    self.note(trial, why.clone());
+                    (0..n).try_for_each(|_| self.feed(Input::SlotLost(why.clone())))?;
                 }
+                EngineEvent::Released(trial) => self.released(trial)?,
             }
         }
-        inputs.into_iter().try_for_each(|input| self.feed(input))?;
-        for trial in released {
-            if let Some(running) = self.running.remove(&trial) {
-                self.note(trial, "is gone at last; its slot is used again".to_owned());
-                self.plan.slots.give_back(&running.slot);
-                self.feed(Input::Released(trial))?;
-            }
+        Ok(())
+    }
+
+    /// The slot of a trial is free again.
+    fn released(&mut self, trial: TrialId) -> Result<(), Failure> {
+        if let Some(Leaving { seen, end }) = self.leaving.remove(&trial) {
+            self.running.remove(&trial);
+            return self.settle(trial, &seen, end);
+        }
+        // It was in quarantine, and is settled.
+        if self.running.remove(&trial).is_some() {
+            self.note(trial, "is gone at last; its slot is used again".to_owned());
+            self.feed(Input::Released(trial))?;
         }
         Ok(())
     }
@@ -513,40 +407,16 @@ impl<'t> Job<'t> {
                 }
                 self.tell_seen(trial, &seen);
                 let end = self.end_of(trial, &seen);
-                // Those of a quarantined trial stay where they are.
-                let is_quarantined = self.running.get(&trial).is_some_and(|running| running.is_quarantined);
-                let gone = if is_quarantined { None } else { self.running.remove(&trial) };
-                let slot = gone.map(|running| running.slot).unwrap_or_default();
-                let alone_on = self.plan.slots.alone_on(&slot);
-                let is_watched = |gpu: &&Gpu| gpu.index.is_some() && alone_on.contains(&gpu.id);
-                let before: Vec<Gpu> = self.plan.gpus.iter().filter(is_watched).cloned().collect();
-                if before.is_empty() {
-                    self.plan.slots.give_back(&slot);
+                self.engine.release(trial);
+                // One in quarantine is settled while something of it is left.
+                if self.running.get(&trial).is_some_and(|running| running.is_quarantined) {
                     return self.settle(trial, &seen, end);
                 }
-                // The slot stays taken until its GPUs are free.
-                self.waiting_for_gpus.insert(trial, Leaving { slot, seen, end });
-                let (freeing, patience) = (self.freeing.clone(), self.plan.config.needs.gpu_patience);
-                thread::spawn(move || {
-                    // Nobody is left to tell if this fails.
-                    let _ = freeing.blocking_send((trial, gpu::wait_until_free(&before, patience)));
-                });
-                Ok(())
+                // The slot stays taken until nothing holds it.
+                self.leaving.insert(trial, Leaving { seen, end });
+                self.reap()
             }
         }
-    }
-
-    fn take_freed(&mut self, trial: TrialId, troubled: &[(String, String)]) -> Result<(), Failure> {
-        let n_needed = self.plan.config.spec.max_parallel_trials as usize;
-        for (gpu, trouble) in troubled {
-            let n_lost = self.plan.slots.lose(gpu, n_needed);
-            let text = format!("GPU {gpu}: {trouble}; no trial gets it any more");
-            self.note(trial, text.clone());
-            (0..n_lost).try_for_each(|_| self.feed(Input::SlotLost(text.clone())))?;
-        }
-        let Some(Leaving { slot, seen, end }) = self.waiting_for_gpus.remove(&trial) else { return Ok(()) };
-        self.plan.slots.give_back(&slot);
-        self.settle(trial, &seen, end)
     }
 
     fn settle(&mut self, trial: TrialId, seen: &Seen, end: Input) -> Result<(), Failure> {
@@ -563,38 +433,20 @@ impl<'t> Job<'t> {
     /// What the controller is to be told of a trial of which nothing is left, with what there is to say, should it
     /// fail, to whoever asks why the whole job did.
     fn end_of(&self, trial: TrialId, seen: &Seen) -> Input {
-        let files = TrialFiles::of(&self.plan.job, trial);
-        let Some(running) = self.running.get(&trial) else { return Input::Settled(trial, None) };
-        let status = running.kept.status();
-        let said = match (status.exit, status.failed) {
-            (_, Some((replica, _))) => self.why_failed(&files.log(replica)),
+        let log = |replica| self.engine.log(trial, replica);
+        let ending = self.engine.ending(trial);
+        let said = match (ending.exit, ending.failed) {
+            (_, Some((replica, _))) => self.why_failed(&log(Some(replica))),
             (Some(Exit::Code(0)), None) => {
-                if let Some(left) = running.kept.left().filter(|left| left.is_work(seen.n_files > 0)) {
-                    let named = left.named();
+                if let Some(named) = self.engine.left_at_work(trial, seen.n_files > 0) {
                     let said = self.explain_left(&named, seen);
                     return Input::WorkLeft(trial, named, said);
                 }
                 self.explain_missing(seen).text()
             }
-            _ => self.why_failed(&files.main_log()),
+            _ => self.why_failed(&log(None)),
         };
         Input::Settled(trial, Some(said))
-    }
-
-    /// The job cannot go on: no process of it is left behind.
-    fn abandon(&mut self) {
-        for running in self.running.values_mut() {
-            running.kept.signal(Signal::Terminate);
-        }
-        let deadline = Instant::now() + self.plan.config.policy.grace;
-        while Instant::now() < deadline
-            && self.running.values_mut().any(|running| !running.kept.poll().is_gone)
-        {
-            thread::sleep(REAP_INTERVAL);
-        }
-        for running in self.running.values_mut() {
-            kill_and_wait(&mut running.kept);
-        }
     }
 }
 
@@ -604,14 +456,5 @@ fn drain(running: &mut Running) {
         && let Some(follower) = &running.follower
     {
         follower.drain();
-    }
-}
-
-/// Kills all of a trial and waits until nothing is left, for a limited time.
-fn kill_and_wait(kept: &mut Kept) {
-    let deadline = Instant::now() + KILL_PATIENCE;
-    kept.signal(Signal::Kill);
-    while !kept.poll().is_gone && Instant::now() < deadline {
-        thread::sleep(REAP_INTERVAL);
     }
 }

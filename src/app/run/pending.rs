@@ -94,7 +94,7 @@ impl Job<'_> {
                 self.controller.handle(self.now(), input);
                 Ok(())
             }
-            Start::TakeBack(trial, attempt) => self.take_back(*trial, *attempt),
+            Start::TakeBack(trial, attempt) => self.reattach(*trial, *attempt),
         }
     }
 

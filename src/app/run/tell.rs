@@ -5,9 +5,10 @@ use std::time::UNIX_EPOCH;
 
 use jiff::Timestamp;
 
-use super::{Job, TrialFiles};
+use super::Job;
 use crate::app::run_choice;
 use crate::edge::outside::{Claim, OutsideFile};
+use crate::edge::trial_files::TrialFiles;
 use crate::limits::MAX_FAILURES_TOLD;
 use crate::report::Report;
 use crate::series::Change;

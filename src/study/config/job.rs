@@ -121,6 +121,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, previous: Option<&StudySpec
         appends_job_dir: options.appends_job_dir,
         runs_in_own: options.runs_in_own,
         waits_for_children: options.waits_for_children,
+        engine: options.engine,
         warm_start: options.warm_start,
         no_metric_after: options.no_metric_after,
         training_input,

@@ -34,6 +34,14 @@ pub const OUTPUT_KEY: &str = "hptuneOutput";
 /// How long the memory of a GPU may stay in use after its trial has ended, by default.
 const DEFAULT_GPU_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where trials run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineKind {
+    /// As processes on this machine.
+    #[default]
+    Local,
+}
+
 /// A checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -71,6 +79,8 @@ pub struct Config {
     pub runs_in_own: bool,
     /// `hptune.trial.waitForChildren`: whether a trial lasts until all that its command started has ended.
     pub waits_for_children: bool,
+    /// `hptune.engine.kind`: where trials run.
+    pub engine: EngineKind,
     /// `hptune.warmStart`: which earlier jobs the search learns from.
     pub warm_start: WarmStart,
     /// `hptune.trial.noMetricAfter`: when to tell that no value of the objective has come.

@@ -6,7 +6,7 @@ use super::super::document::{Node, Position, Value};
 use super::super::{Algorithm, EarlyStopping, Reduce, StudySpec};
 use super::fields::Reader;
 use super::study::DEFAULT_STOP_MIN_TRIALS;
-use super::{Needs, WarmStart};
+use super::{EngineKind, Needs, WarmStart};
 use crate::controller::{OnMissingMetric, Policy};
 use crate::limits::{MAX_CPUS, MAX_GPUS, MAX_TRIALS};
 use crate::series::RunSelector;
@@ -29,6 +29,7 @@ pub(super) struct Options {
     pub(super) appends_job_dir: bool,
     pub(super) runs_in_own: bool,
     pub(super) waits_for_children: bool,
+    pub(super) engine: EngineKind,
     pub(super) warm_start: WarmStart,
     pub(super) no_metric_after: Duration,
 }
@@ -43,6 +44,7 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         appends_job_dir: true,
         runs_in_own: false,
         waits_for_children: false,
+        engine: EngineKind::default(),
         warm_start: WarmStart::default(),
         no_metric_after: DEFAULT_NO_METRIC_AFTER,
     };
@@ -108,7 +110,9 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         && let Some(mut engine) = reader.fields(node, "hptune.engine")
     {
         if let Some(kind) = engine.take("kind") {
-            reader.choice(kind, "hptune.engine.kind", &[("local", ())]);
+            options.engine = reader
+                .choice(kind, "hptune.engine.kind", &[("local", EngineKind::Local)])
+                .unwrap_or_default();
         }
         engine.finish(reader);
     }

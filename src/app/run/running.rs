@@ -1,0 +1,19 @@
+//! A trial as the job's runner has it, until its files are read to their end.
+
+use crate::edge::follow::Follower;
+
+/// A trial whose attempt runs, or ran.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) follower: Option<Follower>,
+    /// Its files are being read to their end.
+    pub(super) is_draining: bool,
+    /// It cannot be killed: it is settled before it is gone.
+    pub(super) is_quarantined: bool,
+}
+
+impl Running {
+    pub(super) fn new(follower: Follower) -> Self {
+        Self { follower: Some(follower), is_draining: false, is_quarantined: false }
+    }
+}
