@@ -39,6 +39,14 @@ pub const CARRY_KEPT_BYTES: usize = 64 << 10;
 /// nothing beside the checksums.
 pub const READ_CHUNK_BYTES: usize = 1 << 20;
 
+/// How much of a large file one thread reads and scans before what it says is put in its place, in bytes: each thread holds
+/// one such piece, and the list of what is in it, which is no larger. Small enough for a processor's own cache, and large
+/// beside what a thread waits for its turn.
+pub const SEGMENT_BYTES: u32 = 1 << 20;
+
+/// From how many bytes on a file is read by several threads: a smaller one is read before another thread is awake.
+pub const SPLIT_FILE_BYTES: u64 = 4 << 20;
+
 /// The part of a file behind damage that is read again when the file changes, in bytes: on network
 /// file systems a hole of zeros at the end is often filled in later; they write up to 1 MiB at once. At
 /// the end of a trial it is read again whatever its length.

@@ -1,11 +1,14 @@
 //! Event files on this machine's disks: listing, opening, reading them on several threads.
 
 mod order;
+mod pieces;
 mod read;
 mod root;
+mod turns;
 mod walk;
 
 pub use order::sort;
+pub use pieces::{Assembly, read_in_pieces};
 pub use read::{Source, in_order, n_threads, read_file, read_files};
 pub use root::{Root, identify, shown};
 pub(crate) use root::{is_passing, read_at};

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::pieces::{Assembly, read_in_pieces};
 use super::root::{Root, is_passing, read_at};
-use crate::limits::{DRAIN_RETRY, MAX_HYPERTUNE_FILE_BYTES, MAX_READ_RETRIES, READ_CHUNK_BYTES};
+use crate::limits::{
+    DRAIN_RETRY, MAX_HYPERTUNE_FILE_BYTES, MAX_READ_RETRIES, READ_CHUNK_BYTES, SPLIT_FILE_BYTES,
+};
 use crate::series::WriterId;
 use crate::tail::{
     self, FileKind, Found, HypertuneFile, HypertuneNews, Listed, Logged, PACKED_HEAD_BYTES, ReportLog,
@@ -33,8 +37,14 @@ pub fn read_files<T: Send>(
     n_threads: usize,
     make: impl Fn() -> T + Sync,
     handle: impl Fn(&mut T, Found<'_>) + Sync,
-    done: impl FnMut(T),
+    mut done: impl FnMut(T),
 ) {
+    let all_bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    // A file that is no small part of all would be read by one thread while the others have nothing left to do.
+    let is_split = |file: &Listed| {
+        let weight = file.bytes.saturating_mul(2 * n_threads as u64);
+        n_threads > 1 && file.bytes >= SPLIT_FILE_BYTES && weight >= all_bytes
+    };
     let read = |buffer: &mut Vec<u8>, i: usize| {
         let mut gathered = make();
         if let Some(file) = files.get(i) {
@@ -43,7 +53,34 @@ pub fn read_files<T: Send>(
         }
         gathered
     };
-    in_order(files.len(), n_threads, read, done);
+    let mut at = 0;
+    while let Some(rest) = files.get(at..).filter(|rest| !rest.is_empty()) {
+        let n_whole = rest.iter().take_while(|file| !is_split(file)).count();
+        in_order(n_whole, n_threads, |buffer, i| read(buffer, at + i), &mut done);
+        at += n_whole;
+        if n_whole < rest.len() {
+            let whole = Whole { gathered: make(), handle: &handle };
+            let none = |()| ControlFlow::Continue(());
+            done(read_in_pieces(root, files, at..at + 1, n_threads, whole, |()| (), none).gathered);
+            at += 1;
+        }
+    }
+}
+
+/// What is gathered of one file that is read in pieces.
+struct Whole<'a, T, H> {
+    gathered: T,
+    handle: &'a H,
+}
+
+impl<T: Send, H: Fn(&mut T, Found<'_>) + Sync> Assembly for Whole<'_, T, H> {
+    type Batch = ();
+
+    #[inline]
+    fn take(&mut self, found: Found<'_>) -> Option<()> {
+        (self.handle)(&mut self.gathered, found);
+        None
+    }
 }
 
 /// Does `work` for each number below `n` on up to `n_threads` threads, each with a buffer of its own, and

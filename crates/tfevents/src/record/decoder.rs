@@ -18,10 +18,10 @@
 //! A search looks at every byte behind a false header, those of a record that was too long to hold
 //! included: the decoder then asks for bytes again that it had ([`Decoder::next_offset`]).
 
-use super::{Damage, DamageKind, FOOTER_BYTES, HEADER_BYTES, crc};
+use super::search::Header;
+use super::{Damage, DamageKind, FOOTER_BYTES, HEADER_BYTES, crc, search};
 use crate::limits::{
-    CARRY_KEPT_BYTES, MAX_RECORD_BYTES, MAX_RECORD_HELD_BYTES, READ_CHUNK_BYTES, SEARCH_ALLOWANCE_BYTES,
-    SEARCH_CHECKS_A_BYTE,
+    CARRY_KEPT_BYTES, MAX_RECORD_HELD_BYTES, READ_CHUNK_BYTES, SEARCH_ALLOWANCE_BYTES, SEARCH_CHECKS_A_BYTE,
 };
 
 /// Decodes records from bytes that arrive in any pieces.
@@ -246,6 +246,22 @@ impl Decoder {
         intact
     }
 
+    /// Passes over whole records from `from` to `to` in the file, which were checked elsewhere: their checksums agree, and
+    /// none is longer than `longest` bytes. False, with nothing changed, where [`Self::poll`] would not give just these
+    /// next: the decoder stands elsewhere, or has something pending.
+    pub(crate) fn skip_intact(&mut self, from: u64, to: u64, longest: u64) -> bool {
+        let is_next = self.offset == from
+            && self.carry_start == self.carry.len()
+            && matches!(self.state, State::Framed)
+            && self.pending.is_none()
+            && self.cost(longest) <= self.longest_checked();
+        if is_next {
+            self.clear_carry();
+            self.offset = to;
+        }
+        is_next
+    }
+
     /// Decodes the next record of `input`, which is advanced past what was taken.
     ///
     /// `input` starts at [`Self::next_offset`]. Call it until [`Decoded::NeedMore`], by which time
@@ -345,7 +361,7 @@ impl Decoder {
         if matches!(self.state, State::Searching) {
             return self.search(window, more);
         }
-        let header = match read_header(window) {
+        let header = match search::read_header(window) {
             None if more == More::Possible => return Step::Take { bytes: HEADER_BYTES },
             None if window.is_empty() => return self.tell_pending().unwrap_or(Step::Done),
             None => return Step::Search { kind: DamageKind::Torn, checked: 0 },
@@ -406,11 +422,7 @@ impl Decoder {
 
     /// Looks for the next place where a length and its checksum agree.
     fn search(&self, window: &[u8], more: More) -> Step {
-        let found = window.windows(HEADER_BYTES).position(|bytes| {
-            // The upper half of a real length is zero: most places fail here, without a checksum.
-            matches!(bytes, [_, _, _, _, 0, 0, 0, 0, ..])
-                && matches!(read_header(bytes), Some(Header::Length(_)))
-        });
+        let found = search::find_header(window);
         match (found, more) {
             (Some(at), _) => Step::Found { at },
             (None, More::Possible) => Step::NotFound { keep: window.len().min(HEADER_BYTES - 1) },
@@ -530,20 +542,6 @@ enum Passed<'s> {
     },
     Told(Decoded<'s>),
     On,
-}
-
-enum Header {
-    Length(u64),
-    Wrong,
-}
-
-/// Reads the header at the start of `window`; `None` where it is not whole.
-fn read_header(window: &[u8]) -> Option<Header> {
-    let (length, rest) = window.split_first_chunk::<8>()?;
-    let expected = u32::from_le_bytes(*rest.first_chunk::<4>()?);
-    let value = u64::from_le_bytes(*length);
-    let valid = value <= MAX_RECORD_BYTES && crc::masked(length) == expected;
-    Some(if valid { Header::Length(value) } else { Header::Wrong })
 }
 
 /// Whether the data of a framed record of `length` data bytes matches its checksum.

@@ -13,10 +13,12 @@ pub mod crc;
 mod damage;
 mod decoder;
 mod encoder;
+mod search;
 
 pub use damage::{Damage, DamageKind};
 pub use decoder::{Decoded, Decoder, Intact, Part, Record};
 pub use encoder::encode;
+pub use search::find_record;
 
 /// The bytes of a record before its data: the length and its checksum.
 pub const HEADER_BYTES: usize = 12;

@@ -24,6 +24,7 @@ pub use metadata::Metadata;
 pub use parts::{PartEvent, PartFault, PartScan};
 pub use placeholder::is_placeholder;
 pub use scan::{Scanned, ScannedWhat, scan};
+pub(crate) use single::Heading;
 pub use single::{SingleFloat, SingleFloats};
 
 /// One value of an event.

@@ -29,6 +29,36 @@ pub struct SingleFloat<'a> {
     pub metadata: Metadata<'a>,
 }
 
+/// The tag of a value and what its writer says of it, kept beyond the bytes that they were read from.
+#[derive(Debug)]
+pub(crate) struct Heading {
+    tag: Tag,
+    metadata: Vec<u8>,
+}
+
+impl Heading {
+    /// That of a value.
+    pub(crate) fn of(found: &SingleFloat<'_>) -> Self {
+        Self { tag: Tag::from(found.tag), metadata: found.metadata.0.to_vec() }
+    }
+
+    /// Whether a value of its tag has the same.
+    #[inline]
+    pub(crate) fn is_of(&self, found: &SingleFloat<'_>) -> bool {
+        is_same(&self.metadata, found.metadata.0)
+    }
+
+    /// The tag.
+    pub(crate) fn tag(&self) -> &str {
+        self.tag.as_str()
+    }
+
+    /// What the writer says of the tag.
+    pub(crate) fn metadata(&self) -> Metadata<'_> {
+        Metadata(&self.metadata)
+    }
+}
+
 /// Scans the records of one file for the most common of all events.
 ///
 /// It remembers the forms of those that it found, [`MAX_EVENT_FORMS`] at most. What it finds does not

@@ -1,5 +1,8 @@
 //! One event file: bytes in, what its events say out.
 
+use std::ops::Range;
+
+use super::segment::{Said, Segment};
 use crate::event::{Event, What};
 use crate::limits::MAX_RECORD_HELD_BYTES;
 use crate::record::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES, Part, Record};
@@ -110,6 +113,33 @@ impl Ingest {
         }
     }
 
+    /// Takes the bytes of a segment from [`Self::next_offset`] on. Of its whole records the scan counts, where it began at
+    /// one that this comes to. Afterwards [`Self::next_offset`] lies behind the segment, or before it: where bytes are to
+    /// be read again.
+    pub fn take_segment(
+        &mut self,
+        segment: &Segment,
+        sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized),
+    ) {
+        let mut records = segment.records();
+        loop {
+            let at = self.next_offset();
+            if !(segment.offset()..segment.end()).contains(&at) {
+                return;
+            }
+            let until = match &records {
+                Some(Range { start, end }) if self.decoder.skip_intact(*start, *end, segment.longest()) => {
+                    self.taker.take_segment(segment, sink);
+                    records = None;
+                    continue;
+                }
+                Some(Range { start, .. }) if at < *start => *start,
+                Some(_) | None => segment.end(),
+            };
+            self.feed(segment.bytes(at, until), sink);
+        }
+    }
+
     /// Takes it that no more bytes come; what is left is told. Where [`Self::next_offset`] lies before the
     /// end of the file then, feed the bytes from there on and call this again: there may be whole records
     /// behind a false length.
@@ -204,6 +234,28 @@ impl Taker {
             }
             None => self.take(&Decoded::Record(record), &mut |started, said| sink(started, said)),
         }
+    }
+
+    /// Takes the whole records of a segment.
+    fn take_segment(&mut self, segment: &Segment, sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
+        let n_before = self.n_records;
+        for said in segment.said() {
+            match said {
+                &Said::Float { heading, step, wall_time, ref content } => {
+                    let Some(heading) = segment.heading(heading) else { continue };
+                    let started = self.start.by(wall_time);
+                    let (tag, metadata) = (heading.tag(), heading.metadata());
+                    let content = content.clone();
+                    sink(started, Ingested::Value { step, wall_time, tag, content, metadata });
+                }
+                &Said::Record { at, length, number } => {
+                    let Some(Record { offset, data }) = segment.record(at, length) else { continue };
+                    self.n_records = n_before + u64::from(number);
+                    self.take_record(offset, data, &mut |started, said| sink(started, said));
+                }
+            }
+        }
+        self.n_records = n_before + segment.n_records();
     }
 
     fn take_record(&mut self, offset: u64, data: &[u8], sink: &mut Sink<'_>) {

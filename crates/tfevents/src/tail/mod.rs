@@ -8,6 +8,7 @@ mod hypertune;
 mod ingest;
 mod packed;
 mod read;
+mod segment;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews, Logged, MAY_LA
 pub use ingest::{Ingest, Ingested};
 pub use packed::{PACKED_HEAD_BYTES, packed_in_words, packed_with};
 pub use read::{read, read_at, read_bytes};
+pub use segment::Segment;
 
 /// What a file is read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

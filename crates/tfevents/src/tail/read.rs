@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::{Ingest, Ingested};
+use super::{Ingest, Ingested, Segment};
 use crate::limits::{FORWARD_HELD_BYTES, READ_CHUNK_BYTES};
 use crate::units::WallTime;
 
@@ -97,12 +97,46 @@ impl Ingest {
             }
         }
     }
+
+    /// Reads on to the end of a segment of the file, or to the file's end; what the segment does not hold is read as
+    /// [`Self::read_to_end`] does.
+    ///
+    /// # Errors
+    /// Those of `read`; what was read before is told.
+    pub fn read_segment(
+        &mut self,
+        segment: &Segment,
+        buffer: &mut [u8],
+        mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
+        sink: &mut impl FnMut(WallTime, Ingested<'_>),
+    ) -> io::Result<()> {
+        loop {
+            let at = self.next_offset();
+            if at >= segment.end() {
+                return Ok(());
+            }
+            if at >= segment.offset() {
+                self.take_segment(segment, sink);
+                continue;
+            }
+            let missing = usize::try_from(segment.offset() - at).unwrap_or(usize::MAX).min(buffer.len());
+            let piece = buffer.get_mut(..missing).unwrap_or_default();
+            let n = match read(at, piece) {
+                Ok(0) => return Ok(()),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            self.feed(piece.get(..n).unwrap_or(&[]), sink);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::segment::Said;
     use super::*;
     use crate::event;
     use crate::limits::MAX_RECORD_HELD_BYTES;
@@ -153,6 +187,110 @@ mod tests {
         assert_eq!(from_bytes, at_offsets);
         assert_eq!(forward.len(), 3, "{forward:?}");
         assert!(forward[2].contains("Torn"), "{forward:?}");
+    }
+
+    /// What reading in segments of these lengths gives, over and over, of which some could not be read as they came.
+    fn in_segments(bytes: &[u8], lengths: &[u32], lost: &[bool], is_scanned: bool) -> Vec<String> {
+        let fill = |at: u64, buffer: &mut [u8]| bytes.get(at as usize..).unwrap_or(&[]).read(buffer);
+        let (mut ingest, mut segment) = (Ingest::default(), Segment::default());
+        let mut all = Vec::new();
+        let mut sink = |started, said: Ingested<'_>| all.push(format!("{started:?} {said:?}"));
+        let mut at = 0;
+        for (length, is_lost) in lengths.iter().cycle().zip(lost.iter().cycle()) {
+            if at >= bytes.len() as u64 {
+                break;
+            }
+            segment.read(at, *length, |at, buffer| if *is_lost { Ok(0) } else { fill(at, buffer) });
+            if is_scanned {
+                segment.scan();
+            }
+            ingest.read_segment(&segment, &mut [0; 64], fill, &mut sink).expect("no IO");
+            at += u64::from(*length);
+        }
+        ingest.read_to_end(&mut [0; 64], fill, &mut sink).expect("no IO");
+        all
+    }
+
+    fn in_one_piece(bytes: &[u8]) -> Vec<String> {
+        let mut all = Vec::new();
+        read_bytes(bytes, &mut |started, said| all.push(format!("{started:?} {said:?}")));
+        all
+    }
+
+    #[test]
+    fn most_of_a_file_in_segments_is_known_from_their_scans() {
+        let bytes = scalars(0..1000);
+        let mut segment = Segment::default();
+        segment.read(7_000, 3_000, |at, buffer| (&bytes[at as usize..]).read(buffer));
+        segment.scan();
+        let records = segment.records().expect("it has some");
+        assert!(records.end - records.start > 2_800, "{records:?}");
+        assert!(segment.said().iter().all(|said| matches!(said, Said::Float { .. })));
+    }
+
+    /// What is in a file beside single numbers.
+    fn other_events() -> Vec<Vec<u8>> {
+        let mut session = vec![0x09];
+        session.extend(2.5_f64.to_le_bytes());
+        session.extend([0x10, 3, 0x3a, 2, 0x08, 1]);
+        vec![
+            event::encode_file_version(WallTime(7.0), "test"),
+            session,
+            event::encode_scalars(WallTime(2.0), Step(5), &[("a", 1.0), ("b", 2.0)]),
+            event::encode_scalars(WallTime(2.0), Step(5), &[]),
+            vec![0x22, 1, 0],
+            b"no event".to_vec(),
+            Vec::new(),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        /// Any bytes, any damage, any lengths of the segments.
+        #[test]
+        fn segments_change_nothing(
+            records in prop::collection::vec((0usize..14, 0usize..300), 0..40),
+            nested in prop::option::of(0usize..4000),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 1usize..80), 0..6),
+            lengths in prop::collection::vec(1u32..2000, 1..6),
+            lost in prop::collection::vec(prop::bool::weighted(0.1), 1..6),
+            is_long in prop::bool::weighted(0.1),
+        ) {
+            let others = other_events();
+            let mut bytes = Vec::new();
+            for (kind, n) in &records {
+                match others.get(*kind) {
+                    Some(event) => record::encode(event, &mut bytes),
+                    None => bytes.extend(scalars(*n as i64..*n as i64 + 1 + *n as i64 % 7)),
+                }
+            }
+            if let Some(at) = nested {
+                let inner = bytes.get(..at).unwrap_or(&bytes).to_vec();
+                record::encode(&inner, &mut bytes);
+                bytes.extend(scalars(0..3));
+            }
+            if is_long {
+                // Too long to be held, and full of records.
+                record::encode(&scalars(0..3_000), &mut bytes);
+                bytes.extend(scalars(0..3));
+            }
+            for (at, byte, n) in &changes {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    let end = bytes.len().min(at + n);
+                    match byte % 3 {
+                        0 => bytes[at..end].fill(byte / 3),
+                        1 => drop(bytes.drain(at..end)),
+                        _ => bytes[at] ^= byte,
+                    }
+                }
+            }
+            let whole = in_one_piece(&bytes);
+            for is_scanned in [true, false] {
+                prop_assert_eq!(&in_segments(&bytes, &lengths, &lost, is_scanned), &whole);
+            }
+        }
     }
 
     proptest! {

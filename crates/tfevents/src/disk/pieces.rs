@@ -1,0 +1,252 @@
+//! Reads files piece by piece, several pieces at a time, and puts what they say in its order.
+//!
+//! Each piece goes through four stages on one thread; the second and the fourth are for one thread at a time, in the order of
+//! the pieces. So nothing waits in a queue, and memory is what each thread has in hand:
+//!
+//! ```text
+//!   thread 1:  read and scan │ join │ work │ done │ read and scan │ join │ …
+//!   thread 2:  read and scan ┊      │ join │ work ┊ done │ read and scan │ …
+//! ```
+
+use std::ops::{ControlFlow, Range};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::read::{Source, read_file};
+use super::root::Root;
+use super::turns::Turns;
+use crate::limits::{READ_CHUNK_BYTES, SEGMENT_BYTES};
+use crate::series::WriterId;
+use crate::tail::{FileKind, Found, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, Segment, packed_with};
+use crate::units::{RunName, WallTime};
+
+/// What is made of files that are read piece by piece.
+pub trait Assembly: Send {
+    /// What gathers until it is worked on.
+    type Batch: Send;
+
+    /// Takes what was found, in the order in which one thread alone would find it. Where a batch is full, it is given up.
+    fn take(&mut self, found: Found<'_>) -> Option<Self::Batch>;
+}
+
+/// Reads some of `files` from their first to their last byte on up to `n_threads` threads, the calling one among them. What
+/// `assembly` gives up is handed to `work`, on whichever thread, and the result to `done`, in order, until that breaks. The
+/// answer is the assembly as it is then.
+///
+/// The writer of a file is its place in `files`. A file that cannot be read gives what was read of it and a
+/// [`Found::Unreadable`].
+pub fn read_in_pieces<A: Assembly, C>(
+    root: &Root,
+    files: &[Listed],
+    which: Range<usize>,
+    n_threads: usize,
+    assembly: A,
+    work: impl Fn(A::Batch) -> C + Sync,
+    done: impl FnMut(C) -> ControlFlow<()> + Send,
+) -> A {
+    let n_before = which.start;
+    let listed = files.get(which).unwrap_or_default();
+    let is_events = |file: &Listed| root.naming().kind_of(&file.path) == Some(FileKind::Events);
+    let pieces = |file: &Listed| pieces(if is_events(file) { file.bytes } else { 0 });
+    let n_pieces: u64 = listed.iter().map(|file| pieces(file).count() as u64).sum();
+    let n_threads = n_threads.min(usize::try_from(n_pieces).unwrap_or(usize::MAX)).max(1);
+    let all = listed.iter().zip(n_before..).flat_map(|(file, i)| pieces(file).map(move |at| (file, i, at)));
+    let all = Mutex::new(all.enumerate().fuse());
+    let joint = Joint { root, assembly, file: None, buffer: Vec::new() };
+    let (joint, output) = (Turns::new(joint), Turns::new((done, ControlFlow::Continue(()))));
+    let run = || {
+        let (_joint, _output) = (joint.guard(), output.guard());
+        let mut segment = Segment::default();
+        let mut source: Option<(usize, Source<'_>)> = None;
+        loop {
+            let next = all.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((number, (file, i, at))) = next else { return };
+            let (_, source) = match &mut source {
+                Some(known) if known.0 == i => known,
+                other => other.insert((i, Source::new(root, file))),
+            };
+            let is_event_file = is_events(file);
+            if is_event_file {
+                segment.read(at, SEGMENT_BYTES, |offset, buffer| source.read_at(offset, buffer));
+            }
+            // One thread alone gains nothing from a list of what it reads next.
+            if is_event_file && n_threads > 1 {
+                segment.scan();
+            }
+            let Some(mut turn) = joint.wait(number) else { return };
+            let mut ready: Option<A::Batch> = None;
+            let mut take = |batch| {
+                let Some(before) = ready.replace(batch) else { return };
+                // Damage can make one piece give more than that is long: what is read then is read here.
+                let Some(mut turn) = output.wait(number) else { return };
+                let (done, flow) = turn.held();
+                if flow.is_continue() {
+                    *flow = done(work(before));
+                }
+            };
+            turn.held().join((file, i), at, &segment, source, &mut take);
+            joint.end(turn);
+            let ready = ready.map(&work);
+            let Some(mut turn) = output.wait(number) else { return };
+            let (done, flow) = turn.held();
+            if let Some(ready) = ready.filter(|_| flow.is_continue()) {
+                *flow = done(ready);
+            }
+            let is_over = flow.is_break();
+            output.end(turn);
+            if is_over {
+                all.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop);
+                return;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..n_threads {
+            scope.spawn(run);
+        }
+        run();
+    });
+    joint.into_inner().assembly
+}
+
+/// Where the pieces of so many bytes start, at least one.
+fn pieces(n_bytes: u64) -> impl Iterator<Item = u64> {
+    (0..n_bytes.max(1)).step_by(SEGMENT_BYTES as usize)
+}
+
+/// Where what pieces say comes together.
+struct Joint<'a, A> {
+    root: &'a Root,
+    assembly: A,
+    /// The file at hand.
+    file: Option<Open>,
+    buffer: Vec<u8>,
+}
+
+struct Open {
+    run: RunName,
+    ingest: Ingest,
+    /// Nothing more is to be read of it.
+    is_over: bool,
+}
+
+impl<A: Assembly> Joint<'_, A> {
+    /// Takes the piece of a file that starts at `at`, and behind the last one the rest of the file.
+    fn join(
+        &mut self,
+        (listed, i): (&Listed, usize),
+        at: u64,
+        segment: &Segment,
+        source: &mut Source<'_>,
+        ready: &mut impl FnMut(A::Batch),
+    ) {
+        let Self { root, assembly, file, buffer } = self;
+        let mut found = |found: Found<'_>| assembly.take(found).map(&mut *ready).unwrap_or_default();
+        let path = &*listed.path;
+        if buffer.is_empty() {
+            buffer.resize(READ_CHUNK_BYTES, 0);
+        }
+        if root.naming().kind_of(path) != Some(FileKind::Events) {
+            return read_file(root, listed, i, buffer, &mut found);
+        }
+        if at == 0 {
+            let run = root.naming().run_of(path);
+            found(Found::File { run: &run, path });
+            let packed = packed_with(segment.bytes(0, PACKED_HEAD_BYTES as u64));
+            if let Some(with) = packed {
+                found(Found::Packed { path, with });
+            }
+            *file = Some(Open { run, ingest: Ingest::default(), is_over: packed.is_some() });
+        }
+        let Some(Open { run, ingest, is_over }) = file.as_mut().filter(|file| !file.is_over) else { return };
+        let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
+        let mut read = |offset, buffer: &mut [u8]| source.read_at(offset, buffer);
+        let mut read_on = || {
+            let mut sink = |started: WallTime, ingested: Ingested<'_>| {
+                found(Found::Event { run, path, writer, started, ingested });
+            };
+            ingest.read_segment(segment, buffer, &mut read, &mut sink)?;
+            let is_last = at + u64::from(SEGMENT_BYTES) >= listed.bytes;
+            if is_last { ingest.read_to_end(buffer, &mut read, &mut sink) } else { Ok(()) }
+        };
+        if let Err(e) = read_on() {
+            *is_over = true;
+            found(Found::Unreadable { path, error: e.to_string() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::disk::walk;
+    use crate::event;
+    use crate::record;
+    use crate::units::Step;
+
+    /// Writes down all that is found, and gives up each hundred as a batch.
+    #[derive(Default)]
+    struct Lines(Vec<String>);
+
+    impl Assembly for Lines {
+        type Batch = Vec<String>;
+
+        fn take(&mut self, found: Found<'_>) -> Option<Vec<String>> {
+            self.0.push(format!("{found:?}"));
+            (self.0.len() == 100).then(|| std::mem::take(&mut self.0))
+        }
+    }
+
+    fn lines(root: &Root, files: &[Listed], n_threads: usize, most: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        let done = |n_and_lines: (usize, Vec<String>)| {
+            assert_eq!(n_and_lines.0, 100);
+            lines.extend(n_and_lines.1);
+            if lines.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let work = |batch: Vec<String>| (batch.len(), batch);
+        let left = read_in_pieces(root, files, 0..files.len(), n_threads, Lines::default(), work, done).0;
+        if most == usize::MAX {
+            lines.extend(left);
+        }
+        lines
+    }
+
+    #[test]
+    fn any_number_of_threads_finds_the_same_in_the_same_order() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let segment = SEGMENT_BYTES as usize;
+        let mut scalars = Vec::new();
+        for step in 0..5 * segment as i64 / 40 {
+            let event =
+                event::encode_scalars(WallTime(1.0), Step(step), &[(["a", "loss"][step as usize % 2], 0.5)]);
+            record::encode(&event, &mut scalars);
+        }
+        let mut damaged = scalars.clone();
+        damaged[segment - 30..segment + 10].fill(0);
+        damaged[3 * segment..3 * segment + 700_000].fill(0);
+        let mut long = scalars[..100_000].to_vec();
+        // A record that holds others and does not agree: what is in it is found when it is read again.
+        let at = long.len();
+        record::encode(&scalars[..3 * segment], &mut long);
+        long[at + 20] ^= 1;
+        long.extend(&scalars[..100_000]);
+        let contents = [&scalars, &damaged, &Vec::new(), &scalars[..1000].to_vec(), &long];
+        for (i, content) in contents.into_iter().enumerate() {
+            fs::create_dir(directory.path().join(i.to_string())).expect("a directory");
+            fs::write(directory.path().join(format!("{i}/events.out.tfevents.1.a")), content)
+                .expect("a file");
+        }
+        let root = Root::directory(directory.path());
+        let (files, _) = walk::list(&root, 1);
+        let alone = lines(&root, &files, 1, usize::MAX);
+        assert!(alone.iter().any(|line| line.contains("Damage")), "{} lines", alone.len());
+        for n_threads in [2, 3, 7] {
+            assert!(alone == lines(&root, &files, n_threads, usize::MAX), "{n_threads} threads");
+            // What is enough ends the reading.
+            assert_eq!(lines(&root, &files, n_threads, 1_000), alone[..1_000]);
+        }
+    }
+}
