@@ -2,20 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
+use std::iter::Zip;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::slice;
+use std::sync::Arc;
 
-use tfevents::{Contents, Faults, Keep, LogDir, disk};
+use tfevents::disk::{self, Assembly, read_in_pieces};
+use tfevents::{Contents, Faults, Keep, LogDir};
 
 use super::choice::Choice;
 use super::hparams::{Sessions, TrialParams, related};
 use super::inspect::hparams_left_out;
 use super::{Failure, open_logs};
-use crate::export::{ExportError, Format, HparamColumns, Hparams, Point, PointTable, Shape, WideOrder};
-use crate::limits::{MAX_TAGS, MAX_WIDE_TAGS, READ_CHUNK_BYTES};
+use crate::export::{
+    ExportError, Format, HparamColumns, Hparams, LongPoints, Point, PointBatch, PointTable, Shape, WideOrder,
+};
+use crate::limits::{MAX_TAGS, MAX_WIDE_TAGS};
 use crate::scalar::{HPARAMS_TAG, RunHparams};
 use crate::series::{self, Attempts, ByTag, FileHistory, Stretches, Writer};
-use crate::tail::{Found, Ingested, run_of};
+use crate::tail::{Found, Ingested, Listed};
 use crate::units::{RunName, Tag};
 
 /// What to export.
@@ -72,7 +78,7 @@ struct FirstLook {
 struct Author {
     writer: Writer,
     /// The attempts of its run.
-    attempts: Rc<Attempts>,
+    attempts: Arc<Attempts>,
     /// The tags in which the writer resumed without saying so: how many values follow each other in which attempt.
     resumed: HashMap<Tag, Vec<(usize, u32)>>,
 }
@@ -112,7 +118,7 @@ impl FirstLook {
         let outlines = files
             .iter()
             .filter_map(|file| Some((file.origin.writer?, &*file.origin.sessions, file.tags.iter())));
-        let attempts = Rc::new(Attempts::of_run(outlines));
+        let attempts = Arc::new(Attempts::of_run(outlines));
         for FileLook { origin, tags, hparams, faults } in files {
             self.writers.push(origin.writer.map(|writer| {
                 let resumed = tags.iter().filter(|(_, stretches)| stretches.has_restarts());
@@ -222,70 +228,85 @@ impl Source {
             faults.n_left_out = first.n_left_out;
         }
         let exported = Exported { faults, ..Exported::default() };
-        let mut writing = Writing { table, hparams: &hparams, exported, failed: Ok(()) };
+        let (choice, authors) = (&request.choice, &*first.writers);
         if request.is_latest {
-            writing.latest(&logs, &request.choice);
-        } else {
-            writing.all(&logs, &request.choice, &first.writers);
+            let mut writing = Writing::new(table, &hparams, exported);
+            writing.latest(&logs, choice);
+            writing.failed?;
+            return Ok((writing.exported, writing.points.finish()?));
         }
+        if request.is_wide {
+            // A batch is given up only where the first error ends the export.
+            let all = AllPoints::new(Writing::new(table, &hparams, exported), choice, &logs, authors);
+            let writing = all.read(&logs, |_| (), |()| ControlFlow::Break(()));
+            writing.failed?;
+            return Ok((writing.exported, writing.points.finish()?));
+        }
+        let (points, encoder, mut file) = table.into_long()?;
+        let all = AllPoints::new(Writing::new(points, &hparams, exported), choice, &logs, authors);
+        let encode = |batch: Option<PointBatch>| batch.map(|batch| encoder.encode(&batch));
+        let mut written = Ok(());
+        let mut writing = all.read(&logs, encode, |encoded| {
+            written = match encoded {
+                Some(encoded) => encoded.and_then(|points| file.write(points)),
+                None => return ControlFlow::Break(()),
+            };
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        written?;
         writing.failed?;
-        Ok((writing.exported, writing.table.finish()?))
+        file.write(encoder.encode(&writing.points.take())?)?;
+        Ok((writing.exported, file.finish()?))
     }
 }
 
-struct Writing<'a, W: Write + Send> {
-    table: PointTable<W>,
+/// Where points go, in the order in which they were written.
+trait PointSink: Send {
+    /// What gathers until it is encoded.
+    type Batch: Send;
+
+    fn begin_run(&mut self, run: &RunName, hparams: &Hparams) -> Result<(), ExportError>;
+
+    /// Takes a point. The answer is a batch that is full.
+    fn point(&mut self, point: &Point<'_>) -> Result<Option<Self::Batch>, ExportError>;
+}
+
+impl<W: Write + Send> PointSink for PointTable<W> {
+    type Batch = ();
+
+    fn begin_run(&mut self, run: &RunName, hparams: &Hparams) -> Result<(), ExportError> {
+        Self::begin_run(self, run, hparams)
+    }
+
+    fn point(&mut self, point: &Point<'_>) -> Result<Option<()>, ExportError> {
+        Self::point(self, point).map(|()| None)
+    }
+}
+
+impl PointSink for LongPoints {
+    type Batch = PointBatch;
+
+    fn begin_run(&mut self, run: &RunName, hparams: &Hparams) -> Result<(), ExportError> {
+        Self::begin_run(self, run, hparams)
+    }
+
+    #[inline]
+    fn point(&mut self, point: &Point<'_>) -> Result<Option<PointBatch>, ExportError> {
+        Self::point(self, point)
+    }
+}
+
+struct Writing<'a, P> {
+    points: P,
     hparams: &'a BTreeMap<RunName, Hparams>,
     exported: Exported,
     /// The first error ends the export.
     failed: Result<(), ExportError>,
 }
 
-impl<W: Write + Send> Writing<'_, W> {
-    /// Every point in the order in which it was written, as it is read.
-    fn all(&mut self, logs: &LogDir, choice: &Choice, authors: &[Option<Author>]) {
-        let mut buffer = vec![0; READ_CHUNK_BYTES];
-        let mut run = None;
-        for (i, file) in logs.files().iter().enumerate() {
-            let of_file = run_of(&file.path);
-            if run.as_ref() != Some(&of_file) {
-                self.begin_run(&of_file);
-                run = Some(of_file);
-            }
-            let author = authors.get(i).and_then(Option::as_ref);
-            let attempt_of = |origin: &FileHistory| {
-                author.map_or(1, |a| a.attempts.of_session(&a.writer, origin.sessions.len()))
-            };
-            let resumed = author.into_iter().flat_map(|author| &author.resumed);
-            let mut resumed: HashMap<&str, _> = resumed
-                .map(|(tag, of_values)| {
-                    let each = of_values.iter().flat_map(|(n, attempt)| std::iter::repeat_n(*attempt, *n));
-                    (tag.as_str(), each)
-                })
-                .collect();
-            let mut origin = FileHistory::default();
-            let mut attempt = attempt_of(&origin);
-            let mut chosen: ByTag<bool> = ByTag::default();
-            disk::read_file(logs.root(), file, i, &mut buffer, &mut |found| {
-                if let Found::Unreadable { path, error } = &found {
-                    self.exported.faults.add_unreadable(path, error);
-                }
-                let Some((tag, point)) = origin.take(&found) else {
-                    attempt = attempt_of(&origin);
-                    return;
-                };
-                let own =
-                    if resumed.is_empty() { None } else { resumed.get_mut(tag).and_then(Iterator::next) };
-                let attempt = own.unwrap_or(attempt);
-                let is_chosen = chosen.entry(tag, || choice.has_tag(tag)).copied();
-                if is_chosen.unwrap_or_else(|| choice.has_tag(tag)) {
-                    self.point(tag, point, attempt);
-                }
-            });
-            if self.failed.is_err() {
-                return;
-            }
-        }
+impl<'a, P: PointSink> Writing<'a, P> {
+    fn new(points: P, hparams: &'a BTreeMap<RunName, Hparams>, exported: Exported) -> Self {
+        Self { points, hparams, exported, failed: Ok(()) }
     }
 
     /// What the latest attempt leaves standing, by rising step; one run in memory at a time.
@@ -296,7 +317,9 @@ impl<W: Write + Send> Writing<'_, W> {
             self.exported.faults.add_new(faults);
             for ((tag, _), series) in series {
                 self.exported.n_without_steps += u64::from(series.lacks_steps());
-                series.latest().for_each(|(point, attempt)| self.point(tag.as_str(), point, attempt));
+                for (point, attempt) in series.latest() {
+                    self.point(tag.as_str(), point, attempt);
+                }
             }
             if self.failed.is_err() {
                 return;
@@ -307,17 +330,23 @@ impl<W: Write + Send> Writing<'_, W> {
     fn begin_run(&mut self, run: &RunName) {
         let none = Hparams::new();
         let hparams = self.hparams.get(run).unwrap_or(&none);
-        let begun = self.table.begin_run(run, hparams);
+        let begun = self.points.begin_run(run, hparams);
         self.keep(begun);
     }
 
     #[inline]
-    fn point(&mut self, tag: &str, point: series::Point, attempt: u32) {
-        if self.failed.is_ok() {
-            let series::Point { step, wall_time, value } = point;
-            let written = self.table.point(&Point { tag, step, wall_time, value, attempt });
-            self.exported.n_points += 1;
-            self.keep(written);
+    fn point(&mut self, tag: &str, point: series::Point, attempt: u32) -> Option<P::Batch> {
+        if self.failed.is_err() {
+            return None;
+        }
+        let series::Point { step, wall_time, value } = point;
+        self.exported.n_points += 1;
+        match self.points.point(&Point { tag, step, wall_time, value, attempt }) {
+            Ok(batch) => batch,
+            Err(e) => {
+                self.keep(Err(e));
+                None
+            }
         }
     }
 
@@ -333,5 +362,104 @@ impl<W: Write + Send> Writing<'_, W> {
             Err(e) if self.failed.is_ok() => self.failed = Err(e),
             Err(_) => {}
         }
+    }
+}
+
+/// Every point in the order in which it was written, as it is read.
+struct AllPoints<'a, P> {
+    writing: Writing<'a, P>,
+    choice: &'a Choice,
+    /// The files that are still to be read, with their authors.
+    files: Zip<slice::Iter<'a, Listed>, slice::Iter<'a, Option<Author>>>,
+    run: Option<RunName>,
+    file: OpenFile<'a>,
+}
+
+/// The file that is read.
+#[derive(Default)]
+struct OpenFile<'a> {
+    author: Option<&'a Author>,
+    history: FileHistory,
+    /// The attempt of a value under a tag whose writer resumes where it says so alone.
+    attempt: u32,
+    /// Those of the next values of other tags.
+    resumed: HashMap<&'a str, Box<dyn Iterator<Item = u32> + Send + 'a>>,
+    chosen: ByTag<bool>,
+}
+
+impl<'a> OpenFile<'a> {
+    fn new(author: Option<&'a Author>) -> Self {
+        let resumed = author.into_iter().flat_map(|author| &author.resumed);
+        let attempts = |of_values: &'a Vec<(usize, u32)>| {
+            let each = of_values.iter().flat_map(|(n, attempt)| std::iter::repeat_n(*attempt, *n));
+            Box::new(each) as Box<dyn Iterator<Item = u32> + Send + 'a>
+        };
+        let resumed = resumed.map(|(tag, of_values)| (tag.as_str(), attempts(of_values))).collect();
+        let mut file = Self { author, resumed, ..Self::default() };
+        file.note_sessions();
+        file
+    }
+
+    /// Takes it that a session may have begun.
+    fn note_sessions(&mut self) {
+        let n_sessions = self.history.sessions.len();
+        self.attempt = self.author.map_or(1, |author| author.attempts.of_session(&author.writer, n_sessions));
+    }
+}
+
+impl<'a, P: PointSink> AllPoints<'a, P> {
+    fn new(
+        writing: Writing<'a, P>,
+        choice: &'a Choice,
+        logs: &'a LogDir,
+        authors: &'a [Option<Author>],
+    ) -> Self {
+        let files = logs.files().iter().zip(authors);
+        Self { writing, choice, files, run: None, file: OpenFile::default() }
+    }
+
+    /// Reads all files. What gathers is encoded on several threads.
+    fn read<E>(
+        self,
+        logs: &LogDir,
+        encode: impl Fn(Option<P::Batch>) -> E + Sync,
+        write: impl FnMut(E) -> ControlFlow<()> + Send,
+    ) -> Writing<'a, P> {
+        let files = logs.files();
+        read_in_pieces(logs.root(), files, 0..files.len(), disk::n_threads(), self, encode, write).writing
+    }
+}
+
+impl<P: PointSink> Assembly for AllPoints<'_, P> {
+    /// Points, or nothing where an error ends the export.
+    type Batch = Option<P::Batch>;
+
+    #[inline]
+    fn take(&mut self, found: Found<'_>) -> Option<Self::Batch> {
+        match &found {
+            Found::File { run, path } => {
+                let author = self.files.by_ref().find(|(file, _)| file.path == **path);
+                self.file = OpenFile::new(author.and_then(|(_, author)| author.as_ref()));
+                if self.run.as_ref() != Some(run) {
+                    self.writing.begin_run(run);
+                    self.run = Some((*run).clone());
+                }
+            }
+            Found::Unreadable { path, error } => self.writing.exported.faults.add_unreadable(path, error),
+            _ => {}
+        }
+        let Some((tag, point)) = self.file.history.take(&found) else {
+            self.file.note_sessions();
+            return self.writing.failed.is_err().then_some(None);
+        };
+        let resumed = &mut self.file.resumed;
+        let own = if resumed.is_empty() { None } else { resumed.get_mut(tag).and_then(Iterator::next) };
+        let attempt = own.unwrap_or(self.file.attempt);
+        let is_chosen = self.file.chosen.entry(tag, || self.choice.has_tag(tag)).copied();
+        if !is_chosen.unwrap_or_else(|| self.choice.has_tag(tag)) {
+            return None;
+        }
+        let batch = self.writing.point(tag, point, attempt);
+        if self.writing.failed.is_err() { Some(None) } else { batch.map(Some) }
     }
 }

@@ -3,61 +3,98 @@
 //! Layer 6. Missing cells are empty and empty texts are `""`, so that a reader that looks at the
 //! quotes can tell them apart.
 
-use std::io::{self, Write};
-
-use super::lines::Lines;
+use super::number;
 use super::table::{Cell, Column};
-use crate::units::MetricValue;
+use crate::units::{MetricValue, Tag};
 
 const QUOTE: u8 = b'"';
 
 /// Cells to lines of CSV.
-pub(super) struct CsvEncoder<W> {
-    lines: Lines<W>,
+pub(super) struct CsvEncoder {
+    lines: Vec<u8>,
     /// Knows which texts need quotes.
     rules: csv_core::Writer,
     /// Whether a row of one empty cell would be a blank line, which readers skip.
     is_single: bool,
+    /// Of each column the last text, and how it is spelled: most repeat.
+    texts: Vec<Option<(Tag, Vec<u8>)>>,
 }
 
-impl<W: Write> CsvEncoder<W> {
-    pub(super) fn new(columns: &[Column], out: W) -> io::Result<Self> {
-        let rules = csv_core::Writer::new();
-        let mut encoder = Self { lines: Lines::new(out), rules, is_single: columns.len() == 1 };
-        for (idx, column) in columns.iter().enumerate() {
-            encoder.cell(idx, Cell::Text(&column.name))?;
+impl CsvEncoder {
+    pub(super) fn new(n_columns: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            rules: csv_core::Writer::new(),
+            is_single: n_columns == 1,
+            texts: Vec::new(),
         }
-        encoder.end_row()?;
-        Ok(encoder)
     }
 
-    pub(super) fn cell(&mut self, column_idx: usize, cell: Cell<'_>) -> io::Result<()> {
-        let bytes = &mut self.lines.bytes;
+    /// The line of names.
+    pub(super) fn head(columns: &[Column]) -> Vec<u8> {
+        let mut encoder = Self::new(columns.len());
+        for (idx, column) in columns.iter().enumerate() {
+            encoder.cell(idx, Cell::Text(&column.name));
+        }
+        encoder.end_row();
+        encoder.lines
+    }
+
+    #[inline]
+    pub(super) fn cell(&mut self, column_idx: usize, cell: Cell<'_>) {
         if column_idx > 0 {
-            bytes.push(b',');
+            self.lines.push(b',');
         }
         match cell {
-            Cell::Missing if self.is_single => bytes.extend([QUOTE, QUOTE]),
+            Cell::Missing if self.is_single => self.lines.extend([QUOTE, QUOTE]),
             Cell::Missing => {}
-            Cell::Text(text) if text.is_empty() || self.rules.should_quote(text.as_bytes()) => {
-                quote(text.as_bytes(), bytes);
-            }
-            Cell::Text(text) => bytes.extend_from_slice(text.as_bytes()),
-            Cell::Integer(number) => write!(bytes, "{number}")?,
-            Cell::Count(number) => write!(bytes, "{number}")?,
-            Cell::Float(number) => write!(bytes, "{}", MetricValue::F64(number))?,
-            Cell::Value(value) => write!(bytes, "{value}")?,
-            Cell::Bool(flag) => bytes.extend_from_slice(if flag { b"true" } else { b"false" }),
+            Cell::Text(text) => self.text(column_idx, text),
+            Cell::Integer(n) => number::push(MetricValue::I64(n), &mut self.lines),
+            Cell::Count(n) => number::push(MetricValue::U64(n.into()), &mut self.lines),
+            Cell::Float(n) => number::push(MetricValue::F64(n), &mut self.lines),
+            Cell::Value(value) => number::push(value, &mut self.lines),
+            Cell::Bool(flag) => self.lines.extend_from_slice(if flag { b"true" } else { b"false" }),
         }
-        Ok(())
     }
 
-    pub(super) fn end_row(&mut self) -> io::Result<()> {
-        self.lines.end_line()
+    #[inline]
+    fn text(&mut self, column_idx: usize, text: &str) {
+        match self.texts.get(column_idx) {
+            Some(Some((last, spelled))) if last.is(text) => self.lines.extend_from_slice(spelled),
+            _ => self.new_text(column_idx, text),
+        }
     }
 
-    pub(super) fn finish(self) -> io::Result<W> {
-        self.lines.finish()
+    #[inline(never)]
+    fn new_text(&mut self, column_idx: usize, text: &str) {
+        let mut spelled = Vec::new();
+        if text.is_empty() || self.rules.should_quote(text.as_bytes()) {
+            quote(text.as_bytes(), &mut spelled);
+        } else {
+            spelled.extend_from_slice(text.as_bytes());
+        }
+        self.lines.extend_from_slice(&spelled);
+        if self.texts.len() <= column_idx {
+            self.texts.resize_with(column_idx + 1, Default::default);
+        }
+        if let Some(last) = self.texts.get_mut(column_idx) {
+            *last = Some((Tag::from(text), spelled));
+        }
+    }
+
+    #[inline]
+    pub(super) fn end_row(&mut self) {
+        self.lines.push(b'\n');
+    }
+
+    /// How many bytes the rows take that are not taken yet.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The rows since the last time.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.lines)
     }
 }
 

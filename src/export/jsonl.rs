@@ -2,39 +2,38 @@
 //!
 //! Layer 6. The names are encoded once, each value by `serde_json` straight into the line.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde_json::Serializer;
 
-use super::lines::Lines;
 use super::table::{Cell, Column};
 use crate::units::{MetricValue, has_fraction, serialize_f64};
 
 /// Cells to lines of JSON.
-pub(super) struct JsonLinesEncoder<W> {
-    lines: Lines<W>,
+pub(super) struct JsonLinesEncoder {
+    lines: Vec<u8>,
     /// Each column's name as a JSON string, with the colon.
     keys: Vec<Vec<u8>>,
     /// What stands before the next pair of the row: the brace that opens the object, or a comma.
     before: u8,
 }
 
-impl<W: Write> JsonLinesEncoder<W> {
-    pub(super) fn new(columns: &[Column], out: W) -> io::Result<Self> {
+impl JsonLinesEncoder {
+    pub(super) fn new(columns: &[Column]) -> io::Result<Self> {
         let key = |column: &Column| {
             let mut key = serde_json::to_vec(&column.name)?;
             key.push(b':');
             Ok(key)
         };
         let keys = columns.iter().map(key).collect::<io::Result<_>>()?;
-        Ok(Self { lines: Lines::new(out), keys, before: b'{' })
+        Ok(Self { lines: Vec::new(), keys, before: b'{' })
     }
 
     pub(super) fn cell(&mut self, column_idx: usize, cell: Cell<'_>) -> io::Result<()> {
         if matches!(cell, Cell::Missing) {
             return Ok(());
         }
-        let line = &mut self.lines.bytes;
+        let line = &mut self.lines;
         line.push(self.before);
         self.before = b',';
         line.extend_from_slice(self.keys.get(column_idx).map_or(b"", Vec::as_slice));
@@ -54,17 +53,22 @@ impl<W: Write> JsonLinesEncoder<W> {
         Ok(())
     }
 
-    pub(super) fn end_row(&mut self) -> io::Result<()> {
+    pub(super) fn end_row(&mut self) {
         if self.before == b'{' {
-            self.lines.bytes.push(b'{');
+            self.lines.push(b'{');
         }
         self.before = b'{';
-        self.lines.bytes.push(b'}');
-        self.lines.end_line()
+        self.lines.extend_from_slice(b"}\n");
     }
 
-    pub(super) fn finish(self) -> io::Result<W> {
-        self.lines.finish()
+    /// How many bytes the rows take that are not taken yet.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The rows since the last time.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.lines)
     }
 }
 

@@ -24,7 +24,8 @@
 mod csv;
 mod hparams;
 mod jsonl;
-mod lines;
+mod long;
+mod number;
 mod parquet;
 mod points;
 mod table;
@@ -38,6 +39,7 @@ use crate::units::{MetricValue, Tag};
 
 pub use crate::scalar::HparamValue;
 pub use hparams::{HparamColumns, Hparams};
+pub use long::{EncodedPoints, LongEncoder, LongFile, LongPoints, PointBatch};
 pub use points::{Point, PointTable, Shape, WideOrder};
 pub use table::{Cell, Column, ColumnKind, Inexact, Presence, TableWriter};
 

@@ -8,15 +8,19 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use ::parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as Physical};
+use ::parquet::column::writer::{ColumnCloseResult, get_column_writer, get_typed_column_writer};
 use ::parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType,
     Int32Type, Int64Type,
 };
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::KeyValue;
-use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use ::parquet::schema::types::{ColumnPath, Type};
+use ::parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr,
+};
+use ::parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
+use ::parquet::schema::types::{ColumnPath, SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
+use bytes::Bytes;
 
 use super::ExportError;
 use super::table::{Cell, Column, ColumnKind, Inexact, Presence, exact_name};
@@ -27,9 +31,17 @@ use crate::units::MetricValue;
 const EXACT_DIGITS: i32 = 20;
 const EXACT_BYTES: usize = 9;
 
+/// What all row groups of a table have in common.
+pub(super) struct ParquetForm {
+    schema: TypePtr,
+    columns: SchemaDescPtr,
+    properties: WriterPropertiesPtr,
+}
+
 /// Cells to row groups.
-pub(super) struct ParquetEncoder<W: Write + Send> {
-    writer: SerializedFileWriter<Out<W>>,
+pub(super) struct ParquetEncoder {
+    schema: SchemaDescPtr,
+    properties: WriterPropertiesPtr,
     columns: Vec<ColumnBuffer>,
     /// Rows of the row group that is being gathered.
     n_rows: usize,
@@ -37,7 +49,14 @@ pub(super) struct ParquetEncoder<W: Write + Send> {
     n_bytes: usize,
     /// Scratch: for each row, 1 where the column at hand has a cell and 0 where it is null.
     levels: Vec<i16>,
+    encoded: Vec<RowGroup>,
 }
+
+/// The columns of a row group, as they stand in a file.
+pub(super) struct RowGroup(Vec<(Bytes, ColumnCloseResult)>);
+
+/// Row groups to a file.
+pub(super) struct ParquetFile<W: Write + Send>(SerializedFileWriter<Out<W>>);
 
 /// The writer until the table is finished. The file writer's own way to give it back would turn the
 /// writer's last error into text.
@@ -83,9 +102,8 @@ struct Texts {
     known: HashMap<Box<str>, ByteArray>,
 }
 
-impl<W: Write + Send> ParquetEncoder<W> {
-    pub(super) fn new(columns: &[Column], out: W) -> Result<Self, ExportError> {
-        let columns: Vec<ColumnBuffer> = columns.iter().cloned().map(ColumnBuffer::new).collect();
+impl ParquetForm {
+    pub(super) fn new(columns: &[Column]) -> Result<Self, ExportError> {
         let version = env!("CARGO_PKG_VERSION");
         let mut properties = WriterProperties::builder()
             .set_created_by(format!("hptune version {version}"))
@@ -96,7 +114,7 @@ impl<W: Write + Send> ParquetEncoder<W> {
             .set_offset_index_disabled(true)
             .set_dictionary_page_size_limit(EXPORT_DICTIONARY_BYTES);
         let mut fields = Vec::new();
-        for column in &columns {
+        for column in columns.iter().cloned().map(ColumnBuffer::new) {
             let name = &column.column.name;
             properties = column.cells.values.tune(name, properties);
             fields.push(Arc::new(column.cells.schema(name)?));
@@ -104,12 +122,26 @@ impl<W: Write + Send> ParquetEncoder<W> {
                 fields.push(Arc::new(exact.schema(&exact_name(name))?));
             }
         }
-        let schema = Type::group_type_builder("points").with_fields(fields).build()?;
-        let writer =
-            SerializedFileWriter::new(Out(Some(out)), Arc::new(schema), Arc::new(properties.build()))?;
-        Ok(Self { writer, columns, n_rows: 0, n_bytes: 0, levels: Vec::new() })
+        let schema = Arc::new(Type::group_type_builder("points").with_fields(fields).build()?);
+        let columns = Arc::new(SchemaDescriptor::new(schema.clone()));
+        Ok(Self { schema, columns, properties: Arc::new(properties.build()) })
+    }
+}
+
+impl ParquetEncoder {
+    pub(super) fn new(columns: &[Column], form: &ParquetForm) -> Self {
+        Self {
+            schema: form.columns.clone(),
+            properties: form.properties.clone(),
+            columns: columns.iter().cloned().map(ColumnBuffer::new).collect(),
+            n_rows: 0,
+            n_bytes: 0,
+            levels: Vec::new(),
+            encoded: Vec::new(),
+        }
     }
 
+    #[inline]
     pub(super) fn cell(&mut self, column_idx: usize, cell: Cell<'_>) -> Result<(), ExportError> {
         if let Some(column) = self.columns.get_mut(column_idx) {
             self.n_bytes = self.n_bytes.saturating_add(column.push(self.n_rows, cell)?);
@@ -120,30 +152,110 @@ impl<W: Write + Send> ParquetEncoder<W> {
     pub(super) fn end_row(&mut self) -> Result<(), ExportError> {
         self.n_rows += 1;
         if self.n_rows >= EXPORT_ROW_GROUP_ROWS || self.n_bytes >= EXPORT_ROW_GROUP_BYTES {
-            self.write_row_group()?;
+            self.end_row_group()?;
         }
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<W, ExportError> {
-        if self.n_rows > 0 {
-            self.write_row_group()?;
+    /// Encodes the rows since the last row group as one, if there are any.
+    pub(super) fn end_row_group(&mut self) -> Result<(), ExportError> {
+        if self.n_rows == 0 {
+            return Ok(());
         }
-        self.writer.finish()?;
-        self.writer.inner_mut().0.take().ok_or_else(|| io::Error::other("the writer is gone").into())
-    }
-
-    fn write_row_group(&mut self) -> Result<(), ExportError> {
-        let mut group = self.writer.next_row_group()?;
+        let mut columns = ColumnEncoder {
+            schema: &self.schema,
+            properties: &self.properties,
+            n_rows: self.n_rows,
+            levels: &mut self.levels,
+            encoded: Vec::with_capacity(self.schema.num_columns()),
+        };
         for column in &mut self.columns {
-            column.cells.write(self.n_rows, &mut self.levels, &mut group)?;
+            columns.add(&mut column.cells)?;
             if let Some(exact) = &mut column.exact {
-                exact.write(self.n_rows, &mut self.levels, &mut group)?;
+                columns.add(exact)?;
             }
         }
-        group.close()?;
+        self.encoded.push(RowGroup(columns.encoded));
         self.n_rows = 0;
         self.n_bytes = 0;
+        Ok(())
+    }
+
+    pub(super) fn has_encoded(&self) -> bool {
+        !self.encoded.is_empty()
+    }
+
+    /// The row groups that are encoded and not taken yet.
+    pub(super) fn take_encoded(&mut self) -> Vec<RowGroup> {
+        std::mem::take(&mut self.encoded)
+    }
+}
+
+impl<W: Write + Send> ParquetFile<W> {
+    pub(super) fn begin(form: &ParquetForm, out: W) -> Result<Self, ExportError> {
+        Ok(Self(SerializedFileWriter::new(Out(Some(out)), form.schema.clone(), form.properties.clone())?))
+    }
+
+    pub(super) fn write(&mut self, RowGroup(columns): RowGroup) -> Result<(), ExportError> {
+        let mut group = self.0.next_row_group()?;
+        for (bytes, column) in columns {
+            group.append_column(&bytes, column)?;
+        }
+        group.close()?;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<W, ExportError> {
+        self.0.finish()?;
+        self.0.inner_mut().0.take().ok_or_else(|| io::Error::other("the writer is gone").into())
+    }
+}
+
+/// Encodes the columns of a row group one after the other.
+struct ColumnEncoder<'a> {
+    schema: &'a SchemaDescPtr,
+    properties: &'a WriterPropertiesPtr,
+    n_rows: usize,
+    levels: &'a mut Vec<i16>,
+    encoded: Vec<(Bytes, ColumnCloseResult)>,
+}
+
+impl ColumnEncoder<'_> {
+    /// Encodes the next column and empties it.
+    fn add(&mut self, buffer: &mut Buffer) -> Result<(), ParquetError> {
+        self.levels.clear();
+        let is_optional = buffer.rows.is_some();
+        if let Some(rows) = &mut buffer.rows {
+            self.levels.resize(self.n_rows, 0);
+            for row in rows.drain(..) {
+                if let Some(level) = self.levels.get_mut(row) {
+                    *level = 1;
+                }
+            }
+        }
+        match &mut buffer.values {
+            Values::Text(texts) => {
+                texts.known.clear();
+                self.encode::<ByteArrayType>(&mut texts.values, is_optional)
+            }
+            Values::Int64(values) => self.encode::<Int64Type>(values, is_optional),
+            Values::Int32(values) => self.encode::<Int32Type>(values, is_optional),
+            Values::Double(values) => self.encode::<DoubleType>(values, is_optional),
+            Values::Bool(values) => self.encode::<BoolType>(values, is_optional),
+            Values::Exact(values) => self.encode::<FixedLenByteArrayType>(values, is_optional),
+        }
+    }
+
+    fn encode<T: DataType>(&mut self, values: &mut Vec<T::T>, is_optional: bool) -> Result<(), ParquetError> {
+        let column = self.schema.column(self.encoded.len());
+        let mut bytes = TrackedWrite::new(Vec::new());
+        let pages = Box::new(SerializedPageWriter::new(&mut bytes));
+        let writer = get_column_writer(column, self.properties.clone(), pages);
+        let mut writer = get_typed_column_writer::<T>(writer);
+        writer.write_batch(values, is_optional.then_some(self.levels.as_slice()), None)?;
+        values.clear();
+        let closed = writer.close()?;
+        self.encoded.push((bytes.into_inner()?.into(), closed));
         Ok(())
     }
 }
@@ -264,49 +376,6 @@ impl Buffer {
         let repetition = if self.rows.is_some() { Repetition::OPTIONAL } else { Repetition::REQUIRED };
         builder.with_repetition(repetition).build()
     }
-
-    /// Writes the column as the row group's next one and empties it.
-    fn write<W: Write + Send>(
-        &mut self,
-        n_rows: usize,
-        levels: &mut Vec<i16>,
-        group: &mut SerializedRowGroupWriter<'_, Out<W>>,
-    ) -> Result<(), ParquetError> {
-        levels.clear();
-        let levels = self.rows.as_mut().map(|rows| {
-            levels.resize(n_rows, 0);
-            for row in rows.drain(..) {
-                if let Some(level) = levels.get_mut(row) {
-                    *level = 1;
-                }
-            }
-            levels.as_slice()
-        });
-        match &mut self.values {
-            Values::Text(texts) => {
-                texts.known.clear();
-                write::<ByteArrayType, W>(group, &mut texts.values, levels)
-            }
-            Values::Int64(values) => write::<Int64Type, W>(group, values, levels),
-            Values::Int32(values) => write::<Int32Type, W>(group, values, levels),
-            Values::Double(values) => write::<DoubleType, W>(group, values, levels),
-            Values::Bool(values) => write::<BoolType, W>(group, values, levels),
-            Values::Exact(values) => write::<FixedLenByteArrayType, W>(group, values, levels),
-        }
-    }
-}
-
-fn write<T: DataType, W: Write + Send>(
-    group: &mut SerializedRowGroupWriter<'_, Out<W>>,
-    values: &mut Vec<T::T>,
-    levels: Option<&[i16]>,
-) -> Result<(), ParquetError> {
-    let Some(mut column) = group.next_column()? else {
-        return Err(ParquetError::General("the row group has fewer columns than its table".to_owned()));
-    };
-    column.typed::<T>().write_batch(values, levels, None)?;
-    values.clear();
-    column.close()
 }
 
 /// The writer's own error where there is one, so that the caller sees a broken pipe as such.

@@ -72,9 +72,22 @@ pub struct PointTable<W: Write + Send> {
     pivot: Option<Pivot>,
 }
 
-struct Run {
+/// A run as the cells of its rows that are the same in all.
+pub(super) struct Run {
     name: RunName,
     hparams: HparamRow,
+}
+
+impl Run {
+    pub(super) fn new(name: &RunName, hparams: HparamRow) -> Self {
+        Self { name: name.clone(), hparams }
+    }
+
+    /// That a point came before any run.
+    pub(super) fn missing() -> ExportError {
+        let want = "the beginning of a run";
+        ExportError::Misfit { column: "run".to_owned(), got: "a point", want }
+    }
 }
 
 impl<W: Write + Send> PointTable<W> {
@@ -104,7 +117,7 @@ impl<W: Write + Send> PointTable<W> {
     /// the columns were not made for these hyperparameters.
     pub fn begin_run(&mut self, name: &RunName, hparams: &Hparams) -> Result<(), ExportError> {
         self.end_run()?;
-        self.run = Some(Run { name: name.clone(), hparams: self.hparams.row(hparams)? });
+        self.run = Some(Run::new(name, self.hparams.row(hparams)?));
         Ok(())
     }
 
@@ -114,10 +127,7 @@ impl<W: Write + Send> PointTable<W> {
     /// Those of writing; [`ExportError::UnknownTag`] in the wide form; [`ExportError::Misfit`] if no
     /// run was begun.
     pub fn point(&mut self, point: &Point<'_>) -> Result<(), ExportError> {
-        let Some(run) = &self.run else {
-            let want = "the beginning of a run";
-            return Err(ExportError::Misfit { column: "run".to_owned(), got: "a point", want });
-        };
+        let Some(run) = &self.run else { return Err(Run::missing()) };
         match &mut self.pivot {
             None => self.table.row(long_row(run, point)),
             Some(pivot) => pivot.offer(point),
@@ -131,6 +141,11 @@ impl<W: Write + Send> PointTable<W> {
     pub fn finish(mut self) -> Result<W, ExportError> {
         self.end_run()?;
         self.table.finish()
+    }
+
+    /// The table and the columns of hyperparameters, where no row waits.
+    pub(super) fn into_table(self) -> (TableWriter<W>, HparamColumns) {
+        (self.table, self.hparams)
     }
 
     fn end_run(&mut self) -> Result<(), ExportError> {
@@ -152,7 +167,7 @@ fn long_columns() -> Vec<Column> {
     ]
 }
 
-fn long_row<'c>(run: &'c Run, point: &Point<'c>) -> impl Iterator<Item = Cell<'c>> {
+pub(super) fn long_row<'c>(run: &'c Run, point: &Point<'c>) -> impl Iterator<Item = Cell<'c>> {
     let cells = [
         Cell::Text(run.name.as_str()),
         Cell::Text(point.tag),

@@ -3,12 +3,14 @@
 //! Layer 6. Checks each cell against its column and hands it to the encoder of the format.
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::csv::CsvEncoder;
 use super::jsonl::JsonLinesEncoder;
-use super::parquet::ParquetEncoder;
+use super::parquet::{ParquetEncoder, ParquetFile, ParquetForm, RowGroup};
 use super::{ExportError, Format};
+use crate::limits::EXPORT_BUFFER_BYTES;
 use crate::units::MetricValue;
 
 /// What a column holds.
@@ -136,14 +138,8 @@ impl Cell<'_> {
 /// Nothing that was written counts before [`TableWriter::finish`]: text may wait in a buffer, and a
 /// Parquet file has no footer. After an error the table is of no more use.
 pub struct TableWriter<W: Write + Send> {
-    columns: Vec<Column>,
-    encoder: Encoder<W>,
-}
-
-enum Encoder<W: Write + Send> {
-    Csv(Box<CsvEncoder<W>>),
-    JsonLines(JsonLinesEncoder<W>),
-    Parquet(Box<ParquetEncoder<W>>),
+    rows: RowEncoder,
+    file: TableFile<W>,
 }
 
 impl<W: Write + Send> TableWriter<W> {
@@ -152,13 +148,9 @@ impl<W: Write + Send> TableWriter<W> {
     /// # Errors
     /// [`ExportError::Io`]; [`ExportError::Misfit`] if there is no column or two have one name.
     pub fn new(format: Format, columns: Vec<Column>, out: W) -> Result<Self, ExportError> {
-        check_names(format, &columns)?;
-        let encoder = match format {
-            Format::Csv => Encoder::Csv(Box::new(CsvEncoder::new(&columns, out)?)),
-            Format::JsonLines => Encoder::JsonLines(JsonLinesEncoder::new(&columns, out)?),
-            Format::Parquet => Encoder::Parquet(Box::new(ParquetEncoder::new(&columns, out)?)),
-        };
-        Ok(Self { columns, encoder })
+        let form = Arc::new(TableForm::new(format, columns)?);
+        let file = TableFile::begin(&form, out)?;
+        Ok(Self { rows: RowEncoder::new(form)?, file })
     }
 
     /// Adds a row: one cell a column, in their order.
@@ -167,39 +159,188 @@ impl<W: Write + Send> TableWriter<W> {
     /// [`ExportError::Io`]; [`ExportError::Inexact`]; [`ExportError::Misfit`] if a cell is not of its
     /// column's kind or their numbers differ.
     pub fn row<'c>(&mut self, cells: impl IntoIterator<Item = Cell<'c>>) -> Result<(), ExportError> {
-        let mut cells = cells.into_iter();
-        for (idx, column) in self.columns.iter().enumerate() {
-            let cell = cells.next().ok_or_else(|| column.misfit("the end of the row"))?;
-            if !column.accepts(cell) {
-                return Err(column.misfit(cell.description()));
-            }
-            match &mut self.encoder {
-                Encoder::Csv(encoder) => encoder.cell(idx, cell)?,
-                Encoder::JsonLines(encoder) => encoder.cell(idx, cell)?,
-                Encoder::Parquet(encoder) => encoder.cell(idx, cell)?,
-            }
-        }
-        if let (Some(cell), Some(last)) = (cells.next(), self.columns.last()) {
-            let want = "the end of the row";
-            return Err(ExportError::Misfit { column: last.name.clone(), got: cell.description(), want });
-        }
-        match &mut self.encoder {
-            Encoder::Csv(encoder) => encoder.end_row()?,
-            Encoder::JsonLines(encoder) => encoder.end_row()?,
-            Encoder::Parquet(encoder) => encoder.end_row()?,
-        }
-        Ok(())
+        self.rows.row(cells)?;
+        if self.rows.is_worth_writing() { self.file.write(self.rows.poll_encoded()) } else { Ok(()) }
     }
 
     /// Writes what is left, flushes the writer and gives it back. The table is complete then.
     ///
     /// # Errors
     /// [`ExportError::Io`].
-    pub fn finish(self) -> Result<W, ExportError> {
-        match self.encoder {
-            Encoder::Csv(encoder) => Ok(encoder.finish()?),
-            Encoder::JsonLines(encoder) => Ok(encoder.finish()?),
-            Encoder::Parquet(encoder) => encoder.finish(),
+    pub fn finish(mut self) -> Result<W, ExportError> {
+        self.file.write(self.rows.finish()?)?;
+        self.file.finish()
+    }
+
+    /// The form of its rows, by which several threads encode some each, and the file, which takes them in their order.
+    /// Rows that were added are in the file.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub(super) fn into_parts(mut self) -> Result<(Arc<TableForm>, TableFile<W>), ExportError> {
+        let form = Arc::clone(&self.rows.form);
+        self.file.write(self.rows.finish()?)?;
+        Ok((form, self.file))
+    }
+}
+
+/// The format and the columns of a table.
+pub(super) struct TableForm {
+    columns: Vec<Column>,
+    format: FormatForm,
+}
+
+enum FormatForm {
+    Csv,
+    JsonLines,
+    Parquet(ParquetForm),
+}
+
+impl TableForm {
+    fn new(format: Format, columns: Vec<Column>) -> Result<Self, ExportError> {
+        check_names(format, &columns)?;
+        let format = match format {
+            Format::Csv => FormatForm::Csv,
+            Format::JsonLines => FormatForm::JsonLines,
+            Format::Parquet => FormatForm::Parquet(ParquetForm::new(&columns)?),
+        };
+        Ok(Self { columns, format })
+    }
+}
+
+/// Encodes rows of a table, which need not be all.
+pub(super) struct RowEncoder {
+    form: Arc<TableForm>,
+    encoder: Encoder,
+}
+
+enum Encoder {
+    Csv(Box<CsvEncoder>),
+    JsonLines(JsonLinesEncoder),
+    Parquet(Box<ParquetEncoder>),
+}
+
+/// Rows as they stand in the file.
+pub(super) enum Encoded {
+    Text(Vec<u8>),
+    RowGroups(Vec<RowGroup>),
+}
+
+impl RowEncoder {
+    pub(super) fn new(form: Arc<TableForm>) -> Result<Self, ExportError> {
+        let encoder = match &form.format {
+            FormatForm::Csv => Encoder::Csv(Box::new(CsvEncoder::new(form.columns.len()))),
+            FormatForm::JsonLines => Encoder::JsonLines(JsonLinesEncoder::new(&form.columns)?),
+            FormatForm::Parquet(parquet) => {
+                Encoder::Parquet(Box::new(ParquetEncoder::new(&form.columns, parquet)))
+            }
+        };
+        Ok(Self { form, encoder })
+    }
+
+    /// Adds a row; see [`TableWriter::row`].
+    #[inline]
+    pub(super) fn row<'c>(&mut self, cells: impl IntoIterator<Item = Cell<'c>>) -> Result<(), ExportError> {
+        let mut cells = cells.into_iter();
+        for (idx, column) in self.form.columns.iter().enumerate() {
+            let cell = cells.next().ok_or_else(|| column.misfit("the end of the row"))?;
+            if !column.accepts(cell) {
+                return Err(column.misfit(cell.description()));
+            }
+            match &mut self.encoder {
+                Encoder::Csv(encoder) => encoder.cell(idx, cell),
+                Encoder::JsonLines(encoder) => encoder.cell(idx, cell)?,
+                Encoder::Parquet(encoder) => encoder.cell(idx, cell)?,
+            }
+        }
+        if let (Some(cell), Some(last)) = (cells.next(), self.form.columns.last()) {
+            let want = "the end of the row";
+            return Err(ExportError::Misfit { column: last.name.clone(), got: cell.description(), want });
+        }
+        match &mut self.encoder {
+            Encoder::Csv(encoder) => encoder.end_row(),
+            Encoder::JsonLines(encoder) => encoder.end_row(),
+            Encoder::Parquet(encoder) => encoder.end_row()?,
+        }
+        Ok(())
+    }
+
+    /// Whether enough rows are encoded to write them: a system call a row would cost more than the row.
+    #[inline]
+    fn is_worth_writing(&self) -> bool {
+        match &self.encoder {
+            Encoder::Csv(encoder) => encoder.n_bytes() >= EXPORT_BUFFER_BYTES,
+            Encoder::JsonLines(encoder) => encoder.n_bytes() >= EXPORT_BUFFER_BYTES,
+            Encoder::Parquet(encoder) => encoder.has_encoded(),
+        }
+    }
+
+    /// The rows that are encoded by now: of Parquet, those of whole row groups.
+    fn poll_encoded(&mut self) -> Encoded {
+        match &mut self.encoder {
+            Encoder::Csv(encoder) => Encoded::Text(encoder.take()),
+            Encoder::JsonLines(encoder) => Encoded::Text(encoder.take()),
+            Encoder::Parquet(encoder) => Encoded::RowGroups(encoder.take_encoded()),
+        }
+    }
+
+    /// All rows since the last time.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub(super) fn finish(&mut self) -> Result<Encoded, ExportError> {
+        if let Encoder::Parquet(encoder) = &mut self.encoder {
+            encoder.end_row_group()?;
+        }
+        Ok(self.poll_encoded())
+    }
+}
+
+/// The file of a table, which takes encoded rows.
+pub(super) enum TableFile<W: Write + Send> {
+    Text(W),
+    Parquet(Box<ParquetFile<W>>),
+}
+
+impl<W: Write + Send> TableFile<W> {
+    fn begin(form: &TableForm, mut out: W) -> Result<Self, ExportError> {
+        Ok(match &form.format {
+            FormatForm::Csv => {
+                out.write_all(&CsvEncoder::head(&form.columns))?;
+                Self::Text(out)
+            }
+            FormatForm::JsonLines => Self::Text(out),
+            FormatForm::Parquet(parquet) => Self::Parquet(Box::new(ParquetFile::begin(parquet, out)?)),
+        })
+    }
+
+    /// Writes the next rows.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub(super) fn write(&mut self, encoded: Encoded) -> Result<(), ExportError> {
+        match (self, encoded) {
+            (Self::Text(out), Encoded::Text(text)) => Ok(out.write_all(&text)?),
+            (Self::Parquet(file), Encoded::RowGroups(groups)) => {
+                groups.into_iter().try_for_each(|group| file.write(group))
+            }
+            (Self::Text(_), Encoded::RowGroups(_)) | (Self::Parquet(_), Encoded::Text(_)) => {
+                Err(io::Error::other("rows of another format").into())
+            }
+        }
+    }
+
+    /// Ends the file, flushes the writer and gives it back.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub(super) fn finish(self) -> Result<W, ExportError> {
+        match self {
+            Self::Text(mut out) => {
+                out.flush()?;
+                Ok(out)
+            }
+            Self::Parquet(file) => file.finish(),
         }
     }
 }

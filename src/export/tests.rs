@@ -35,8 +35,40 @@ impl PointOf {
 }
 
 fn export(format: Format, shape: Shape, runs: &[RunOf]) -> Result<Vec<u8>, ExportError> {
+    let is_long = shape == Shape::Long;
+    let bytes = export_by_point(format, shape, runs)?;
+    if is_long {
+        assert!(export_by_batch(format, runs)? == bytes, "batches give another table");
+    }
+    Ok(bytes)
+}
+
+fn table(format: Format, shape: Shape, runs: &[RunOf]) -> Result<PointTable<Vec<u8>>, ExportError> {
     let hparams = HparamColumns::of(runs.iter().map(|(_, hparams, _)| hparams));
-    let mut table = PointTable::new(format, shape, hparams, Vec::new())?;
+    PointTable::new(format, shape, hparams, Vec::new())
+}
+
+/// The same table, its points encoded in batches.
+fn export_by_batch(format: Format, runs: &[RunOf]) -> Result<Vec<u8>, ExportError> {
+    let (mut long, encoder, mut file) = table(format, Shape::Long, runs)?.into_long()?;
+    let mut batches = Vec::new();
+    for (name, hparams, points) in runs {
+        long.begin_run(&RunName::from(name.as_str()), hparams)?;
+        for point in points {
+            batches.extend(long.point(&point.as_point())?);
+        }
+    }
+    batches.push(long.take());
+    // Encoded in any order, and written in theirs.
+    let mut encoded: Vec<_> = batches.iter().rev().map(|batch| encoder.encode(batch)).collect();
+    while let Some(points) = encoded.pop() {
+        file.write(points?)?;
+    }
+    file.finish()
+}
+
+fn export_by_point(format: Format, shape: Shape, runs: &[RunOf]) -> Result<Vec<u8>, ExportError> {
+    let mut table = table(format, shape, runs)?;
     for (name, hparams, points) in runs {
         table.begin_run(&RunName::from(name.as_str()), hparams)?;
         for point in points {
