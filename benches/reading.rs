@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
@@ -25,6 +26,11 @@ use hptune::scalar::Content;
 use hptune::series::{Point, Recording};
 use hptune::tail::{self, Found, Ingested};
 use tfevents::disk::{self, Root};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
+
+/// How many times the program and the plain pass are timed in turn.
+const N_PROGRAM_PAIRS: usize = 15;
 
 fn main() {
     let directory = data::make();
@@ -42,6 +48,54 @@ fn main() {
     against_limit(&mut criterion, "1 GiB with images, every point kept", &mixed, "1.15", keep_points);
     many(&mut criterion, &directory.join("many"));
     criterion.final_summary();
+    programs(&directory);
+}
+
+/// Prints how long the whole program takes beside a plain pass over the same bytes on one core.
+fn programs(directory: &Path) {
+    let out = directory.join("exported");
+    let inspect = |name: &'static str| (directory.join(name), vec!["inspect"]);
+    let export = |format: &'static str| {
+        let out = out.to_str().expect("the target directory is text");
+        (directory.join("scalars"), vec!["export", "--format", format, "-o", out])
+    };
+    let figures = [
+        ("inspect of 2,000,000 scalars", inspect("scalars"), "3.5"),
+        ("inspect of 1,000,000 TF2 scalars", inspect("tf2"), "3.5"),
+        ("inspect of 1 GiB with images", inspect("mixed"), "0.8"),
+        ("inspect of 2,000 runs of 500 records", inspect("many"), "0.6"),
+        ("inspect of 2 GB of zeros behind 1,000 scalars", inspect("zeros"), "1"),
+        ("export of 2,000,000 points as CSV", export("csv"), "14"),
+        ("export of 2,000,000 points as Parquet", export("parquet"), "12"),
+    ];
+    for (name, (path, arguments), target) in figures {
+        let program = || {
+            let mut command = Command::new(PROGRAM);
+            command.args(&arguments).arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
+            timed(|| command.status().expect("it runs"))
+        };
+        let limit = || timed(|| plain_pass_of_all(&path));
+        program();
+        limit();
+        let mut ratios: Vec<f64> =
+            (0..N_PROGRAM_PAIRS).map(|_| program().as_secs_f64() / limit().as_secs_f64()).collect();
+        ratios.sort_by(f64::total_cmp);
+        let at = |i: usize| ratios.get(i).copied().unwrap_or(f64::NAN);
+        let (median, low, high) =
+            (at(N_PROGRAM_PAIRS / 2), at(N_PROGRAM_PAIRS / 4), at(3 * N_PROGRAM_PAIRS / 4));
+        println!("==> {name}: {median:.2} x the limit, quartiles {low:.2} to {high:.2} (target: {target})\n");
+    }
+    let _ = std::fs::remove_file(out);
+}
+
+/// Reads a file, or all below a directory, as [`plain_pass`] does.
+fn plain_pass_of_all(path: &Path) -> u32 {
+    if path.is_file() {
+        return plain_pass(path);
+    }
+    let entries =
+        path.read_dir().expect("the data was made").map(|entry| entry.expect("it is readable").path());
+    entries.map(|path| plain_pass_of_all(&path)).fold(0, |all, crc| all ^ crc)
 }
 
 /// Prints the most memory that reading takes beyond the points kept, 16 bytes and the value of each.

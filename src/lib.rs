@@ -44,6 +44,10 @@
 //!   asked for again.
 //! - **The scan** ([`scalar::scan`], [`scalar::PartScan`]) goes over the wire format without decoding
 //!   what is no value; the full decode is its oracle.
+//! - **One file is read by several threads** in pieces ([`tail::Segment`], [`tfevents::disk::read_in_pieces`]). A thread
+//!   finds a record in the middle of the file and scans from there; the result is used if the decoder, which comes from
+//!   the start, reaches that very record. Everything else is decoded as on one thread: neither damage nor the number of
+//!   threads changes what is found.
 //! - **The tail** ([`tail::Tail`]) treats every event file on its own for as long as the trial lives.
 //!   Listings are the truth; notifications only make the next listing come sooner.
 //! - **Attempts and passes** are one model of steps that are written more than once, for files that are whole

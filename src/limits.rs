@@ -241,8 +241,8 @@ pub const MAX_WIDE_TAGS: usize = 16_000;
 /// would cost more than the row.
 pub const EXPORT_BUFFER_BYTES: usize = 64 << 10;
 
-/// The most rows of a Parquet row group. A row group is held whole until it is written: enough rows
-/// for encodings to pay, few enough for a reader to skip what it does not need.
+/// The most rows of a Parquet row group, and of what one thread encodes at once. They are held whole until they are written:
+/// enough for encodings to pay, few enough for a reader to skip what it does not need, and for each thread to hold so many.
 pub const EXPORT_ROW_GROUP_ROWS: usize = 64 << 10;
 
 /// How much a Parquet row group may hold in memory before it is written, in bytes: ends one early

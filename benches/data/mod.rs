@@ -24,6 +24,7 @@ pub(crate) fn make() -> PathBuf {
     once(&directory.join("mixed"), |out| mixed(out, 1 << 30));
     once(&directory.join("long"), |out| long(out, 600 << 20));
     once(&directory.join("tags"), |out| tags(out, 10_000_000));
+    once(&directory.join("zeros"), |out| zeros(out, 2_000_000_000));
     once(&directory.join("one"), |out| scalars(out, (N_RUNS * N_RUN_RECORDS) as i64));
     let many = directory.join("many");
     if !many.exists() {
@@ -60,6 +61,13 @@ fn scalars(out: &mut impl Write, n: i64) {
         let value = E.powf(-(step as f64) / n as f64) as f32;
         put(out, &encode_scalars(WallTime(CLOCK + step as f64), Step(step), &[("metric1", value)]));
     }
+}
+
+/// Scalars at the beginning of a file that was made this long beforehand.
+fn zeros(out: &mut BufWriter<File>, n_bytes: u64) {
+    scalars(out, 1_000);
+    out.flush().expect("there is room");
+    out.get_ref().set_len(n_bytes).expect("there is room");
 }
 
 /// A value under each of so many tags.

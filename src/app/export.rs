@@ -93,6 +93,7 @@ struct FileLook {
 }
 
 impl FileLook {
+    #[inline]
     fn handle(&mut self, found: Found<'_>) {
         self.faults.take(&found);
         if let Some((tag, point)) = self.origin.take(&found) {
@@ -236,7 +237,7 @@ impl Source {
             return Ok((writing.exported, writing.points.finish()?));
         }
         if request.is_wide {
-            // A batch is given up only where the first error ends the export.
+            // There is a batch only where the first error ends the export.
             let all = AllPoints::new(Writing::new(table, &hparams, exported), choice, &logs, authors);
             let writing = all.read(&logs, |_| (), |()| ControlFlow::Break(()));
             writing.failed?;
@@ -262,7 +263,7 @@ impl Source {
 
 /// Where points go, in the order in which they were written.
 trait PointSink: Send {
-    /// What gathers until it is encoded.
+    /// Points that are encoded together.
     type Batch: Send;
 
     fn begin_run(&mut self, run: &RunName, hparams: &Hparams) -> Result<(), ExportError>;
@@ -380,9 +381,9 @@ struct AllPoints<'a, P> {
 struct OpenFile<'a> {
     author: Option<&'a Author>,
     history: FileHistory,
-    /// The attempt of a value under a tag whose writer resumes where it says so alone.
+    /// The attempt of a value under a tag without restarts of its own.
     attempt: u32,
-    /// Those of the next values of other tags.
+    /// The attempts of the next values under the other tags.
     resumed: HashMap<&'a str, Box<dyn Iterator<Item = u32> + Send + 'a>>,
     chosen: ByTag<bool>,
 }

@@ -225,6 +225,7 @@ impl Run {
 }
 
 impl FileSummary {
+    #[inline]
     fn handle(&mut self, found: Found<'_>) {
         match found {
             Found::File { run, path } => {
@@ -272,7 +273,7 @@ impl FileSummary {
 
     #[inline]
     fn add(&mut self, tag: &str, step: Step, wall_time: WallTime, content: &Content, metadata: Metadata<'_>) {
-        self.n_unread += u64::from(*content == Content::Other(Kind::Unread));
+        self.n_unread += u64::from(matches!(content, Content::Other(Kind::Unread)));
         let Some(summary) = self.tags.entry(tag, || TagSummary::new(step)) else { return };
         summary.add(&self.origin.sessions, step, wall_time, content);
         if !metadata.is_empty() {

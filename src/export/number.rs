@@ -12,10 +12,10 @@ pub(super) fn push(value: MetricValue, text: &mut Vec<u8>) {
     let is_pushed = match value {
         MetricValue::I64(v) => push_integer(v, text),
         MetricValue::U64(v) => push_integer(v, text),
-        // The same digits, where they are plain, and plain ones of whole numbers.
+        // Beyond 2^23 all are whole.
         MetricValue::F32(v) => match small_integer(v.into()) {
             Some(integer) => push_integer(integer, text),
-            None => v.is_finite() && v.abs() > 1e-5 && push_float(v, text),
+            None => v.abs() > 1e-5 && v.abs() < 8_388_608.0 && push_float(v, text),
         },
         MetricValue::F64(v) => match small_integer(v) {
             Some(integer) => push_integer(integer, text),

@@ -275,7 +275,7 @@ impl RowEncoder {
         }
     }
 
-    /// The rows that are encoded by now: of Parquet, those of whole row groups.
+    /// The rows that are encoded by now; in Parquet only whole row groups.
     fn poll_encoded(&mut self) -> Encoded {
         match &mut self.encoder {
             Encoder::Csv(encoder) => Encoded::Text(encoder.take()),

@@ -93,6 +93,7 @@ impl Faults {
     }
 
     /// Takes what was found, if it is a fault.
+    #[inline]
     pub fn take(&mut self, found: &Found<'_>) {
         match found {
             Found::Event { ingested: Ingested::Damage(damage), .. } if damage.kind != DamageKind::Torn => {

@@ -39,9 +39,9 @@ pub const CARRY_KEPT_BYTES: usize = 64 << 10;
 /// nothing beside the checksums.
 pub const READ_CHUNK_BYTES: usize = 1 << 20;
 
-/// How much of a large file one thread reads and scans before what it says is put in its place, in bytes: each thread holds
-/// one such piece, and the list of what is in it, which is no larger. Small enough for a processor's own cache, and large
-/// beside what a thread waits for its turn.
+/// How much of a large file one thread reads and scans at once, in bytes. Each thread holds one such piece and an entry of
+/// 40 bytes for each of its records, which have 16 bytes or more: less than 4 MiB a thread.
+/// Small enough for a processor's cache, and large beside what a thread waits for its turn.
 pub const SEGMENT_BYTES: u32 = 1 << 20;
 
 /// From how many bytes on a file is read by several threads: a smaller one is read before another thread is awake.

@@ -252,6 +252,7 @@ impl MetricValue {
     }
 
     /// How the numbers compare, integers to the last digit; `None` where one is NaN.
+    #[inline]
     #[must_use]
     pub fn compare(self, other: Self) -> Option<Ordering> {
         match (self, other) {
@@ -275,6 +276,7 @@ impl MetricValue {
     }
 
     /// Whether the value is neither NaN nor an infinity.
+    #[inline]
     #[must_use]
     pub fn is_finite(self) -> bool {
         match self {

@@ -1,11 +1,12 @@
-//! Reads files piece by piece, several pieces at a time, and puts what they say in its order.
+//! Reads files in pieces on several threads, with the result in order.
 //!
-//! Each piece goes through four stages on one thread; the second and the fourth are for one thread at a time, in the order of
-//! the pieces. So nothing waits in a queue, and memory is what each thread has in hand:
+//! One thread takes a piece through these stages. `join` is entered by one thread at a time, in the order of the pieces. Where
+//! it fills a batch, the same thread goes on with `work` and `done`, the latter one thread at a time, in the order of the
+//! batches. There is no queue: the memory in use is one piece and one batch for each thread.
 //!
 //! ```text
 //!   thread 1:  read and scan │ join │ work │ done │ read and scan │ join │ …
-//!   thread 2:  read and scan ┊      │ join │ work ┊ done │ read and scan │ …
+//!   thread 2:  read and scan        │ join │ work        │ done │ …
 //! ```
 
 use std::ops::{ControlFlow, Range};
@@ -20,18 +21,18 @@ use crate::series::WriterId;
 use crate::tail::{FileKind, Found, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, Segment, packed_with};
 use crate::units::{RunName, WallTime};
 
-/// What is made of files that are read piece by piece.
+/// Gathers what is found in files that are read in pieces.
 pub trait Assembly: Send {
-    /// What gathers until it is worked on.
+    /// What is handed from `join` to `work`.
     type Batch: Send;
 
-    /// Takes what was found, in the order in which one thread alone would find it. Where a batch is full, it is given up.
+    /// Takes what was found, in the order in which one thread alone would find it. Returns a batch when one is full.
     fn take(&mut self, found: Found<'_>) -> Option<Self::Batch>;
 }
 
-/// Reads some of `files` from their first to their last byte on up to `n_threads` threads, the calling one among them. What
-/// `assembly` gives up is handed to `work`, on whichever thread, and the result to `done`, in order, until that breaks. The
-/// answer is the assembly as it is then.
+/// Reads the files `which` of `files` from their first to their last byte on up to `n_threads` threads, the calling thread
+/// among them. Each batch of `assembly` is passed to `work`, on any thread, and the result to `done`, in order, until that
+/// breaks. Returns the assembly, which may hold an unfinished batch.
 ///
 /// The writer of a file is its place in `files`. A file that cannot be read gives what was read of it and a
 /// [`Found::Unreadable`].
@@ -52,8 +53,20 @@ pub fn read_in_pieces<A: Assembly, C>(
     let n_threads = n_threads.min(usize::try_from(n_pieces).unwrap_or(usize::MAX)).max(1);
     let all = listed.iter().zip(n_before..).flat_map(|(file, i)| pieces(file).map(move |at| (file, i, at)));
     let all = Mutex::new(all.enumerate().fuse());
-    let joint = Joint { root, assembly, file: None, buffer: Vec::new() };
+    let joint = Joint { root, assembly, n_batches: 0, file: None, buffer: Vec::new() };
     let (joint, output) = (Turns::new(joint), Turns::new((done, ControlFlow::Continue(()))));
+    let finish = |(number, batch): (usize, A::Batch)| {
+        let result = work(batch);
+        let Some(mut turn) = output.wait(number) else { return };
+        let (done, flow) = turn.held();
+        if flow.is_continue() {
+            *flow = done(result);
+        }
+        if flow.is_break() {
+            all.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop);
+        }
+        output.end(turn);
+    };
     let run = || {
         let (_joint, _output) = (joint.guard(), output.guard());
         let mut segment = Segment::default();
@@ -67,37 +80,23 @@ pub fn read_in_pieces<A: Assembly, C>(
             };
             let is_event_file = is_events(file);
             if is_event_file {
-                segment.read(at, SEGMENT_BYTES, |offset, buffer| source.read_at(offset, buffer));
+                let length =
+                    u32::try_from(file.bytes.saturating_sub(at)).unwrap_or(u32::MAX).min(SEGMENT_BYTES);
+                segment.read(at, length, |offset, buffer| source.read_at(offset, buffer));
             }
-            // One thread alone gains nothing from a list of what it reads next.
+            // A single thread decodes the bytes directly.
             if is_event_file && n_threads > 1 {
                 segment.scan();
             }
             let Some(mut turn) = joint.wait(number) else { return };
-            let mut ready: Option<A::Batch> = None;
+            let mut ready = None;
             let mut take = |batch| {
-                let Some(before) = ready.replace(batch) else { return };
-                // Damage can make one piece give more than that is long: what is read then is read here.
-                let Some(mut turn) = output.wait(number) else { return };
-                let (done, flow) = turn.held();
-                if flow.is_continue() {
-                    *flow = done(work(before));
-                }
+                // Reading back after damage can fill several batches in one piece: the earlier ones are finished here.
+                ready.replace(batch).into_iter().for_each(&finish);
             };
             turn.held().join((file, i), at, &segment, source, &mut take);
             joint.end(turn);
-            let ready = ready.map(&work);
-            let Some(mut turn) = output.wait(number) else { return };
-            let (done, flow) = turn.held();
-            if let Some(ready) = ready.filter(|_| flow.is_continue()) {
-                *flow = done(ready);
-            }
-            let is_over = flow.is_break();
-            output.end(turn);
-            if is_over {
-                all.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop);
-                return;
-            }
+            ready.into_iter().for_each(&finish);
         }
     };
     thread::scope(|scope| {
@@ -114,10 +113,12 @@ fn pieces(n_bytes: u64) -> impl Iterator<Item = u64> {
     (0..n_bytes.max(1)).step_by(SEGMENT_BYTES as usize)
 }
 
-/// Where what pieces say comes together.
+/// The state of the `join` stage.
 struct Joint<'a, A> {
     root: &'a Root,
     assembly: A,
+    /// How many batches there were: the number of the next.
+    n_batches: usize,
     /// The file at hand.
     file: Option<Open>,
     buffer: Vec<u8>,
@@ -131,17 +132,22 @@ struct Open {
 }
 
 impl<A: Assembly> Joint<'_, A> {
-    /// Takes the piece of a file that starts at `at`, and behind the last one the rest of the file.
+    /// Joins the piece of a file that starts at `at`; after the last piece, also the rest of the file.
     fn join(
         &mut self,
         (listed, i): (&Listed, usize),
         at: u64,
         segment: &Segment,
         source: &mut Source<'_>,
-        ready: &mut impl FnMut(A::Batch),
+        ready: &mut impl FnMut((usize, A::Batch)),
     ) {
-        let Self { root, assembly, file, buffer } = self;
-        let mut found = |found: Found<'_>| assembly.take(found).map(&mut *ready).unwrap_or_default();
+        let Self { root, assembly, n_batches, file, buffer } = self;
+        let mut found = |found: Found<'_>| {
+            if let Some(batch) = assembly.take(found) {
+                ready((*n_batches, batch));
+                *n_batches += 1;
+            }
+        };
         let path = &*listed.path;
         if buffer.is_empty() {
             buffer.resize(READ_CHUNK_BYTES, 0);
@@ -186,7 +192,7 @@ mod tests {
     use crate::record;
     use crate::units::Step;
 
-    /// Writes down all that is found, and gives up each hundred as a batch.
+    /// Collects all that is found as text, 100 lines a batch.
     #[derive(Default)]
     struct Lines(Vec<String>);
 

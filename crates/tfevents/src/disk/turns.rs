@@ -1,9 +1,9 @@
-//! Something that several threads use one after the other, in a given order.
+//! A value that several threads use one after the other, in a fixed order.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A `T` for whoever has the turn; turns are numbered from 0. No thread may leave out its turn.
+/// A `T` for the thread whose turn it is. Turns are numbered from 0, and each must be taken.
 #[derive(Debug)]
 pub(super) struct Turns<T> {
     state: Mutex<State<T>>,
@@ -24,7 +24,7 @@ impl<T> Turns<T> {
         Self { state: Mutex::new(State { next: 0, held }), is_next: Condvar::new() }
     }
 
-    /// Waits for a turn. `None` where it never comes: a thread has panicked.
+    /// Waits for a turn. `None` if it never comes because a thread has panicked.
     pub(super) fn wait(&self, number: usize) -> Option<Turn<'_, T>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.is_next.wait_while(state, |state| state.next < number);
@@ -32,7 +32,7 @@ impl<T> Turns<T> {
         (state.next == number).then_some(Turn(state))
     }
 
-    /// Ends a turn: the next one comes.
+    /// Ends a turn and wakes the thread that waits for the next.
     pub(super) fn end(&self, turn: Turn<'_, T>) {
         let Turn(mut state) = turn;
         state.next += 1;
@@ -40,7 +40,7 @@ impl<T> Turns<T> {
         self.is_next.notify_all();
     }
 
-    /// Lets nobody wait for a thread that has panicked, once what this gives is dropped by it.
+    /// A guard for a thread that takes turns: if the thread panics, no other waits for its turns.
     pub(super) fn guard(&self) -> Guard<'_, T> {
         Guard(self)
     }
@@ -79,7 +79,7 @@ mod tests {
                 let turns = &turns;
                 scope.spawn(move || {
                     for number in (first..30).step_by(3) {
-                        let mut turn = turns.wait(number).expect("nobody panics");
+                        let mut turn = turns.wait(number).expect("no thread panics");
                         turn.held().push(number);
                         turns.end(turn);
                     }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_thread_that_has_panicked() {
+    fn no_thread_waits_for_one_that_has_panicked() {
         let turns = Turns::new(());
         thread::scope(|scope| {
             let first = scope.spawn(|| {

@@ -50,10 +50,11 @@ pub(super) fn find_header(window: &[u8]) -> Option<usize> {
     }
 }
 
-/// The first place in `window` where a whole record stands whose two checksums agree. `None` also where the first header
-/// that agrees is that of a record which reaches beyond, and where telling would take far longer than going over the bytes.
+/// The first place in `window` where a whole record lies whose two checksums agree. `None` also if the first header that
+/// agrees belongs to a record that ends beyond `window`, and if false headers make the search too expensive.
 ///
-/// Of bytes from the middle of a file that is as a rule where a record starts. It need not be: a record may hold others.
+/// In bytes from the middle of a file this is nearly always a record of the file. It need not be: a record may contain
+/// others.
 #[must_use]
 pub fn find_record(window: &[u8]) -> Option<usize> {
     let mut at = find_header(window)?;

@@ -29,7 +29,7 @@ pub struct SingleFloat<'a> {
     pub metadata: Metadata<'a>,
 }
 
-/// The tag of a value and what its writer says of it, kept beyond the bytes that they were read from.
+/// The tag and the metadata of a value, owned.
 #[derive(Debug)]
 pub(crate) struct Heading {
     tag: Tag,
@@ -37,12 +37,12 @@ pub(crate) struct Heading {
 }
 
 impl Heading {
-    /// That of a value.
+    /// The heading of a value.
     pub(crate) fn of(found: &SingleFloat<'_>) -> Self {
         Self { tag: Tag::from(found.tag), metadata: found.metadata.0.to_vec() }
     }
 
-    /// Whether a value of its tag has the same.
+    /// Whether a value of the same tag has the same metadata.
     #[inline]
     pub(crate) fn is_of(&self, found: &SingleFloat<'_>) -> bool {
         is_same(&self.metadata, found.metadata.0)
@@ -53,7 +53,7 @@ impl Heading {
         self.tag.as_str()
     }
 
-    /// What the writer says of the tag.
+    /// The metadata.
     pub(crate) fn metadata(&self) -> Metadata<'_> {
         Metadata(&self.metadata)
     }

@@ -208,13 +208,13 @@ impl Stretches {
     pub(super) const NONE: Self = Self { list: Vec::new(), trend: None, reach: None };
 
     /// Takes a value; `sessions` are the steps of all sessions that the writer has begun so far.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, sessions: &[Step], step: Step, clock: WallTime, value: Option<MetricValue>) {
         self.take(sessions, Added { step, clock, value });
     }
 
     /// The same. The answer is what it begins.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, sessions: &[Step], added: Added) -> Begun {
         let is_full = self.list.len() >= MAX_STRETCHES;
         match self.list.last_mut() {

@@ -74,6 +74,7 @@ impl TagSummary {
     }
 
     /// Takes a value; `sessions` are the steps of all sessions that the file began so far.
+    #[inline]
     pub fn add(&mut self, sessions: &[Step], step: Step, wall_time: WallTime, content: &Content) {
         match content {
             Content::Other(kind) => {
@@ -95,8 +96,12 @@ impl TagSummary {
                 self.n_scalars += 1;
                 self.written.add(sessions, step, wall_time, Some(*value));
                 if value.is_finite() {
-                    self.min = extreme(self.min, Some(*value), Ordering::Less);
-                    self.max = extreme(self.max, Some(*value), Ordering::Greater);
+                    if self.min.is_none_or(|min| value.compare(min) == Some(Ordering::Less)) {
+                        self.min = Some(*value);
+                    }
+                    if self.max.is_none_or(|max| value.compare(max) == Some(Ordering::Greater)) {
+                        self.max = Some(*value);
+                    }
                 } else {
                     self.n_non_finite += 1;
                 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::segment::{Said, Segment};
+use super::segment::{Entry, Segment};
 use crate::event::{Event, What};
 use crate::limits::MAX_RECORD_HELD_BYTES;
 use crate::record::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES, Part, Record};
@@ -113,9 +113,9 @@ impl Ingest {
         }
     }
 
-    /// Takes the bytes of a segment from [`Self::next_offset`] on. Of its whole records the scan counts, where it began at
-    /// one that this comes to. Afterwards [`Self::next_offset`] lies behind the segment, or before it: where bytes are to
-    /// be read again.
+    /// Takes the bytes of a segment from [`Self::next_offset`] on, and the result of its scan where decoding reaches the
+    /// record at which the scan began. Afterwards [`Self::next_offset`] is the end of the segment, or lies before its start
+    /// if earlier bytes are needed again.
     pub fn take_segment(
         &mut self,
         segment: &Segment,
@@ -239,18 +239,18 @@ impl Taker {
     /// Takes the whole records of a segment.
     fn take_segment(&mut self, segment: &Segment, sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
         let n_before = self.n_records;
-        for said in segment.said() {
-            match said {
-                &Said::Float { heading, step, wall_time, ref content } => {
-                    let Some(heading) = segment.heading(heading) else { continue };
+        for entry in segment.entries() {
+            match entry {
+                Entry::Float { heading, step, wall_time, content } => {
+                    let Some(heading) = segment.heading(*heading) else { continue };
+                    let (step, wall_time, content) = (*step, *wall_time, content.clone());
                     let started = self.start.by(wall_time);
                     let (tag, metadata) = (heading.tag(), heading.metadata());
-                    let content = content.clone();
                     sink(started, Ingested::Value { step, wall_time, tag, content, metadata });
                 }
-                &Said::Record { at, length, number } => {
-                    let Some(Record { offset, data }) = segment.record(at, length) else { continue };
-                    self.n_records = n_before + u64::from(number);
+                Entry::Record { at, length, number } => {
+                    let Some(Record { offset, data }) = segment.record(*at, *length) else { continue };
+                    self.n_records = n_before + u64::from(*number);
                     self.take_record(offset, data, &mut |started, said| sink(started, said));
                 }
             }

@@ -98,11 +98,11 @@ impl Ingest {
         }
     }
 
-    /// Reads on to the end of a segment of the file, or to the file's end; what the segment does not hold is read as
-    /// [`Self::read_to_end`] does.
+    /// Reads on to the end of a segment of the file, or to the end of the file. Bytes before the segment are read through
+    /// `read`, as by [`Self::read_to_end`].
     ///
     /// # Errors
-    /// Those of `read`; what was read before is told.
+    /// The errors of `read`; what was read before was passed to `sink`.
     pub fn read_segment(
         &mut self,
         segment: &Segment,
@@ -136,7 +136,7 @@ impl Ingest {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::segment::Said;
+    use super::super::segment::Entry;
     use super::*;
     use crate::event;
     use crate::limits::MAX_RECORD_HELD_BYTES;
@@ -225,7 +225,7 @@ mod tests {
         segment.scan();
         let records = segment.records().expect("it has some");
         assert!(records.end - records.start > 2_800, "{records:?}");
-        assert!(segment.said().iter().all(|said| matches!(said, Said::Float { .. })));
+        assert!(segment.entries().iter().all(|entry| matches!(entry, Entry::Float { .. })));
     }
 
     /// What is in a file beside single numbers.

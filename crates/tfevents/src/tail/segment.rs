@@ -1,9 +1,9 @@
-//! A piece of an event file that is read before it is known what lies ahead of it.
+//! A piece of an event file that is scanned before the bytes ahead of it are decoded.
 //!
-//! So several threads read one file. Each takes a piece from the middle, looks for a place where a record stands, and
-//! reads on from there as far as nothing is wrong. What it found counts where [`Ingest`] comes to that very place, at the
-//! start of a record and with nothing pending: what follows does not depend on what was before. Everything else,
-//! damage and what lies across two pieces, is read from the same bytes as it comes.
+//! It lets several threads read one file. Each scans a piece from the middle: it looks for the first whole record and
+//! decodes from there as far as the records are intact. The result is used if [`Ingest`] later reaches that very record at
+//! a record boundary with nothing pending, because what follows then does not depend on what came before. Otherwise the
+//! bytes of the segment are decoded in the usual way, and so are damage and records that straddle two segments.
 //!
 //! [`Ingest`]: super::Ingest
 
@@ -15,7 +15,7 @@ use crate::scalar::{Content, Heading, SingleFloat, SingleFloats};
 use crate::series::ByTag;
 use crate::units::{MetricValue, Step, WallTime};
 
-/// A piece of an event file, with what its whole records say. It is made for one piece after the other: the memory is kept.
+/// A piece of an event file with the entries of its whole records. One segment is used for many pieces: its memory is kept.
 #[derive(Debug, Default)]
 pub struct Segment {
     /// Where it starts in the file.
@@ -26,31 +26,31 @@ pub struct Segment {
     n_records: u64,
     /// How long the data of the longest is.
     longest: usize,
-    said: Vec<Said>,
+    entries: Vec<Entry>,
     headings: Headings,
 }
 
-/// What a record says.
+/// What was found in one record.
 #[derive(Debug)]
-pub(super) enum Said {
-    /// A value under a heading, by its number.
+pub(super) enum Entry {
+    /// One float32; its tag and metadata are the `heading`-th of the segment.
     Float { heading: u32, step: Step, wall_time: WallTime, content: Content },
-    /// Something else, with where its data lie in the bytes. It is the `number`-th record, from 1.
+    /// Any other record, to be decoded in order: where its data lies in the bytes. It is the `number`-th record, from 1.
     Record { at: u32, length: u32, number: u32 },
 }
 
-/// The tags of a segment, each with what its writer says of it.
+/// The tags of a segment with their metadata.
 #[derive(Debug, Default)]
 struct Headings {
     all: Vec<Heading>,
-    /// The latest of each tag.
+    /// For each tag the number of its latest heading.
     latest: ByTag<u32>,
 }
 
 impl Segment {
-    /// Reads a piece of `length` bytes from `offset` on, or as much as there is, through `read`, which fills a buffer from an
-    /// offset of the file and says how much it put there, 0 at the file's end. An error ends the piece: whoever reads the
-    /// file on meets it again.
+    /// Reads a piece of `length` bytes at `offset`, or as much as there is. `read` fills a buffer from an offset of the file
+    /// and returns the number of bytes, 0 at the end of the file. An error ends the piece without being reported:
+    /// [`Ingest::read_segment`](super::Ingest::read_segment) reads the missing bytes again and reports it.
     pub fn read(
         &mut self,
         offset: u64,
@@ -71,10 +71,10 @@ impl Segment {
         self.records = 0..0;
     }
 
-    /// Looks for records in what was read, and for what they say.
+    /// Finds the whole records of the piece and their values.
     pub fn scan(&mut self) {
-        let Self { offset, bytes, records, n_records, longest, said, headings } = self;
-        said.clear();
+        let Self { offset, bytes, records, n_records, longest, entries, headings } = self;
+        entries.clear();
         *headings = Headings::default();
         (*n_records, *longest) = (0, 0);
         let Some((start, mut rest)) = find_record(bytes).and_then(|at| Some((at, bytes.get(at..)?))) else {
@@ -89,12 +89,12 @@ impl Segment {
                 *n_records += 1;
                 *longest = data.len().max(*longest);
                 let found = floats.scan(data).and_then(|found| Some((headings.find(&found)?, found)));
-                said.push(match found {
+                entries.push(match found {
                     Some((heading, SingleFloat { step, wall_time, value, .. })) => {
                         let content = Content::Scalar(MetricValue::F32(value));
-                        Said::Float { heading, step, wall_time, content }
+                        Entry::Float { heading, step, wall_time, content }
                     }
-                    None => Said::Record {
+                    None => Entry::Record {
                         at: (at - *offset) as u32 + HEADER_BYTES as u32,
                         length: data.len() as u32,
                         number: *n_records as u32,
@@ -133,9 +133,9 @@ impl Segment {
         self.longest as u64
     }
 
-    /// What they say, in order.
-    pub(super) fn said(&self) -> &[Said] {
-        &self.said
+    /// One entry for each record, in order.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// A heading by its number.
