@@ -24,10 +24,10 @@
 //! | 0 | [`units`], [`limits`] | trials, and the library's steps, times, tags and values; every cap with its reason |
 //! | 1 | [`layout`] | where a job's files stand, and which of them are read |
 //! | 2 | [`objective`] | which run and tag a trial is judged by; what there is to say where they are missing |
-//! | 6 | [`report`] | what a job or a watcher tells, as plain data, and its encoders |
 //! | 6 | [`export`] | tables of points for other programs: CSV, JSON lines, Parquet |
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`], [`tuner`] | specification, search space, trials, result; one algorithm or rule a file; the controller of trials that hptune runs; ask and tell for those that others run |
+//! | 7 | [`report`] | the events of a job and the lines of a watcher, as plain data, and their encoders |
 //! | 8 | [`edge`] | following a trial's files, object stores, sinks, keepers of trials and process trees, control groups, GPUs, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!

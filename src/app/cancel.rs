@@ -3,22 +3,27 @@
 use std::path::Path;
 use std::thread;
 
+use jiff::Timestamp;
+
 use super::Failure;
 use super::prepare::{resume_to_cancel, store_failure, unfinished};
 use super::run::run;
 use crate::edge::process_tree::Presence;
 use crate::edge::store::Store;
 use crate::limits::CANCEL_INTERVAL;
-use crate::report::Report;
+use crate::report::{JobEvent, JobEventKind};
 use crate::study::State;
 
 /// Has the controller of a job stop its trials and end it, and waits for that; where none runs, this process does it.
-/// What happens is told to `tell`. The answer is the job's state then: it may have come to its end before.
+/// `each` gets what happens. The answer is the job's state then: it may have come to its end before.
 ///
 /// # Errors
 /// The job is not there or is over; its controller cannot be reached from here; or the store or the system failed.
-pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&Report)) -> Result<State, Failure> {
-    let mut note = |text: &str| tell(&Report::Note { trial: None, text: text.to_owned() });
+pub fn cancel(store_path: &Path, id: &str, each: &mut dyn FnMut(&JobEvent)) -> Result<State, Failure> {
+    let mut note = |text: &str| {
+        let kind = JobEventKind::Note { trial: None, text: text.to_owned() };
+        each(&JobEvent { at: Timestamp::now(), kind });
+    };
     let stored = unfinished(store_path, id)?;
     let is_held = stored.is_held();
     if let Some((holder, _)) = stored.holder.filter(|_| is_held) {
@@ -41,5 +46,5 @@ pub fn cancel(store_path: &Path, id: &str, tell: &mut dyn FnMut(&Report)) -> Res
         // It was killed meanwhile.
     }
     let plan = resume_to_cancel(store_path, id, &mut note)?;
-    Ok(run(plan, tell)?.end.state.into())
+    Ok(run(plan, each)?.end.state.into())
 }

@@ -139,7 +139,7 @@ fn default_store_path() -> Result<PathBuf, Failure> {
 
 fn run_job(plan: Plan, store_asked: Option<&Path>, json: bool, printer: Printer) -> Result<u8, Failure> {
     let mut view = view::for_output(json, printer);
-    let finished = run(plan, &mut |report| view.tell(report));
+    let finished = run(plan, &mut |event| view.show(event));
     let shown = view.finish();
     let finished = finished?;
     shown?;
@@ -180,7 +180,7 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
         }
         JobsVerb::Cancel { id } => {
             let mut view = view::for_output(false, printer);
-            let cancelled = cancel(store, id, &mut |report| view.tell(report));
+            let cancelled = cancel(store, id, &mut |event| view.show(event));
             let shown = view.finish();
             let state = cancelled?;
             shown?;

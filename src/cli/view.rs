@@ -8,13 +8,14 @@ use super::printer::Printer;
 use super::sparkline::{SPARK_WIDTH, Sparkline};
 use super::text::{brief, duration, printable};
 use crate::app::Failure;
-use crate::report::{Report, jsonl};
+use crate::report::{JobEvent, JobEventKind, jsonl};
 use crate::series::Position;
+use crate::study::{Assignment, FinalState, Goal, Outcome};
 use crate::units::{Step, TrialId};
 
-/// Shows reports as they come.
+/// Shows events as they come.
 pub(super) trait View {
-    fn tell(&mut self, report: &Report);
+    fn show(&mut self, event: &JobEvent);
 
     /// Ends the view.
     ///
@@ -42,9 +43,9 @@ struct JsonView {
 }
 
 impl View for JsonView {
-    /// A line that cannot be written does not end the job; it is told when that is over.
-    fn tell(&mut self, report: &Report) {
-        let shown = self.printer.document(&jsonl::encode(report));
+    /// A line that cannot be written does not end the job: [`View::finish`] gives the error.
+    fn show(&mut self, event: &JobEvent) {
+        let shown = self.printer.document(&jsonl::encode(event));
         if self.shown.is_ok() {
             self.shown = shown;
         }
@@ -61,8 +62,8 @@ struct LineView {
 }
 
 impl View for LineView {
-    fn tell(&mut self, report: &Report) {
-        if let Some(line) = self.lines.of(report) {
+    fn show(&mut self, event: &JobEvent) {
+        if let Some(line) = self.lines.of(&event.kind) {
             self.printer.talk(&line);
         }
     }
@@ -76,44 +77,46 @@ struct Lines {
 }
 
 impl Lines {
-    /// A line for a report that is worth one.
-    fn of(&mut self, report: &Report) -> Option<String> {
-        match report {
-            Report::JobStarted { job, job_dir, metric_tag, goal, max_trials, seed } => {
-                self.is_minimizing = *goal == "MINIMIZE";
+    /// A line for an event that is worth one.
+    fn of(&mut self, event: &JobEventKind) -> Option<String> {
+        match event {
+            JobEventKind::JobStarted { job, job_dir, metric_tag, goal, max_trials, seed } => {
+                self.is_minimizing = *goal == Goal::Minimize;
                 let verb = if self.is_minimizing { "minimizing" } else { "maximizing" };
                 Some(format!(
                     "job {job}: {verb} `{metric_tag}` in up to {max_trials} trials (seed {seed})\nfiles in {job_dir}"
                 ))
             }
-            Report::TrialStarted { trial, attempt: 1, hyperparameters } => {
+            JobEventKind::TrialStarted { trial, attempt: 1, hyperparameters } => {
                 Some(format!("trial {trial} started: {}", assignment(hyperparameters)))
             }
-            Report::TrialStarted { trial, attempt, .. } => {
+            JobEventKind::TrialStarted { trial, attempt, .. } => {
                 Some(format!("trial {trial}: attempt {attempt} started"))
             }
-            Report::TrialRetried { trial, outcome, attempt } => {
+            JobEventKind::TrialRetried { trial, outcome, attempt } => {
                 Some(format!("trial {trial} {outcome}; attempt {attempt} follows"))
             }
-            Report::Point { .. } | Report::Source { .. } | Report::JobEnded { .. } => None,
-            Report::Rewind { trial, from_step: Step(i64::MIN), .. } => {
+            JobEventKind::Point { .. } | JobEventKind::Source { .. } | JobEventKind::JobEnded { .. } => None,
+            JobEventKind::Rewind { trial, from_step: Step(i64::MIN), .. } => {
                 Some(format!("trial {trial}: what it reported does not count any more"))
             }
-            Report::Rewind { trial, pass, from_step } => {
+            JobEventKind::Rewind { trial, pass, from_step } => {
                 let pass = if *pass > 1 { format!(" of pass {pass}") } else { String::new() };
                 Some(format!("trial {trial} restarted: writes from step {from_step}{pass} on anew"))
             }
-            Report::StopDecided { trial, reason } => Some(format!("trial {trial} is given up: {reason}")),
-            Report::TrialEnded { trial, state, outcome, value, step, duration_s } => {
+            JobEventKind::StopDecided { trial, reason } => {
+                Some(format!("trial {trial} is given up: {reason}"))
+            }
+            JobEventKind::TrialEnded { trial, state, outcome, value, step, duration_s } => {
                 let mut line = format!("trial {trial} {outcome}");
                 if let (Some(value), Some(step)) = (value, step) {
-                    let what = if *state == "SUCCEEDED" { ":" } else { "; its last value:" };
+                    let what = if *state == FinalState::Succeeded { ":" } else { "; its last value:" };
                     line += &format!("{what} {} at step {step}", brief(value.as_f64()));
                 }
                 if let Some(seconds) = duration_s {
                     line += &format!(" after {}", duration(*seconds));
                 }
-                if *state == "SUCCEEDED"
+                if *state == FinalState::Succeeded
                     && let Some(value) = value
                     && self.take_best(value.as_f64(), *trial)
                 {
@@ -121,9 +124,11 @@ impl Lines {
                 }
                 Some(line)
             }
-            Report::Note { trial: Some(trial), text } => Some(format!("trial {trial}: {}", printable(text))),
-            Report::Note { trial: None, text } => Some(text.clone()),
-            Report::Cancelling => Some("stopping the trials; once more to kill them".to_owned()),
+            JobEventKind::Note { trial: Some(trial), text } => {
+                Some(format!("trial {trial}: {}", printable(text)))
+            }
+            JobEventKind::Note { trial: None, text } => Some(text.clone()),
+            JobEventKind::Cancelling => Some("stopping the trials; once more to kill them".to_owned()),
         }
     }
 
@@ -140,11 +145,11 @@ impl Lines {
     }
 }
 
-fn assignment(hyperparameters: &[(String, String)]) -> String {
+fn assignment(hyperparameters: &Assignment) -> String {
     let short = |value: &str| value.parse::<f64>().map_or_else(|_| value.to_owned(), brief);
     let words = hyperparameters
         .iter()
-        .map(|(name, value)| format!("{name}={}", short(&value.escape_debug().to_string())));
+        .map(|(name, value)| format!("{name}={}", short(&value.to_string().escape_debug().to_string())));
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -229,7 +234,7 @@ impl LiveView {
         }
     }
 
-    fn start(&mut self, trial: TrialId, hyperparameters: &[(String, String)]) {
+    fn start(&mut self, trial: TrialId, hyperparameters: &Assignment) {
         if !std::mem::replace(&mut self.is_headed, true) {
             self.print(&header());
         }
@@ -244,9 +249,10 @@ impl LiveView {
         live.show(trial);
     }
 
-    fn end(&mut self, trial: TrialId, outcome: &str) {
+    fn end(&mut self, trial: TrialId, outcome: &Outcome) {
+        let outcome = outcome.to_string();
         // What comes behind a colon says how.
-        let (state, how) = outcome.split_once(": ").unwrap_or((outcome, ""));
+        let (state, how) = outcome.split_once(": ").unwrap_or((&outcome, ""));
         let row = match self.trials.remove(&trial) {
             Some(live) => {
                 live.bar.finish_and_clear();
@@ -265,33 +271,36 @@ impl LiveView {
 }
 
 impl View for LiveView {
-    fn tell(&mut self, report: &Report) {
-        let line = self.lines.of(report);
-        match report {
+    fn show(&mut self, event: &JobEvent) {
+        let line = self.lines.of(&event.kind);
+        match &event.kind {
             // These have a row.
-            Report::TrialStarted { trial, hyperparameters, .. } => {
+            JobEventKind::TrialStarted { trial, hyperparameters, .. } => {
                 return self.start(*trial, hyperparameters);
             }
-            Report::TrialEnded { trial, outcome, .. } => return self.end(*trial, outcome),
-            Report::StopDecided { trial, reason } => {
-                return self.change(*trial, |live| (live.state, live.text) = ("stopping", reason.clone()));
+            JobEventKind::TrialEnded { trial, outcome, .. } => return self.end(*trial, outcome),
+            JobEventKind::StopDecided { trial, reason } => {
+                return self
+                    .change(*trial, |live| (live.state, live.text) = ("stopping", reason.to_string()));
             }
-            Report::JobStarted { max_trials, .. } => self.job.set_length(u64::from(*max_trials)),
-            Report::Point { trial, pass, step, value, .. } => self.change(*trial, |live| {
+            JobEventKind::JobStarted { max_trials, .. } => self.job.set_length(u64::from(*max_trials)),
+            JobEventKind::Point { trial, pass, step, value, .. } => self.change(*trial, |live| {
                 live.step = Some(*step);
                 live.curve.push(Position { pass: *pass, step: *step }, value.as_f64());
             }),
-            Report::TrialRetried { trial, outcome, .. } => {
-                self.change(*trial, |live| (live.state, live.text) = ("waiting", outcome.clone()));
+            JobEventKind::TrialRetried { trial, outcome, .. } => {
+                self.change(*trial, |live| (live.state, live.text) = ("waiting", outcome.to_string()));
             }
-            Report::Source { trial, .. } => self.change(*trial, |live| live.curve = Sparkline::default()),
+            JobEventKind::Source { trial, .. } => {
+                self.change(*trial, |live| live.curve = Sparkline::default())
+            }
             // Not `finish`, which would fill the bar.
-            Report::JobEnded { .. } => self.job.abandon(),
-            Report::Rewind { trial, pass, from_step } => {
+            JobEventKind::JobEnded { .. } => self.job.abandon(),
+            JobEventKind::Rewind { trial, pass, from_step } => {
                 let from = Position { pass: *pass, step: *from_step };
                 self.change(*trial, |live| live.curve.rewind(from));
             }
-            Report::Note { .. } | Report::Cancelling => {}
+            JobEventKind::Note { .. } | JobEventKind::Cancelling => {}
         }
         if let Some(line) = line {
             self.print(&line);

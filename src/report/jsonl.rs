@@ -1,69 +1,64 @@
 //! One JSON object a line.
 //!
-//! Every line has a `kind`; a reader skips kinds that it does not know. `hyperparameters` is an
-//! object of strings.
+//! Every line has a `kind`; a reader skips kinds and fields that it does not know. `docs/events.md` describes them.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use super::Report;
+use super::{JobEvent, JobEventKind};
 
 /// The version of the format, in the `version` field of `job_started`.
 pub const VERSION: u32 = 1;
 
-/// A report as one line, without its end.
+/// An event as one line, without its end. The time of the event is not in it.
 #[must_use]
-pub fn encode(report: &Report) -> String {
-    let mut json = serde_json::to_value(report).unwrap_or_default();
-    if let Json::Object(fields) = &mut json {
-        match report {
-            Report::JobStarted { .. } => {
-                fields.insert("version".into(), VERSION.into());
-            }
-            Report::TrialStarted { hyperparameters, .. } => {
-                let values =
-                    hyperparameters.iter().map(|(name, value)| (name.clone(), Json::from(value.as_str())));
-                fields.insert("hyperparameters".into(), values.collect::<Map<_, _>>().into());
-            }
-            Report::Point { .. }
-            | Report::Source { .. }
-            | Report::Rewind { .. }
-            | Report::StopDecided { .. }
-            | Report::TrialRetried { .. }
-            | Report::TrialEnded { .. }
-            | Report::Note { .. }
-            | Report::Cancelling
-            | Report::JobEnded { .. } => {}
-        }
+pub fn encode(event: &JobEvent) -> String {
+    let mut json = serde_json::to_value(&event.kind).unwrap_or_default();
+    if let (Json::Object(fields), JobEventKind::JobStarted { .. }) = (&mut json, &event.kind) {
+        fields.insert("version".into(), VERSION.into());
     }
     json.to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
-    use crate::units::{MetricValue, Step, TrialId};
+    use crate::study::{Assignment, Goal, ParamValue};
+    use crate::units::{MetricValue, Step, Tag, TrialId, WallTime};
 
     #[test]
-    fn a_report_is_one_line_of_valid_json() {
+    fn an_event_is_one_line_of_valid_json() {
         #[track_caller]
-        fn check(report: Report, expected: &str) {
-            assert_eq!(encode(&report), expected);
+        fn check(kind: JobEventKind, expected: &str) {
+            assert_eq!(encode(&JobEvent { at: Timestamp::UNIX_EPOCH, kind }), expected);
         }
         let trial = TrialId::after(0);
         check(
-            Report::Point {
+            JobEventKind::Point {
                 trial,
                 pass: 1,
                 step: Step(3),
-                wall_time: 1.5,
+                wall_time: WallTime(1.5),
                 value: MetricValue::F32(f32::NAN),
             },
             r#"{"kind":"point","trial":"1","step":3,"wall_time":1.5,"value":"NaN"}"#,
         );
-        let hyperparameters = vec![("opt".to_owned(), "a \"b\"\n".to_owned())];
+        let hyperparameters = Assignment(vec![("opt".into(), ParamValue::Text("a \"b\"\n".into()))]);
         check(
-            Report::TrialStarted { trial, attempt: 1, hyperparameters },
+            JobEventKind::TrialStarted { trial, attempt: 1, hyperparameters },
             r#"{"kind":"trial_started","trial":"1","attempt":1,"hyperparameters":{"opt":"a \"b\"\n"}}"#,
+        );
+        check(
+            JobEventKind::JobStarted {
+                job: "j".into(),
+                job_dir: "/j".into(),
+                metric_tag: Tag::from("acc"),
+                goal: Goal::Minimize,
+                max_trials: 3,
+                seed: 7,
+            },
+            r#"{"kind":"job_started","job":"j","job_dir":"/j","metric_tag":"acc","goal":"MINIMIZE","max_trials":3,"seed":7,"version":1}"#,
         );
     }
 }

@@ -1,28 +1,43 @@
-//! What a running job tells, as plain data, and its encoders: one a sink.
+//! What happens in a job and what a watcher delivers, as plain data, and its encoders.
 //!
-//! Layer 6: may import layers 0, 3 and 4. Pure.
+//! Layer 7: may import layers 0 and 4 and the study. Pure.
 
 pub mod jsonl;
+mod record;
 pub mod watch;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
-use crate::units::{MetricValue, RunName, Step, TrialId, serialize_f64};
+use crate::study::{Assignment, FinalState, Goal, Outcome, StopReason};
+use crate::units::{MetricValue, RunName, Step, Tag, TrialId, WallTime};
 
-/// Something that a job tells, in the order in which it happened.
+pub use record::events_of;
+
+/// Something that happened in a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobEvent {
+    /// When it happened, by the clock of the job's process.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: JobEventKind,
+}
+
+/// What can happen in a job. Events come in the order in which they happen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Report {
-    /// The job began.
+pub enum JobEventKind {
+    /// The job began, or was resumed.
     JobStarted {
         /// Its name.
         job: String,
         /// The directory of its trials.
         job_dir: String,
         /// The objective's tag.
-        metric_tag: String,
-        /// `MAXIMIZE` or `MINIMIZE`.
-        goal: &'static str,
+        metric_tag: Tag,
+        /// Which way the metric is better.
+        #[serde(serialize_with = "goal_name")]
+        goal: Goal,
         /// How many trials there will be at most.
         max_trials: u32,
         /// The seed of its suggestions.
@@ -34,8 +49,8 @@ pub enum Report {
         trial: TrialId,
         /// Which attempt, from 1.
         attempt: u32,
-        /// Names and values of its parameters.
-        hyperparameters: Vec<(String, String)>,
+        /// Its parameters.
+        hyperparameters: Assignment,
     },
     /// A value of a trial's objective.
     Point {
@@ -46,9 +61,9 @@ pub enum Report {
         pass: u32,
         /// The step.
         step: Step,
-        /// The trainer's clock, in seconds since the Unix epoch.
-        #[serde(serialize_with = "serialize_f64")]
-        wall_time: f64,
+        /// The trainer's clock.
+        #[serde(serialize_with = "seconds")]
+        wall_time: WallTime,
         /// The value; NaN and infinities as strings.
         value: MetricValue,
     },
@@ -73,15 +88,17 @@ pub enum Report {
     StopDecided {
         /// The trial.
         trial: TrialId,
-        /// Why, in numbers.
-        reason: String,
+        /// Why; serialized in words.
+        #[serde(serialize_with = "words")]
+        reason: StopReason,
     },
     /// A trial failed and is tried again.
     TrialRetried {
         /// The trial.
         trial: TrialId,
-        /// How its last attempt ended, in words.
-        outcome: String,
+        /// How its last attempt ended; serialized in words.
+        #[serde(serialize_with = "words")]
+        outcome: Outcome,
         /// The number of the attempt that follows.
         attempt: u32,
     },
@@ -89,10 +106,11 @@ pub enum Report {
     TrialEnded {
         /// The trial.
         trial: TrialId,
-        /// The state in the service's terms.
-        state: &'static str,
-        /// What happened, in words.
-        outcome: String,
+        /// The state that the service has for the outcome.
+        state: FinalState,
+        /// How it ended; serialized in words.
+        #[serde(serialize_with = "words")]
+        outcome: Outcome,
         /// Its result, where it has one.
         value: Option<MetricValue>,
         /// The step of its result.
@@ -100,11 +118,11 @@ pub enum Report {
         /// The seconds from its start to its end.
         duration_s: Option<f64>,
     },
-    /// Something that the user should know.
+    /// A note or a warning for the user.
     Note {
         /// The trial that it is about; the whole job otherwise.
         trial: Option<TrialId>,
-        /// What there is to say.
+        /// The text.
         text: String,
     },
     /// The job is being ended by the user.
@@ -113,8 +131,8 @@ pub enum Report {
     JobEnded {
         /// Its name.
         job: String,
-        /// The state in the service's terms.
-        state: &'static str,
+        /// Its final state.
+        state: FinalState,
         /// Why it failed or ended before its time.
         message: Option<String>,
         /// The trials with the best result, the recommended first.
@@ -126,4 +144,16 @@ pub enum Report {
 
 fn is_first(pass: &u32) -> bool {
     *pass <= 1
+}
+
+fn goal_name<S: Serializer>(goal: &Goal, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(goal.name())
+}
+
+fn seconds<S: Serializer>(time: &WallTime, serializer: S) -> Result<S::Ok, S::Error> {
+    crate::units::serialize_f64(&time.0, serializer)
+}
+
+fn words<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_string())
 }

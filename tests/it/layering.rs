@@ -18,8 +18,8 @@ impl Source {
             // The reading library, under the names of its modules.
             "layout" | "event" | "tfrecord" | "scalar" | "series" | "tail" => 1,
             "objective" => 2,
-            "report" | "export" | "plot" => 6,
-            "study" | "suggest" | "stop" | "controller" | "tuner" | "linear" => 7,
+            "export" | "plot" => 6,
+            "report" | "study" | "suggest" | "stop" | "controller" | "tuner" | "linear" => 7,
             "edge" | "engine" => 8,
             "app" | "cli" | "main" | "lib" => 9,
             other => panic!("src/{other} has no layer: add it to the architecture first"),

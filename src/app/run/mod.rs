@@ -33,7 +33,7 @@ use crate::edge::store::NewJob;
 use crate::edge::trial_files::TrialFiles;
 use crate::engine::{self, Attempt, Engine, EngineEvent, Reattached};
 use crate::limits::{FOLLOW_QUEUE, REAP_INTERVAL};
-use crate::report::Report;
+use crate::report::JobEvent;
 use crate::study::{Assignment, Config, Exit, FinalState, JobEnd, Study, Trial};
 use crate::suggest;
 use crate::tail::Seen;
@@ -76,7 +76,7 @@ impl Finished {
 ///
 /// # Errors
 /// The store or the system failed; every trial is stopped then.
-pub fn run(plan: Plan, tell: &mut dyn FnMut(&Report)) -> Result<Finished, Failure> {
+pub fn run(plan: Plan, tell: &mut dyn FnMut(&JobEvent)) -> Result<Finished, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -112,7 +112,7 @@ struct Job<'t> {
     leaving: BTreeMap<TrialId, Leaving>,
     stored: Stored,
     pending: Pending,
-    tell: &'t mut dyn FnMut(&Report),
+    tell: &'t mut dyn FnMut(&JobEvent),
     /// What was said of failures, and of which trial first.
     told: BTreeMap<String, TrialId>,
     /// The note that names the run directory that was chosen is told once a job.
@@ -131,7 +131,7 @@ struct Job<'t> {
 }
 
 impl<'t> Job<'t> {
-    fn new(mut plan: Plan, tell: &'t mut dyn FnMut(&Report)) -> Result<(Self, Incoming), Failure> {
+    fn new(mut plan: Plan, tell: &'t mut dyn FnMut(&JobEvent)) -> Result<(Self, Incoming), Failure> {
         let (reports, followed) = mpsc::channel(FOLLOW_QUEUE);
         let suggest = suggest::for_spec(&plan.config.spec);
         let (suggester, answers) = Suggester::start(suggest, plan.config.spec.clone())

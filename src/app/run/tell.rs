@@ -1,4 +1,4 @@
-//! What `run` tells the user, in words.
+//! What `run` reports: the events of a job, and notes for the user in words.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -10,13 +10,12 @@ use crate::app::run_choice;
 use crate::edge::outside::{Claim, OutsideFile};
 use crate::edge::trial_files::TrialFiles;
 use crate::limits::MAX_FAILURES_TOLD;
-use crate::report::Report;
-use crate::series::Change;
-use crate::study::{Outcome, Record, Trial, gist, rank};
+use crate::report::{JobEvent, JobEventKind, events_of};
+use crate::study::{Outcome, Record, Trial, gist};
 use crate::tail::missing::Missing;
 use crate::tail::{Overdue, Seen};
 use crate::tfrecord::{Damage, DamageKind};
-use crate::units::{MetricValue, TrialId};
+use crate::units::TrialId;
 
 /// Where the cloudml-hypertune package reports if nothing tells it where to.
 const DEFAULT_METRICS_FILE: &str = "/var/hypertune/output.metrics";
@@ -24,11 +23,11 @@ const DEFAULT_METRICS_FILE: &str = "/var/hypertune/output.metrics";
 impl Job<'_> {
     pub(super) fn tell_start(&mut self) {
         let spec = self.controller.spec();
-        (self.tell)(&Report::JobStarted {
+        self.emit(JobEventKind::JobStarted {
             job: self.plan.job.id.clone(),
             job_dir: self.plan.job.job_dir.display().to_string(),
-            metric_tag: spec.metric_tag.to_string(),
-            goal: spec.goal.name(),
+            metric_tag: spec.metric_tag.clone(),
+            goal: spec.goal,
             max_trials: spec.max_trials,
             seed: spec.seed,
         });
@@ -38,73 +37,25 @@ impl Job<'_> {
     }
 
     pub(super) fn tell_job(&mut self, text: String) {
-        (self.tell)(&Report::Note { trial: None, text });
+        self.emit(JobEventKind::Note { trial: None, text });
     }
 
+    /// Reports what a record that was stored stands for.
     pub(super) fn tell_record(&mut self, record: Record) {
-        let report = match record {
-            // Its end tells why.
-            Record::Suggested(..) | Record::FailDecided(..) => return,
-            Record::Started(trial, _, attempt) => {
-                let params = self.trial(trial).map(|t| t.params.clone()).unwrap_or_default();
-                let text =
-                    |(name, value): (&str, &crate::study::ParamValue)| (name.to_owned(), value.to_string());
-                Report::TrialStarted { trial, attempt, hyperparameters: params.iter().map(text).collect() }
-            }
-            Record::Changed(trial, changes) => {
-                for change in changes {
-                    (self.tell)(&match change {
-                        Change::Source(run) => Report::Source { trial, run },
-                        Change::Rewind(from) => {
-                            Report::Rewind { trial, pass: from.pass + 1, from_step: from.step }
-                        }
-                        Change::Point { pass, point: p } => Report::Point {
-                            trial,
-                            pass: pass + 1,
-                            step: p.step,
-                            wall_time: p.wall_time.0,
-                            value: p.value,
-                        },
-                    });
-                }
-                return;
-            }
-            Record::StopDecided(trial, _, decision) => {
-                Report::StopDecided { trial, reason: decision.reason.to_string() }
-            }
-            Record::Retried(trial, _, outcome, attempt) => {
-                Report::TrialRetried { trial, outcome: outcome.to_string(), attempt }
-            }
-            Record::Ended(trial, _, outcome) => {
-                let spec = self.controller.spec();
-                let ended = self.trial(trial);
-                let result = ended.and_then(|t| t.result(spec.goal, spec.reduce));
-                Report::TrialEnded {
-                    trial,
-                    state: outcome.state().name(),
-                    outcome: outcome.to_string(),
-                    value: result.map(|m| MetricValue::F64(m.value)),
-                    step: result.map(|m| m.step),
-                    duration_s: ended.and_then(Trial::duration_s),
-                }
-            }
-            Record::CancelDecided(_) => Report::Cancelling,
-            Record::JobEnded(_, end) => {
-                let spec = self.controller.spec();
-                let best = rank(spec, self.controller.trials()).best;
-                let winner = best.first().and_then(|id| self.trial(*id));
-                let value =
-                    winner.and_then(|t| t.result(spec.goal, spec.reduce)).map(|m| MetricValue::F64(m.value));
-                let (job, state, message) = (self.plan.job.id.clone(), end.state.name(), end.message.clone());
-                self.end = Some(end);
-                Report::JobEnded { job, state, message, best, value }
-            }
-        };
-        (self.tell)(&report);
+        let now = self.plan.clock.now();
+        let (job, spec, trials) = (&self.plan.job.id, self.controller.spec(), self.controller.trials());
+        events_of(&record, now, job, spec, trials, &mut |event| (self.tell)(&event));
+        if let Record::JobEnded(_, end) = record {
+            self.end = Some(end);
+        }
     }
 
     pub(super) fn note(&mut self, trial: TrialId, text: String) {
-        (self.tell)(&Report::Note { trial: Some(trial), text });
+        self.emit(JobEventKind::Note { trial: Some(trial), text });
+    }
+
+    fn emit(&mut self, kind: JobEventKind) {
+        (self.tell)(&JobEvent { at: self.plan.clock.now(), kind });
     }
 
     /// Tells where a trial writes, if that is not its directory: of each kind once a job.
