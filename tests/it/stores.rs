@@ -1,12 +1,12 @@
-//! Database files that are no store, or not yet one.
-
-use rusqlite::Connection;
+//! Stores of earlier versions, databases that are no store or not yet one, and jobs that are queued.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use hptune::edge::store::{NewJob, Resource, Store};
+use rusqlite::Connection;
 use serde_json::Value as Json;
 
 use crate::support::{Place, Ran, config};
@@ -160,4 +160,36 @@ fn a_database_of_another_program_is_refused_and_left_as_it_is() {
         }
         assert_eq!(std::fs::read(&path).expect("it is there"), before);
     }
+}
+
+#[test]
+fn a_queued_job_is_shown_as_such_and_runs_when_it_is_resumed() {
+    let place = Place::of_job(&config(1, "", ""));
+    let script = "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
+    let job = NewJob {
+        id: "job".into(),
+        config: format!("labels: {{team: vision}}\n{}", config(1, "", "")),
+        seed: 3,
+        command: ["sh", "-c", script, "trainer"].map(String::from).to_vec(),
+        job_dir: place.path().join("out"),
+        created_at: "2026-01-02T03:04:05Z".parse().expect("a time"),
+        directory: place.path().to_owned(),
+        deadline: None,
+        previous: None,
+        resource: Resource::default(),
+    };
+    let mut store = Store::open(&place.path().join("store.db")).expect("it opens");
+    store.queue_job(&job).expect("it is new");
+    assert!(place.run(&["jobs", "list"]).out.contains(" QUEUED "), "not as interrupted");
+    let queued = place.describe("job");
+    assert_eq!((&queued["state"], &queued["startTime"]), (&Json::from("QUEUED"), &Json::Null));
+    assert_eq!(queued["labels"]["team"], "vision", "those of the configuration");
+    let labels = [("team".to_owned(), "speech".to_owned())].into();
+    store.set_labels("job", &labels, None).expect("they are set");
+    drop(store);
+    let resumed = place.run(&["jobs", "resume", "job"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    let done = place.describe("job");
+    assert_eq!((&done["state"], &done["labels"]["team"]), (&Json::from("SUCCEEDED"), &Json::from("speech")));
+    assert!(done["startTime"].as_str() > done["createTime"].as_str(), "{done}");
 }

@@ -92,6 +92,7 @@ pub(super) fn ensure_held(
 impl Store {
     /// Takes a job for this process: from now on only it writes to the job. What is written says at the same time
     /// that it is there, and so does writing nothing, which is to be done every [`crate::limits::LEASE_INTERVAL`].
+    /// One that this store has taken before it keeps.
     ///
     /// # Errors
     /// [`StoreError::Held`] where another process has it that is there, or may be; or [`StoreError::Database`].
@@ -100,6 +101,10 @@ impl Store {
         let fail = |error| StoreError::Database { path: path.clone(), error };
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        let own = self.lease.as_ref().filter(|lease| lease.job == job);
+        if own.map_or(Ok(false), |lease| lease.keep(&transaction)).map_err(fail)? {
+            return transaction.commit().map_err(fail);
+        }
         match claim(&transaction, job).map_err(fail)? {
             Claim::Taken(lease) => {
                 transaction.commit().map_err(fail)?;

@@ -1,9 +1,8 @@
 //! The tables, their versions, and how a connection is set up.
 //!
-//! The schema changes by additions only: a process that opened the database with an older program goes on writing
-//! after another process has brought the schema to this version, since no table or column that it writes is renamed,
-//! narrowed or made mandatory. (Version 3, which added a column to a primary key, was the exception.) Such a process
-//! does not raise `job.revision`.
+//! From version 3 on the schema changes by additions only: a process that opened the database with a program of version 3
+//! goes on writing after another process has brought the schema to this version, since no table or column that it
+//! writes is renamed, narrowed or made mandatory. Such a process does not raise `job.revision`.
 
 use std::path::{Path, PathBuf};
 

@@ -486,6 +486,8 @@ fn a_queued_job_is_taken_by_one_process_begun_and_cancelled() {
         "this process holds both"
     );
     assert_eq!(stored(&store, "first").state, State::Preparing);
+    store.hold(job).expect("it has it already");
+    assert!(matches!(other.hold(job), Err(StoreError::Held { .. })));
     store.begin(job, at(7)).expect("it is ours");
     let first = stored(&store, "first");
     assert_eq!((first.state, first.started_at), (State::Running, Some(at(7))));
