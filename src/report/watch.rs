@@ -91,7 +91,20 @@ pub enum Line {
     },
 }
 
-/// A line as text, without its `seq` and what follows that; see [`finish`].
+/// Lines as text, each with its `seq`, which rises by one from `first_seq`, and its `\n`.
+#[must_use]
+pub fn encode_all(lines: &[Line], trial: Option<&str>, first_seq: u64) -> String {
+    let mut text = String::new();
+    for (line, seq) in lines.iter().zip(first_seq..) {
+        text.push_str(&encode(line, trial));
+        text.push_str(",\"seq\":");
+        text.push_str(&seq.to_string());
+        text.push_str("}\n");
+    }
+    text
+}
+
+/// A line as text, without its `seq` and what follows that.
 #[must_use]
 pub fn encode(line: &Line, trial: Option<&str>) -> String {
     let mut text = serde_json::to_string(line).unwrap_or_default();
@@ -100,15 +113,6 @@ pub fn encode(line: &Line, trial: Option<&str>) -> String {
         text.push_str(",\"trial\":");
         text.push_str(&serde_json::Value::from(trial).to_string());
     }
-    text
-}
-
-/// Ends a line with its `seq`, and the line's end.
-#[must_use]
-pub fn finish(mut text: String, seq: u64) -> String {
-    text.push_str(",\"seq\":");
-    text.push_str(&seq.to_string());
-    text.push_str("}\n");
     text
 }
 
@@ -128,7 +132,7 @@ mod tests {
     fn a_line_is_json_that_ends_with_its_number() {
         #[track_caller]
         fn check(line: &Line, trial: Option<&str>, expected: &str) {
-            let text = finish(encode(line, trial), 7);
+            let text = encode_all(std::slice::from_ref(line), trial, 7);
             assert_eq!(text, format!("{expected}\n"));
             let (body, seq) = split(text.trim_end()).expect("it is a line");
             assert_eq!((body, seq), (&*encode(line, trial), 7));

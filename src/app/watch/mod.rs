@@ -56,7 +56,7 @@ pub struct Request {
     pub trial: Option<String>,
     /// Where to.
     pub sinks: Vec<SinkSpec>,
-    /// Where [`SinkSpec::Stdout`] writes.
+    /// What standard output is.
     pub stdout: fn() -> Box<dyn Write + Send>,
     /// Where the trainer's output goes then.
     pub errors: fn() -> io::Result<OwnedFd>,
@@ -274,17 +274,12 @@ impl Watch<'_> {
         let mut sinks = Vec::new();
         for spec in &self.request.sinks {
             let options = SinkOptions { stdout: (self.request.stdout)(), token: self.request.token.clone() };
-            let sink =
+            let mut sink =
                 sink::open(spec, options).map_err(|e| Failure::outside(format!("--to {spec}: {e}")))?;
-            let state = match (spec, &shared) {
-                (_, Some(shared)) => Some(Arc::clone(shared)),
-                // A file can say what it has: beside it is kept how far that is.
-                (SinkSpec::File(path), None) if !path.exists() || path.is_file() => {
-                    let mut name = path.as_os_str().to_owned();
-                    name.push(".state");
-                    Some(Arc::new(open_state(&PathBuf::from(name), &job_dir)?))
-                }
-                (_, None) => None,
+            let state = match (&shared, sink.sink().own_state()) {
+                (Some(shared), _) => Some(Arc::clone(shared)),
+                (None, Some(path)) => Some(Arc::new(open_state(&path, &job_dir)?)),
+                (None, None) => None,
             };
             sinks.push((Some((spec.to_string(), sink)), state));
         }
@@ -360,7 +355,7 @@ impl Watch<'_> {
         let Some((program, arguments)) = self.request.command.split_first() else { return Ok(()) };
         find_program(program).map_err(Failure::usage)?;
         adopt_orphans().map_err(|e| Failure::outside(format!("cannot start: {e}")))?;
-        let has_stdout = self.request.sinks.iter().any(|sink| matches!(sink, SinkSpec::Stdout));
+        let has_stdout = self.request.sinks.iter().any(|sink| sink.address().is_standard_output());
         let output = if has_stdout {
             let errors = (self.request.errors)();
             Some(Arc::new(errors.map_err(|e| Failure::outside(format!("cannot start: {e}")))?))

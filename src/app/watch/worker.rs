@@ -18,7 +18,7 @@ use super::rules::Judge;
 use crate::edge::beside::Beside;
 use crate::edge::clock::{Clock, moment};
 use crate::edge::notice::Notices;
-use crate::edge::sink::{Batch, Patience, Sink, Undelivered};
+use crate::edge::sink::{Batch, Delivery, Patience, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::Figures;
 use crate::limits::{
@@ -34,7 +34,7 @@ use crate::units::{RunName, Step, Tag};
 pub(super) struct Come {
     /// The `seq` of the next line.
     next_seq: u64,
-    /// What the sink had by then; see [`Sink::mark`].
+    /// What the sink had by then; see [`crate::edge::sink::Sink::mark`].
     mark: u64,
     progress: Progress,
     memory: Memory,
@@ -91,7 +91,7 @@ impl Control {
 /// What a worker works with.
 pub(super) struct Worker {
     /// Where it delivers to; none where it only looks for the others.
-    pub(super) sink: Option<(String, Box<dyn Sink>)>,
+    pub(super) sink: Option<(String, Delivery)>,
     pub(super) state: Option<Arc<StateFile<Come>>>,
     pub(super) selection: Selection,
     pub(super) judge: Option<Judge>,
@@ -122,7 +122,7 @@ impl Worker {
         let mut kept: HashMap<u64, u32> = HashMap::new();
         if let (Some((_, sink)), Some(_)) = (&mut self.sink, &self.state) {
             // What it was given after its state was stored is not delivered again.
-            sink.kept_since(come.mark, &mut |line| {
+            sink.sink().kept_since(come.mark, &mut |line| {
                 if let Some((text, seq)) = watch::split(line) {
                     *kept.entry(digest(text)).or_default() += 1;
                     come.next_seq = come.next_seq.max(seq + 1);
@@ -145,7 +145,7 @@ impl Worker {
                 feed,
                 kept,
                 next_seq: come.next_seq,
-                lines: Lines::default(),
+                pending: Pending::default(),
                 owed: BTreeMap::new(),
                 pay_at: Instant::now(),
             };
@@ -210,7 +210,7 @@ struct Following {
     /// Lines that the sink has beyond the state, by their digests.
     kept: HashMap<u64, u32>,
     next_seq: u64,
-    lines: Lines,
+    pending: Pending,
     /// The series of which values are to be told again, as they stand beside those that a rewind made void: from which
     /// step on.
     owed: BTreeMap<(RunName, Tag), Step>,
@@ -220,9 +220,8 @@ struct Following {
 
 /// Lines that are about to be delivered.
 #[derive(Debug, Default)]
-struct Lines {
-    text: String,
-    n: usize,
+struct Pending {
+    lines: Vec<Line>,
     /// The clock of the last value.
     last_clock: Option<f64>,
 }
@@ -383,7 +382,7 @@ impl Following {
                 }
                 Item::Rewind(..) | Item::Point { .. } | Item::Line(_) => None,
             };
-            self.put(&Feed::line(item))?;
+            self.put(Feed::line(item))?;
             match leaving {
                 Some((run, tag, from, by)) if self.owed.is_empty() && Instant::now() >= self.pay_at => {
                     self.tell_again(&run, &tag, from, by)?;
@@ -440,7 +439,7 @@ impl Following {
                 });
                 for (point, attempt) in points {
                     let (run, tag) = (run.clone(), tag.clone());
-                    self.put(&Feed::line(Item::Point { run, tag, point, attempt }))?;
+                    self.put(Feed::line(Item::Point { run, tag, point, attempt }))?;
                 }
             }
         }
@@ -449,41 +448,52 @@ impl Following {
     }
 
     /// Adds a line to those that are about to be delivered.
-    fn put(&mut self, line: &Line) -> Result<(), Undelivered> {
+    fn put(&mut self, line: Line) -> Result<(), Undelivered> {
         if let Line::Point { wall_time, .. } = line {
             self.feed.count(1);
-            self.lines.last_clock = Some(*wall_time);
+            self.pending.last_clock = Some(wall_time);
         }
-        if let Some(reason) = self.worker.judge.as_mut().and_then(|judge| judge.handle(line)) {
+        if let Some(reason) = self.worker.judge.as_mut().and_then(|judge| judge.handle(&line)) {
             self.tell(Said::Stop(reason));
         }
         if self.worker.sink.is_none() {
             return Ok(());
         }
-        let line = watch::encode(line, self.worker.trial.as_deref());
-        if let Some(n) = self.kept.get_mut(&digest(&line)).filter(|n| **n > 0) {
-            *n -= 1;
+        if self.is_kept(&line) {
             return Ok(());
         }
-        self.lines.text.push_str(&watch::finish(line, self.next_seq));
-        self.lines.n += 1;
+        self.pending.lines.push(line);
         self.next_seq += 1;
-        if self.lines.n < WATCH_BATCH_LINES { Ok(()) } else { self.flush() }
+        if self.pending.lines.len() < WATCH_BATCH_LINES { Ok(()) } else { self.flush() }
+    }
+
+    /// Whether the sink has a line beyond the state: each of those counts once.
+    fn is_kept(&mut self, line: &Line) -> bool {
+        if self.kept.is_empty() {
+            return false;
+        }
+        let digest = digest(&watch::encode(line, self.worker.trial.as_deref()));
+        let Some(n) = self.kept.get_mut(&digest) else { return false };
+        *n -= 1;
+        if *n == 0 {
+            self.kept.remove(&digest);
+        }
+        true
     }
 
     /// Delivers the lines that there are.
     fn flush(&mut self) -> Result<(), Undelivered> {
-        let Lines { text, n: n_lines, last_clock } = std::mem::take(&mut self.lines);
-        let first_seq = self.next_seq - n_lines as u64;
+        let Pending { lines, last_clock } = std::mem::take(&mut self.pending);
+        let first_seq = self.next_seq - lines.len() as u64;
         let told = self.worker.told.clone();
         let figures = Arc::clone(&self.worker.figures);
         if let Some((_, sink)) = &mut self.worker.sink
-            && n_lines > 0
+            && !lines.is_empty()
         {
-            figures.n_queued.store(n_lines as u64, Ordering::Relaxed);
+            figures.n_queued.store(lines.len() as u64, Ordering::Relaxed);
             let mut deliver = || {
-                let batch = Batch { first_seq, n_lines, text: &text };
-                sink.deliver(batch, &self.worker.patience, &mut |trouble| {
+                let batch = Batch { first_seq, lines: &lines, trial: self.worker.trial.as_deref() };
+                sink.deliver(&batch, &self.worker.patience, &mut |trouble| {
                     // Nobody is left to tell if this fails.
                     let _ = told.blocking_send(Said::Trouble(trouble));
                 })
@@ -519,11 +529,11 @@ impl Following {
         }
         let come = Come {
             next_seq: self.next_seq,
-            mark: sink.mark(),
+            mark: sink.sink().mark(),
             progress: self.reader.tail().progress(),
             memory: self.feed.memory().clone(),
         };
-        if let Err(e) = sink.sync().and_then(|()| state.put(name, come)) {
+        if let Err(e) = sink.sink().sync().and_then(|()| state.put(name, come)) {
             let trouble =
                 format!("the state cannot be stored: {e}; what is delivered now comes twice after a crash");
             self.tell(Said::Trouble(trouble));

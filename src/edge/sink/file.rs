@@ -4,6 +4,7 @@
 //! delivered is in the hands of the system; [`Sink::sync`] makes it durable.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -12,11 +13,36 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use serde::de::IgnoredAny;
 
-use crate::limits::{MAX_SINK_LINE_BYTES, SINK_FIRST_PAUSE, SINK_LONGEST_PAUSE};
+use crate::limits::MAX_SINK_LINE_BYTES;
 
+use super::json::JsonLines;
 use super::lines::LinesSink;
-use super::trouble::{Pauses, Troubles};
-use super::{Batch, Patience, Sink, Undelivered};
+use super::retry::TRIES_AGAIN;
+use super::spec::{Address, Kind, path_of};
+use super::{Attempt, Batch, Cause, Failed, Sink, SinkOptions};
+
+/// The end of a file; a pipe or a device.
+pub(super) const KIND: Kind = Kind {
+    words: &[],
+    schemes: &["file"],
+    forms: &["file:PATH"],
+    read: |text| Ok(Box::new(FileAddress(path_of("file", text)?))),
+};
+
+#[derive(Debug)]
+struct FileAddress(PathBuf);
+
+impl fmt::Display for FileAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "file:{}", self.0.display())
+    }
+}
+
+impl Address for FileAddress {
+    fn open(&self, _: SinkOptions) -> io::Result<Box<dyn Sink>> {
+        Ok(Box::new(FileSink::open(&self.0)?))
+    }
+}
 
 /// What opening a pipe that nobody reads, or a socket, gives.
 const ENXIO: i32 = 6;
@@ -26,8 +52,8 @@ const ENXIO: i32 = 6;
 pub struct FileSink {
     path: PathBuf,
     to: To,
-    pauses: Pauses,
-    troubles: Troubles<io::ErrorKind>,
+    /// What is to be delivered, unless a stream that is open has it.
+    lines: JsonLines,
 }
 
 #[derive(Debug)]
@@ -65,82 +91,72 @@ impl FileSink {
             Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => To::Stream(None),
             _ => To::Regular(Regular::open(path).map_err(named)?),
         };
-        let pauses = Pauses { first: SINK_FIRST_PAUSE, longest: SINK_LONGEST_PAUSE };
-        let troubles = Troubles::at(format!("file:{}", path.display()));
-        Ok(Self { path: path.to_owned(), to, pauses, troubles })
+        Ok(Self { path: path.to_owned(), to, lines: JsonLines::default() })
     }
 
-    /// One try: the whole batch is in the file, or none of it as far as that can be had.
-    fn append(&mut self, text: &str, trouble: &mut dyn FnMut(String)) -> io::Result<()> {
-        let To::Regular(regular) = &mut self.to else { return Ok(()) };
-        if !regular.is_at(&self.path) {
-            // What is in it is not lost to whoever moved it.
-            let _ = regular.file.sync_data();
-            *regular = Regular::open(&self.path)?;
-            trouble(self.troubles.say("was moved or removed; goes on in a new file"));
+    fn load(&mut self, lines: JsonLines) {
+        match &mut self.to {
+            To::Stream(Some(stream)) => stream.load(lines),
+            To::Stream(None) | To::Regular(_) => self.lines = lines,
         }
-        if let Some((had, has)) = regular.settle()? {
-            let words = format!("its length was changed from {had} to {has} bytes; goes on at its end");
-            trouble(self.troubles.say(&words));
-        }
-        regular.append(text)
     }
+}
 
-    fn deliver_to_stream(
-        &mut self,
-        batch: Batch<'_>,
-        patience: &Patience,
-        trouble: &mut dyn FnMut(String),
-    ) -> Result<(), Undelivered> {
-        let To::Stream(stream) = &mut self.to else { return Ok(()) };
-        let lines = loop {
-            if let Some(lines) = stream {
-                break lines;
-            }
-            // A pipe that nobody reads yet, or that is full, must not hold this up for ever.
-            let flags = OFlags::NONBLOCK.bits().cast_signed();
-            match OpenOptions::new().write(true).custom_flags(flags).open(&self.path) {
-                Ok(file) => {
-                    self.troubles.passed(trouble);
-                    let place = format!("file:{}", self.path.display());
-                    break stream.insert(LinesSink::new(Box::new(file), &place));
-                }
-                Err(e) => {
-                    let words = match e.raw_os_error() {
-                        Some(ENXIO) => "nobody reads it".to_owned(),
-                        _ => e.to_string(),
-                    };
-                    let n_failed = self.troubles.met(e.kind(), &words, "tries again", trouble);
-                    if !patience.pause(self.pauses.after(n_failed)) {
-                        return Err(Undelivered::GaveUp(self.troubles.last()));
-                    }
-                }
-            }
-        };
-        lines.deliver(batch, patience, trouble)
+/// One attempt: all of `text` is in the file, or none of it as far as that can be had.
+fn append(regular: &mut Regular, path: &Path, text: &str, attempt: &mut Attempt<'_>) -> io::Result<()> {
+    if !regular.is_at(path) {
+        // What is in it is not lost to whoever moved it.
+        let _ = regular.file.sync_data();
+        *regular = Regular::open(path)?;
+        attempt.note("was moved or removed; goes on in a new file");
+    }
+    if let Some((had, has)) = regular.settle()? {
+        attempt.note(&format!("its length was changed from {had} to {has} bytes; goes on at its end"));
+    }
+    regular.append(text)
+}
+
+/// Opens a pipe or a device. A pipe that nobody reads yet, or that is full, must not hold this up for ever.
+fn open_stream(path: &Path) -> Result<LinesSink, Failed> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+        Ok(file) => Ok(LinesSink::new(Box::new(file))),
+        Err(e) => {
+            let words = match e.raw_os_error() {
+                Some(ENXIO) => "nobody reads it".to_owned(),
+                _ => e.to_string(),
+            };
+            Err(Failed::again(Cause::Io(e.kind()), words, TRIES_AGAIN))
+        }
     }
 }
 
 impl Sink for FileSink {
-    fn deliver(
-        &mut self,
-        batch: Batch<'_>,
-        patience: &Patience,
-        trouble: &mut dyn FnMut(String),
-    ) -> Result<(), Undelivered> {
-        if matches!(self.to, To::Stream(_)) {
-            return self.deliver_to_stream(batch, patience, trouble);
-        }
-        loop {
-            let Err(e) = self.append(batch.text, trouble) else {
-                self.troubles.passed(trouble);
-                return Ok(());
-            };
-            let n_failed = self.troubles.met(e.kind(), &e.to_string(), "tries again", trouble);
-            if !patience.pause(self.pauses.after(n_failed)) {
-                return Err(Undelivered::GaveUp(self.troubles.last()));
+    fn take(&mut self, batch: &Batch<'_>) {
+        self.load(JsonLines::of(batch));
+    }
+
+    fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed> {
+        match &mut self.to {
+            To::Regular(regular) => append(regular, &self.path, &self.lines.text, attempt)
+                .map_err(|e| Failed::io(&e, TRIES_AGAIN)),
+            To::Stream(Some(stream)) => stream.attempt(attempt),
+            To::Stream(none) => {
+                let stream = none.insert(open_stream(&self.path)?);
+                attempt.passed();
+                stream.load(std::mem::take(&mut self.lines));
+                stream.attempt(attempt)
             }
         }
+    }
+
+    /// Beside the file, as its name with `.state`; none for a pipe or a device, which cannot say what they have.
+    fn own_state(&self) -> Option<PathBuf> {
+        matches!(self.to, To::Regular(_)).then(|| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(".state");
+            name.into()
+        })
     }
 
     /// The length of the file in bytes; 0 for a pipe or a device.
@@ -328,6 +344,7 @@ mod tests {
     use proptest::prelude::*;
     use tempfile::TempDir;
 
+    use super::super::{Delivery, Patience, Undelivered};
     use super::*;
 
     fn place() -> (TempDir, PathBuf) {
@@ -341,32 +358,48 @@ mod tests {
     }
 
     #[track_caller]
-    fn deliver(sink: &mut FileSink, seqs: std::ops::Range<u64>) {
-        let text = lines(seqs.clone());
-        let batch = Batch { first_seq: seqs.start, n_lines: text.lines().count(), text: &text };
-        sink.deliver(batch, &Patience::default(), &mut |words| panic!("{words}")).expect("it is delivered");
+    fn open(path: &Path) -> Delivery<FileSink> {
+        let sink = FileSink::open(path).expect("it opens");
+        Delivery::new(Box::new(sink), format!("file:{}", path.display()))
+    }
+
+    /// Delivers lines by their numbers.
+    fn deliver_with(
+        sink: &mut Delivery<FileSink>,
+        seqs: std::ops::Range<u64>,
+        patience: &Patience,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<(), Undelivered> {
+        sink.sink().load(JsonLines::test(seqs.start, &lines(seqs)));
+        sink.finish(patience, warn)
     }
 
     #[track_caller]
-    fn kept(sink: &mut FileSink, mark: u64) -> String {
+    fn deliver(sink: &mut Delivery<FileSink>, seqs: std::ops::Range<u64>) {
+        deliver_with(sink, seqs, &Patience::default(), &mut |words| panic!("{words}"))
+            .expect("it is delivered");
+    }
+
+    #[track_caller]
+    fn kept(sink: &mut Delivery<FileSink>, mark: u64) -> String {
         let mut kept = String::new();
-        sink.kept_since(mark, &mut |line| kept.extend([line, "\n"])).expect("it is ours");
+        sink.sink().kept_since(mark, &mut |line| kept.extend([line, "\n"])).expect("it is ours");
         kept
     }
 
     #[test]
     fn lines_gather_behind_what_is_there() {
         let (_directory, path) = place();
-        let mut sink = FileSink::open(&path).expect("it opens");
-        assert_eq!(sink.mark(), 0);
+        let mut sink = open(&path);
+        assert_eq!(sink.sink().mark(), 0);
         deliver(&mut sink, 0..2);
-        let mark = sink.mark();
+        let mark = sink.sink().mark();
         deliver(&mut sink, 2..4);
-        sink.sync().expect("it is durable");
+        sink.sink().sync().expect("it is durable");
         drop(sink);
 
-        let mut sink = FileSink::open(&path).expect("it opens");
-        assert_eq!(sink.mark(), path.metadata().expect("it is there").len());
+        let mut sink = open(&path);
+        assert_eq!(sink.sink().mark(), path.metadata().expect("it is there").len());
         assert_eq!(kept(&mut sink, mark), lines(2..4));
         deliver(&mut sink, 4..5);
         assert_eq!(fs::read_to_string(&path).expect("text"), lines(0..5));
@@ -388,9 +421,9 @@ mod tests {
             let cut = cut.clamp(mark, whole.len().max(mark));
             fs::write(&path, &whole.as_bytes()[..cut]).expect("it is written");
 
-            let mut sink = FileSink::open(&path).expect("it opens");
+            let mut sink = open(&path);
             let n_kept = kept(&mut sink, mark as u64).lines().count() as u64;
-            prop_assert_eq!(sink.mark(), path.metadata().expect("it is there").len());
+            prop_assert_eq!(sink.sink().mark(), path.metadata().expect("it is there").len());
             let mut seq = marked.min(n_lines) + n_kept;
             for n in n_batches {
                 let end = (seq + n).min(n_lines);
@@ -399,7 +432,7 @@ mod tests {
                 }
                 seq = end;
             }
-            prop_assert_eq!(sink.mark(), path.metadata().expect("it is there").len());
+            prop_assert_eq!(sink.sink().mark(), path.metadata().expect("it is there").len());
             prop_assert_eq!(fs::read_to_string(&path).expect("text"), whole);
         }
     }
@@ -408,8 +441,8 @@ mod tests {
     fn check_refused(has: &[u8], mark: u64, expected: &str) {
         let (_directory, path) = place();
         fs::write(&path, has).expect("it is written");
-        let mut sink = FileSink::open(&path).expect("it opens");
-        let error = sink.kept_since(mark, &mut |_| ()).expect_err("it is not ours").to_string();
+        let mut sink = open(&path);
+        let error = sink.sink().kept_since(mark, &mut |_| ()).expect_err("it is not ours").to_string();
         assert_eq!(error, format!("{}: {expected}", path.display()));
         assert_eq!(fs::read(&path).expect("it is there"), has, "nothing of it is touched");
     }
@@ -440,7 +473,7 @@ mod tests {
     fn what_a_crash_of_the_machine_left_is_cut_off() {
         let (_directory, path) = place();
         fs::write(&path, format!("{}\0\0\0\0", lines(0..2))).expect("it is written");
-        let mut sink = FileSink::open(&path).expect("it opens");
+        let mut sink = open(&path);
         assert_eq!(kept(&mut sink, 0), lines(0..2));
         deliver(&mut sink, 2..3);
         assert_eq!(fs::read_to_string(&path).expect("text"), lines(0..3));
@@ -450,25 +483,25 @@ mod tests {
     fn a_line_of_another_is_ended_first() {
         let (_directory, path) = place();
         fs::write(&path, "a note").expect("it is written");
-        let mut sink = FileSink::open(&path).expect("it opens");
+        let mut sink = open(&path);
         deliver(&mut sink, 0..1);
         assert_eq!(fs::read_to_string(&path).expect("text"), format!("a note\n{}", lines(0..1)));
-        assert_eq!(sink.mark(), path.metadata().expect("it is there").len());
+        assert_eq!(sink.sink().mark(), path.metadata().expect("it is there").len());
     }
 
     #[test]
     fn half_a_batch_is_taken_back_and_written_again() {
         let (_directory, path) = place();
-        let mut sink = FileSink::open(&path).expect("it opens");
+        let mut sink = open(&path);
         deliver(&mut sink, 0..1);
-        let To::Regular(regular) = &mut sink.to else { panic!("it is a file") };
+        let To::Regular(regular) = &mut sink.sink().to else { panic!("it is a file") };
         // As a full disk leaves it where not even taking back works.
         regular.file.write_all(b"{\"kind\"").expect("it is written");
         regular.n_torn = 7;
         deliver(&mut sink, 1..2);
         assert_eq!(fs::read_to_string(&path).expect("text"), lines(0..2));
 
-        let To::Regular(regular) = &mut sink.to else { panic!("it is a file") };
+        let To::Regular(regular) = &mut sink.sink().to else { panic!("it is a file") };
         regular.file.write_all(b"{\"kind\"").expect("it is written");
         regular.n_torn = 7;
         let full = io::Error::from(io::ErrorKind::StorageFull);
@@ -480,22 +513,21 @@ mod tests {
     fn a_file_that_cannot_be_written_is_tried_again_while_patience_lasts() {
         let (_directory, path) = place();
         fs::write(&path, lines(0..1)).expect("it is written");
-        let mut sink = FileSink::open(&path).expect("it opens");
-        let To::Regular(regular) = &mut sink.to else { panic!("it is a file") };
+        let mut sink = open(&path);
+        let To::Regular(regular) = &mut sink.sink().to else { panic!("it is a file") };
         let good = std::mem::replace(&mut regular.file, File::open(&path).expect("it is there"));
-        let text = lines(1..2);
-        let batch = Batch { first_seq: 1, n_lines: 1, text: &text };
         let patience = Patience::default();
         let mut told = Vec::new();
-        let result = sink.deliver(batch, &patience, &mut |words| {
+        let result = deliver_with(&mut sink, 1..2, &patience, &mut |words| {
             told.push(words);
             patience.end_at(Instant::now());
         });
         let words = format!("file:{}: Bad file descriptor (os error 9)", path.display());
         assert_eq!(result, Err(Undelivered::GaveUp(words.clone())));
-        let To::Regular(regular) = &mut sink.to else { panic!("it is a file") };
+        let To::Regular(regular) = &mut sink.sink().to else { panic!("it is a file") };
         regular.file = good;
-        sink.deliver(batch, &Patience::default(), &mut |words| told.push(words)).expect("it is delivered");
+        deliver_with(&mut sink, 1..2, &Patience::default(), &mut |words| told.push(words))
+            .expect("it is delivered");
         let passed = format!("file:{}: takes lines again", path.display());
         assert_eq!(told, [format!("{words}; tries again"), passed]);
         assert_eq!(fs::read_to_string(&path).expect("text"), lines(0..2));
@@ -504,14 +536,12 @@ mod tests {
     #[test]
     fn a_file_that_is_moved_or_cut_by_another_program_is_followed() {
         let (directory, path) = place();
-        let mut sink = FileSink::open(&path).expect("it opens");
+        let mut sink = open(&path);
         let mut told = Vec::new();
         let mut deliver = |seq: u64| {
-            let text = lines(seq..seq + 1);
-            let batch = Batch { first_seq: seq, n_lines: 1, text: &text };
-            sink.deliver(batch, &Patience::default(), &mut |words| told.push(words))
+            deliver_with(&mut sink, seq..seq + 1, &Patience::default(), &mut |words| told.push(words))
                 .expect("it is delivered");
-            assert_eq!(sink.mark(), path.metadata().expect("it is there").len());
+            assert_eq!(sink.sink().mark(), path.metadata().expect("it is there").len());
         };
         deliver(0);
         let moved = directory.path().join("lines.1");
@@ -560,19 +590,18 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from_raw_mode(0o600)).expect("a pipe");
-        let mut sink = FileSink::open(&path).expect("it opens");
+        let mut sink = open(&path);
         // More than a pipe holds.
         let text = lines(0..5_000);
-        let batch = Batch { first_seq: 0, n_lines: 5_000, text: &text };
         let mut reader = None;
         let mut told = Vec::new();
-        sink.deliver(batch, &Patience::default(), &mut |words| {
+        deliver_with(&mut sink, 0..5_000, &Patience::default(), &mut |words| {
             told.push(words);
             let path = path.clone();
             reader.get_or_insert_with(|| std::thread::spawn(move || fs::read_to_string(path)));
         })
         .expect("it is delivered");
-        assert_eq!((sink.mark(), kept(&mut sink, 0)), (0, String::new()));
+        assert_eq!((sink.sink().mark(), kept(&mut sink, 0)), (0, String::new()));
         drop(sink);
         let read = reader.expect("it was told of").join().expect("it ends").expect("text");
         assert_eq!(read, text);
@@ -582,7 +611,7 @@ mod tests {
             [format!("{place}: nobody reads it; tries again"), format!("{place}: takes lines again")]
         );
 
-        let mut sink = FileSink::open(Path::new("/dev/null")).expect("it opens");
+        let mut sink = open(Path::new("/dev/null"));
         deliver(&mut sink, 0..1);
     }
 }

@@ -6,18 +6,43 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::limits::{SINK_FIRST_PAUSE, SINK_FULL_PAUSE, SINK_LONGEST_PAUSE, SINK_PIECE_BYTES};
+use crate::limits::SINK_PIECE_BYTES;
 
-use super::trouble::{Pauses, Troubles};
-use super::{Batch, Patience, Sink, Undelivered};
+use super::json::JsonLines;
+use super::retry::TRIES_AGAIN;
+use super::spec::{Address, Kind};
+use super::{Attempt, Batch, Cause, Failed, Sink, SinkOptions};
+
+/// Standard output.
+pub(super) const KIND: Kind =
+    Kind { words: &["-", "stdout"], schemes: &[], forms: &["-"], read: |_| Ok(Box::new(Stdout)) };
+
+#[derive(Debug)]
+struct Stdout;
+
+impl fmt::Display for Stdout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stdout")
+    }
+}
+
+impl Address for Stdout {
+    fn open(&self, options: SinkOptions) -> io::Result<Box<dyn Sink>> {
+        Ok(Box::new(LinesSink::new(options.stdout)))
+    }
+
+    fn is_standard_output(&self) -> bool {
+        true
+    }
+}
 
 /// Writes lines, and flushes after each batch. What went out once is never written again, even where a
 /// batch that was given up is delivered once more.
 pub struct LinesSink {
     writer: Box<dyn Write + Send>,
-    pauses: Pauses,
-    troubles: Troubles<io::ErrorKind>,
-    reached: Option<Reached>,
+    lines: JsonLines,
+    /// How many bytes of the lines went out.
+    n_written: usize,
 }
 
 /// How far a batch that was given up went out.
@@ -31,29 +56,35 @@ struct Reached {
 
 impl fmt::Debug for LinesSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LinesSink").field("troubles", &self.troubles).finish_non_exhaustive()
+        f.debug_struct("LinesSink").field("n_written", &self.n_written).finish_non_exhaustive()
     }
 }
 
 impl LinesSink {
-    /// Lines to `writer`, which users know as `place`.
+    /// Lines to `writer`.
     #[must_use]
-    pub fn new(writer: Box<dyn Write + Send>, place: &str) -> Self {
-        let pauses = Pauses { first: SINK_FIRST_PAUSE, longest: SINK_LONGEST_PAUSE };
-        Self { writer, pauses, troubles: Troubles::at(place), reached: None }
+    pub fn new(writer: Box<dyn Write + Send>) -> Self {
+        Self { writer, lines: JsonLines::default(), n_written: 0 }
     }
 
-    /// Writes what can be written of `text` behind `written`, and moves that on.
-    fn write(&mut self, text: &[u8], written: &mut usize, patience: &Patience) -> io::Result<()> {
-        while let Some(rest) = text.get(*written..).filter(|rest| !rest.is_empty()) {
+    pub(super) fn load(&mut self, lines: JsonLines) {
+        let is_given_up = self.n_written < self.lines.text.len();
+        let reached = is_given_up.then(|| Reached::after(&self.lines, self.n_written));
+        self.n_written = reached.map_or(0, |reached| reached.within(&lines));
+        self.lines = lines;
+    }
+
+    /// Writes what can be written of the lines behind what went out.
+    fn write(&mut self, attempt: &mut Attempt<'_>) -> io::Result<()> {
+        while let Some(rest) = self.lines.bytes().get(self.n_written..).filter(|rest| !rest.is_empty()) {
             // A pipe may hold up one write until its reader has taken all of it.
             let piece = rest.get(..SINK_PIECE_BYTES).unwrap_or(rest);
             match self.writer.write(piece) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
-                    *written += n;
-                    patience.progressed();
-                    self.troubles.progressed();
+                    self.n_written += n;
+                    attempt.patience.progressed();
+                    attempt.progressed();
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
@@ -69,61 +100,39 @@ impl LinesSink {
 }
 
 impl Sink for LinesSink {
-    fn deliver(
-        &mut self,
-        batch: Batch<'_>,
-        patience: &Patience,
-        trouble: &mut dyn FnMut(String),
-    ) -> Result<(), Undelivered> {
-        let text = batch.text.as_bytes();
-        let mut written = self.reached.take().map_or(0, |reached| reached.in_batch(batch));
-        loop {
-            let error = match self.write(text, &mut written, patience) {
-                Ok(()) => {
-                    self.troubles.passed(trouble);
-                    return Ok(());
-                }
-                Err(e) => e,
-            };
-            let pause = match error.kind() {
-                io::ErrorKind::BrokenPipe => return Err(Undelivered::Closed),
-                io::ErrorKind::WouldBlock => SINK_FULL_PAUSE,
-                kind => {
-                    let words = error.to_string();
-                    self.pauses.after(self.troubles.met(kind, &words, "tries again", trouble))
-                }
-            };
-            if !patience.pause(pause) {
-                self.reached = Some(Reached::after(batch, written));
-                return Err(Undelivered::GaveUp(match error.kind() {
-                    io::ErrorKind::WouldBlock => self.troubles.say("its reader takes nothing"),
-                    _ => self.troubles.last(),
-                }));
-            }
-        }
+    fn take(&mut self, batch: &Batch<'_>) {
+        self.load(JsonLines::of(batch));
+    }
+
+    fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed> {
+        self.write(attempt).map_err(|e| match e.kind() {
+            io::ErrorKind::BrokenPipe => Failed::Closed,
+            io::ErrorKind::WouldBlock => Failed::Full,
+            kind => Failed::again(Cause::Io(kind), e.to_string(), TRIES_AGAIN),
+        })
     }
 }
 
 impl Reached {
-    /// The place in the lines behind the first `n_written` bytes of a batch.
-    fn after(batch: Batch<'_>, n_written: usize) -> Self {
-        let written = batch.text.as_bytes().get(..n_written).unwrap_or_default();
+    /// The place in the lines behind their first `n_written` bytes.
+    fn after(lines: &JsonLines, n_written: usize) -> Self {
+        let written = lines.bytes().get(..n_written).unwrap_or_default();
         let n_whole = written.iter().filter(|&&byte| byte == b'\n').count();
         let torn = written.iter().rev().take_while(|&&byte| byte != b'\n').count();
-        Self { seq: batch.first_seq.saturating_add(n_whole as u64), n_bytes: torn }
+        Self { seq: lines.first_seq.saturating_add(n_whole as u64), n_bytes: torn }
     }
 
-    /// How many bytes of a batch are in front of this place; none where it lies elsewhere.
-    fn in_batch(self, batch: Batch<'_>) -> usize {
-        let Some(n_whole) = self.seq.checked_sub(batch.first_seq).and_then(|n| usize::try_from(n).ok())
+    /// How many bytes of lines are in front of this place; none where it lies elsewhere.
+    fn within(self, lines: &JsonLines) -> usize {
+        let Some(n_whole) = self.seq.checked_sub(lines.first_seq).and_then(|n| usize::try_from(n).ok())
         else {
             return 0;
         };
-        if n_whole > batch.n_lines {
+        if n_whole > lines.n_lines {
             return 0;
         }
-        let whole: usize = batch.text.split_inclusive('\n').take(n_whole).map(str::len).sum();
-        (whole + self.n_bytes).min(batch.text.len())
+        let whole: usize = lines.text.split_inclusive('\n').take(n_whole).map(str::len).sum();
+        (whole + self.n_bytes).min(lines.text.len())
     }
 }
 
@@ -133,6 +142,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
+    use super::super::{Delivery, Patience, Undelivered};
     use super::*;
 
     /// A writer that does what it is told, call by call, and then takes all.
@@ -162,14 +172,26 @@ mod tests {
     const ENOSPC: i32 = 28;
     const EPIPE: i32 = 32;
 
-    fn scripted(script: impl IntoIterator<Item = Result<usize, i32>>) -> (LinesSink, Arc<Mutex<Vec<u8>>>) {
+    fn scripted(
+        script: impl IntoIterator<Item = Result<usize, i32>>,
+    ) -> (Delivery<LinesSink>, Arc<Mutex<Vec<u8>>>) {
         let out = Arc::new(Mutex::new(Vec::new()));
         let writer = Scripted { script: script.into_iter().collect(), out: Arc::clone(&out) };
-        (LinesSink::new(Box::new(writer), "stdout"), out)
+        (delivery(writer, "stdout"), out)
     }
 
-    fn batch(text: &str) -> Batch<'_> {
-        Batch { first_seq: 7, n_lines: text.lines().count(), text }
+    fn delivery(writer: impl Write + Send + 'static, place: &str) -> Delivery<LinesSink> {
+        Delivery::new(Box::new(LinesSink::new(Box::new(writer))), place)
+    }
+
+    fn deliver(
+        sink: &mut Delivery<LinesSink>,
+        text: &str,
+        patience: &Patience,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<(), Undelivered> {
+        sink.sink().load(JsonLines::test(7, text));
+        sink.finish(patience, warn)
     }
 
     #[track_caller]
@@ -182,7 +204,7 @@ mod tests {
         let (mut sink, written) = scripted(script);
         let mut heard = Vec::new();
         let text = "{\"seq\":7}\n{\"seq\":8}\n";
-        let result = sink.deliver(batch(text), &Patience::default(), &mut |words| heard.push(words));
+        let result = deliver(&mut sink, text, &Patience::default(), &mut |words| heard.push(words));
         assert_eq!(result, delivered);
         assert_eq!(String::from_utf8_lossy(&written.lock().unwrap()), out);
         assert_eq!(heard, told);
@@ -210,11 +232,11 @@ mod tests {
             let (mut sink, out) =
                 scripted([Ok(n_written), Err(ENOSPC)].into_iter().skip((n_written == 0).into()));
             let patience = Patience::default();
-            let gave_up = sink.deliver(batch(text), &patience, &mut |_| patience.end_at(Instant::now()));
+            let gave_up = deliver(&mut sink, text, &patience, &mut |_| patience.end_at(Instant::now()));
             if n_written < text.len() {
                 let words = "stdout: No space left on device (os error 28)".to_owned();
                 assert_eq!(gave_up, Err(Undelivered::GaveUp(words)));
-                sink.deliver(batch(text), &Patience::default(), &mut |_| ()).expect("it takes all");
+                deliver(&mut sink, text, &Patience::default(), &mut |_| ()).expect("it takes all");
             }
             assert_eq!(String::from_utf8_lossy(&out.lock().unwrap()), text);
         }
@@ -224,15 +246,15 @@ mod tests {
     fn a_full_device_and_a_pipe_without_a_reader_are_told_apart() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
         let patience = Patience::default();
-        let mut sink = LinesSink::new(Box::new(full), "file:/dev/full");
-        let result = sink.deliver(batch("one\n"), &patience, &mut |_| patience.end_at(Instant::now()));
+        let mut sink = delivery(full, "file:/dev/full");
+        let result = deliver(&mut sink, "one\n", &patience, &mut |_| patience.end_at(Instant::now()));
         let words = "file:/dev/full: No space left on device (os error 28)".to_owned();
         assert_eq!(result, Err(Undelivered::GaveUp(words)));
 
         let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);
-        let mut sink = LinesSink::new(Box::new(writer), "stdout");
-        let result = sink.deliver(batch("one\n"), &Patience::default(), &mut |_| ());
+        let mut sink = delivery(writer, "stdout");
+        let result = deliver(&mut sink, "one\n", &Patience::default(), &mut |_| ());
         assert_eq!(result, Err(Undelivered::Closed));
     }
 }

@@ -7,65 +7,80 @@
 //! | `unix:PATH` | [`SocketSink`] | no |
 //! | `http://...`, `https://...` | [`Webhook`] | no, but it can tell what comes twice |
 //!
-//! A further one (Vizier, Katib: services that are spoken to in their own protocols) is a variant of
-//! [`SinkSpec`] with its text, a file here with an implementation of [`Sink`], and an arm of [`open`]. It
-//! gets lines as the others do, and reads from them what it needs.
+//! A further sink is a file here, with a [`Kind`] that reads its addresses and an implementation of [`Sink`], and a
+//! line of [`KINDS`]. A sink gets typed lines and encodes them for itself; [`Delivery`] tries again what may pass.
 //!
 //! A sink is driven by a thread of its own, which reads the event files at the pace of its sink: a slow
 //! one holds up nobody, and what it has not taken yet waits in the event files, not in memory.
 
 mod file;
+mod json;
 mod lines;
+mod retry;
 mod socket;
 mod spec;
-mod trouble;
 mod webhook;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::report::watch::Line;
+
 pub use file::FileSink;
 pub use lines::LinesSink;
+pub use retry::{Attempt, Cause, Delivery, Failed, Pause, Pauses, Undelivered};
 pub use socket::SocketSink;
-pub use spec::{SinkSpec, SinkSpecError};
+pub use spec::{Address, Kind, SinkSpec, SinkSpecError};
 pub use webhook::{Token, VERSION as WEBHOOK_VERSION, Webhook, WebhookOptions, WebhookUrl};
 
-/// Whole lines that are delivered together.
+/// Every kind of sink.
+pub const KINDS: [Kind; 4] = [lines::KIND, file::KIND, socket::KIND, webhook::KIND];
+
+/// Lines that are delivered together.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     /// The `seq` of the first line; that of each further one is higher by one.
     pub first_seq: u64,
-    /// How many lines there are; at least one.
-    pub n_lines: usize,
-    /// The lines, JSON objects, each with its `\n`.
-    pub text: &'a str,
+    /// The lines, in order; at least one.
+    pub lines: &'a [Line],
+    /// The trial's name in the lines, where it has one.
+    pub trial: Option<&'a str>,
 }
 
-/// Takes lines, in order.
+/// Takes lines, in order. A [`Delivery`] drives it.
 pub trait Sink: Send {
-    /// Delivers a batch: when this returns, the sink has it. What may pass (a server that is away, a
-    /// full disk) is tried again for as long as `patience` lasts; `trouble` is told of it in words, once
-    /// for each new kind of trouble, not once a try.
+    /// Takes a batch, encoded as this sink delivers it, in place of the one before. What was delivered of a batch
+    /// that was given up is not delivered again where the sink can avoid it.
+    fn take(&mut self, batch: &Batch<'_>);
+
+    /// Attempts to deliver what was not delivered yet of the batch that was taken: when this returns, the sink has
+    /// the whole batch.
     ///
     /// # Errors
-    /// The batch was not delivered, or not known to be; where patience ended, it may be delivered again.
-    fn deliver(
-        &mut self,
-        batch: Batch<'_>,
-        patience: &Patience,
-        trouble: &mut dyn FnMut(String),
-    ) -> Result<(), Undelivered>;
+    /// [`Failed`] says whether to try again, and when.
+    fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed>;
+
+    /// How long to wait between two attempts.
+    fn pauses(&self) -> Pauses {
+        Pauses::default()
+    }
+
+    /// The file that keeps how far this sink is where the user names none; `None` where nothing is kept then.
+    fn own_state(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// A mark for all that was delivered so far, for [`Self::kept_since`] of a later process.
     fn mark(&self) -> u64 {
         0
     }
 
-    /// Hands on, without their ends, the lines that the sink has beyond `mark`, oldest first; call it
-    /// before the first [`Self::deliver`]. Sinks that cannot say hand on nothing.
+    /// Hands on, as JSON without their ends, the lines that the sink has beyond `mark`, oldest first; call it
+    /// before the first [`Self::take`]. Sinks that cannot say hand on nothing.
     ///
     /// # Errors
     /// Those of looking, and where what the sink has is not ours.
@@ -84,9 +99,9 @@ pub trait Sink: Send {
     }
 }
 
-/// What sinks need beside their texts.
+/// What sinks need beside their addresses.
 pub struct SinkOptions {
-    /// Where [`SinkSpec::Stdout`] writes.
+    /// What standard output is.
     pub stdout: Box<dyn Write + Send>,
     /// What a web server knows us by.
     pub token: Option<Token>,
@@ -102,22 +117,8 @@ impl fmt::Debug for SinkOptions {
 ///
 /// # Errors
 /// Those of opening, with the path or the address.
-pub fn open(spec: &SinkSpec, options: SinkOptions) -> io::Result<Box<dyn Sink>> {
-    Ok(match spec {
-        SinkSpec::Stdout => Box::new(LinesSink::new(options.stdout, "stdout")),
-        SinkSpec::File(path) => Box::new(FileSink::open(path)?),
-        SinkSpec::Unix(path) => Box::new(SocketSink::new(path)?),
-        SinkSpec::Http(url) => Box::new(Webhook::new(url.clone(), WebhookOptions { token: options.token })?),
-    })
-}
-
-/// Why a batch was not delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Undelivered {
-    /// Patience ended; the words say what was wrong with the last try.
-    GaveUp(String),
-    /// The sink wants nothing more, as a pipe that its reader closed.
-    Closed,
+pub fn open(spec: &SinkSpec, options: SinkOptions) -> io::Result<Delivery> {
+    Ok(Delivery::new(spec.address().open(options)?, spec.to_string()))
 }
 
 /// How long a sink goes on trying: until it is told that there is no more time.
@@ -214,20 +215,21 @@ mod tests {
     #[test]
     fn each_text_opens_its_sink() {
         let directory = tempfile::tempdir().expect("a directory");
-        let text = "{\"kind\":\"point\",\"seq\":0}\n";
+        let lines = [Line::Rewritten { file: "x".into() }];
+        let text = "{\"kind\":\"rewritten\",\"file\":\"x\",\"seq\":0}\n";
         let deliver = |spec: &str, token| {
             let spec: SinkSpec = spec.parse().expect("it names a sink");
             let options = SinkOptions { stdout: Box::new(io::sink()), token };
             let mut sink = open(&spec, options).map_err(|e| e.to_string())?;
             let patience = Patience::default();
             let mut told = Vec::new();
-            let batch = Batch { first_seq: 0, n_lines: 1, text };
-            let result = sink.deliver(batch, &patience, &mut |words| {
+            let batch = Batch { first_seq: 0, lines: &lines, trial: None };
+            let result = sink.deliver(&batch, &patience, &mut |words| {
                 told.push(words);
                 patience.end_at(Instant::now());
             });
-            sink.sync().map_err(|e| e.to_string())?;
-            Ok::<_, String>((result, told, sink.mark()))
+            sink.sink().sync().map_err(|e| e.to_string())?;
+            Ok::<_, String>((result, told, sink.sink().mark()))
         };
         assert_eq!(deliver("-", None), Ok((Ok(()), Vec::new(), 0)));
         let path = directory.path().join("lines");

@@ -5,6 +5,7 @@
 //! half a line may be the last that came over the broken one. What the system had taken and the other side
 //! had not read when it died is gone: one that must not miss a line reads a `file:` or takes a webhook.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
@@ -12,10 +13,35 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::limits::{SINK_FIRST_PAUSE, SINK_FULL_PAUSE, SINK_LONGEST_PAUSE, SINK_LOOK, SOCKET_STALLED_AFTER};
+use crate::limits::{SINK_LOOK, SOCKET_STALLED_AFTER};
 
-use super::trouble::{Pauses, Troubles};
-use super::{Batch, Patience, Sink, Undelivered};
+use super::json::JsonLines;
+use super::retry::TAKES_NOTHING;
+use super::spec::{Address, Kind, path_of};
+use super::{Attempt, Batch, Cause, Failed, Pause, Sink, SinkOptions};
+
+/// A Unix stream socket.
+pub(super) const KIND: Kind = Kind {
+    words: &[],
+    schemes: &["unix"],
+    forms: &["unix:PATH"],
+    read: |text| Ok(Box::new(SocketAddress(path_of("unix", text)?))),
+};
+
+#[derive(Debug)]
+struct SocketAddress(PathBuf);
+
+impl fmt::Display for SocketAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unix:{}", self.0.display())
+    }
+}
+
+impl Address for SocketAddress {
+    fn open(&self, _: SinkOptions) -> io::Result<Box<dyn Sink>> {
+        Ok(Box::new(SocketSink::new(&self.0)?))
+    }
+}
 
 /// Sends lines to whoever listens at a socket, over one connection as long as it holds. Connects when there
 /// is something to deliver.
@@ -24,23 +50,14 @@ pub struct SocketSink {
     path: PathBuf,
     runtime: Runtime,
     stream: Option<UnixStream>,
-    pauses: Pauses,
-    troubles: Troubles<Trouble>,
+    lines: JsonLines,
     stalled_after: Duration,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    Io(io::ErrorKind),
-    Stalled,
-}
+/// The reader of a connection takes nothing.
+const STALLED: Cause = Cause::Named("stalled");
 
-/// Why a try ended without success.
-enum Failed {
-    Io(io::Error),
-    /// There is no more time.
-    Ended,
-}
+const WAITS: &str = "waits for it";
 
 impl SocketSink {
     /// A sink for the socket at `path`, which need not be there yet.
@@ -51,16 +68,8 @@ impl SocketSink {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
         SocketAddr::from_pathname(path).map_err(named)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let pauses = Pauses { first: SINK_FIRST_PAUSE, longest: SINK_LONGEST_PAUSE };
-        let troubles = Troubles::at(format!("unix:{}", path.display()));
-        Ok(Self {
-            path: path.to_owned(),
-            runtime,
-            stream: None,
-            pauses,
-            troubles,
-            stalled_after: SOCKET_STALLED_AFTER,
-        })
+        let (stream, lines) = (None, JsonLines::default());
+        Ok(Self { path: path.to_owned(), runtime, stream, lines, stalled_after: SOCKET_STALLED_AFTER })
     }
 
     /// Connects without waiting for the other side: a plain connect does where its queue is full.
@@ -72,75 +81,56 @@ impl SocketSink {
         Ok(stream)
     }
 
-    /// Sends a whole batch, over a new connection if there is none.
-    fn send(
-        &mut self,
-        text: &str,
-        patience: &Patience,
-        trouble: &mut dyn FnMut(String),
-    ) -> Result<(), Failed> {
+    fn load(&mut self, lines: JsonLines) {
+        self.lines = lines;
+    }
+}
+
+impl Sink for SocketSink {
+    fn take(&mut self, batch: &Batch<'_>) {
+        self.load(JsonLines::of(batch));
+    }
+
+    /// Sends the whole batch, over a new connection if there is none.
+    fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed> {
+        let failed = |e: io::Error| match e.kind() {
+            // Many others connect at the same time.
+            io::ErrorKind::WouldBlock => Failed::Again {
+                cause: STALLED,
+                words: TAKES_NOTHING.into(),
+                remedy: WAITS.into(),
+                pause: Pause::Full,
+            },
+            _ => Failed::io(&e, "connects again"),
+        };
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
-            None => self.connect().map_err(Failed::Io)?,
+            None => self.connect().map_err(failed)?,
         };
-        let mut rest = text.as_bytes();
+        let mut rest = self.lines.bytes();
         let mut moved = Instant::now();
         while !rest.is_empty() {
             match stream.write(rest) {
-                Ok(0) => return Err(Failed::Io(io::ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     rest = rest.get(n..).unwrap_or_default();
                     moved = Instant::now();
-                    patience.progressed();
+                    attempt.patience.progressed();
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     if moved.elapsed() >= self.stalled_after {
-                        self.troubles.met(Trouble::Stalled, STALLED, "waits for it", trouble);
+                        attempt.failed(STALLED, TAKES_NOTHING, WAITS);
                     }
-                    if !patience.lasts() {
-                        return Err(Failed::Ended);
+                    if !attempt.patience.lasts() {
+                        return Err(Failed::Ended(TAKES_NOTHING.into()));
                     }
                 }
-                Err(e) => return Err(Failed::Io(e)),
+                Err(e) => return Err(failed(e)),
             }
         }
         self.stream = Some(stream);
         Ok(())
-    }
-}
-
-const STALLED: &str = "its reader takes nothing";
-
-impl Sink for SocketSink {
-    fn deliver(
-        &mut self,
-        batch: Batch<'_>,
-        patience: &Patience,
-        trouble: &mut dyn FnMut(String),
-    ) -> Result<(), Undelivered> {
-        loop {
-            let pause = match self.send(batch.text, patience, trouble) {
-                Ok(()) => {
-                    self.troubles.passed(trouble);
-                    return Ok(());
-                }
-                Err(Failed::Ended) => return Err(Undelivered::GaveUp(self.troubles.say(STALLED))),
-                // Many others connect at the same time.
-                Err(Failed::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.troubles.met(Trouble::Stalled, STALLED, "waits for it", trouble);
-                    SINK_FULL_PAUSE
-                }
-                Err(Failed::Io(e)) => {
-                    let kind = Trouble::Io(e.kind());
-                    let n_failed = self.troubles.met(kind, &e.to_string(), "connects again", trouble);
-                    self.pauses.after(n_failed)
-                }
-            };
-            if !patience.pause(pause) {
-                return Err(Undelivered::GaveUp(self.troubles.last()));
-            }
-        }
     }
 }
 
@@ -153,6 +143,7 @@ mod tests {
 
     use tempfile::TempDir;
 
+    use super::super::{Delivery, Patience, Undelivered};
     use super::*;
 
     fn place() -> (TempDir, PathBuf) {
@@ -161,8 +152,19 @@ mod tests {
         (directory, path)
     }
 
-    fn batch(text: &str) -> Batch<'_> {
-        Batch { first_seq: 0, n_lines: text.lines().count(), text }
+    fn delivery(path: &Path) -> Delivery<SocketSink> {
+        let sink = SocketSink::new(path).expect("a path");
+        Delivery::new(Box::new(sink), format!("unix:{}", path.display()))
+    }
+
+    fn deliver(
+        sink: &mut Delivery<SocketSink>,
+        text: &str,
+        patience: &Patience,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<(), Undelivered> {
+        sink.sink().load(JsonLines::test(0, text));
+        sink.finish(patience, warn)
     }
 
     /// What comes over the next connection until it ends.
@@ -177,10 +179,10 @@ mod tests {
         let (_directory, path) = place();
         let listener = UnixListener::bind(&path).expect("it listens");
         let server = thread::spawn(move || read_all(&listener));
-        let mut sink = SocketSink::new(&path).expect("a path");
+        let mut sink = delivery(&path);
         for text in ["one\n", "two\nthree\n"] {
             let untroubled = &mut |words| panic!("{words}");
-            sink.deliver(batch(text), &Patience::default(), untroubled).expect("it is delivered");
+            deliver(&mut sink, text, &Patience::default(), untroubled).expect("it is delivered");
         }
         drop(sink);
         assert_eq!(server.join().expect("it ends"), "one\ntwo\nthree\n");
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn a_server_that_comes_late_gets_all() {
         let (_directory, path) = place();
-        let mut sink = SocketSink::new(&path).expect("a path");
+        let mut sink = delivery(&path);
         let mut server = None;
         let mut told = Vec::new();
         let tell = &mut |words| {
@@ -199,7 +201,7 @@ mod tests {
                 server = Some(thread::spawn(move || read_all(&listener)));
             }
         };
-        sink.deliver(batch("one\n"), &Patience::default(), tell).expect("it is delivered");
+        deliver(&mut sink, "one\n", &Patience::default(), tell).expect("it is delivered");
         drop(sink);
         assert_eq!(server.expect("it was started").join().expect("it ends"), "one\n");
         let place = format!("unix:{}", path.display());
@@ -220,9 +222,9 @@ mod tests {
             drop(first);
             (line, read_all(&listener))
         });
-        let mut sink = SocketSink::new(&path).expect("a path");
+        let mut sink = delivery(&path);
         let mut told = Vec::new();
-        sink.deliver(batch(&text), &Patience::default(), &mut |words| told.push(words)).expect("delivered");
+        deliver(&mut sink, &text, &Patience::default(), &mut |words| told.push(words)).expect("delivered");
         drop(sink);
         let (line, second) = server.join().expect("it ends");
         assert_eq!(line, "{\"seq\":0}\n");
@@ -244,11 +246,11 @@ mod tests {
             ends.end_at(Instant::now());
             wait.recv().expect_err("it was given up");
         });
-        let mut sink = SocketSink::new(&path).expect("a path");
-        let result = sink.deliver(batch(&text), &patience, &mut |words| panic!("{words}"));
+        let mut sink = delivery(&path);
+        let result = deliver(&mut sink, &text, &patience, &mut |words| panic!("{words}"));
         drop(given_up);
         server.join().expect("it ends");
-        let words = format!("unix:{}: {STALLED}", path.display());
+        let words = format!("unix:{}: {TAKES_NOTHING}", path.display());
         assert_eq!(result, Err(Undelivered::GaveUp(words)));
     }
 
@@ -265,45 +267,45 @@ mod tests {
             stream.read_to_string(&mut text).expect("text");
             text
         });
-        let mut sink = SocketSink::new(&path).expect("a path");
-        sink.stalled_after = Duration::ZERO;
+        let mut sink = delivery(&path);
+        sink.sink().stalled_after = Duration::ZERO;
         let mut told = Vec::new();
         let tell = &mut |words| {
             told.push(words);
             // Gone already, when it has passed.
             let _ = go_on.send(());
         };
-        sink.deliver(batch(&text), &Patience::default(), tell).expect("it is delivered");
+        deliver(&mut sink, &text, &Patience::default(), tell).expect("it is delivered");
         drop(sink);
         assert!(server.join().expect("it ends") == text, "not all came");
         let place = format!("unix:{}", path.display());
         assert_eq!(
             told,
-            [format!("{place}: {STALLED}; waits for it"), format!("{place}: takes lines again")]
+            [format!("{place}: {TAKES_NOTHING}; waits for it"), format!("{place}: takes lines again")]
         );
     }
 
     #[test]
     fn a_full_queue_of_connections_holds_up_no_longer_than_patience_lasts() {
         let (_directory, path) = place();
-        let mut sink = SocketSink::new(&path).expect("a path");
+        let mut sink = delivery(&path);
         let listen = async {
             let socket = tokio::net::UnixSocket::new_stream().expect("a socket");
             socket.bind(&path).expect("it is bound");
             socket.listen(1).expect("it listens")
         };
-        let _listener = sink.runtime.block_on(listen);
+        let _listener = sink.sink().runtime.block_on(listen);
         let mut waiting = Vec::new();
         let full = loop {
-            match sink.connect() {
+            match sink.sink().connect() {
                 Ok(stream) => waiting.push(stream),
                 Err(e) => break e,
             }
         };
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
         let patience = Patience::default();
-        let result = sink.deliver(batch("one\n"), &patience, &mut |_| patience.end_at(Instant::now()));
-        let words = format!("unix:{}: {STALLED}", path.display());
+        let result = deliver(&mut sink, "one\n", &patience, &mut |_| patience.end_at(Instant::now()));
+        let words = format!("unix:{}: {TAKES_NOTHING}", path.display());
         assert_eq!(result, Err(Undelivered::GaveUp(words)));
     }
 

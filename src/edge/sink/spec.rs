@@ -3,24 +3,44 @@
 //! Pure: nothing is opened here. No text of this file has the secrets of an address.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use super::WebhookUrl;
+use super::{KINDS, Sink, SinkOptions};
 use crate::edge::home::expand_home;
 
 /// Where lines are delivered, by its text: `-` or `stdout`, `file:PATH`, `unix:PATH`, `http://HOST/...`
 /// or `https://HOST/...`. Shown without secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SinkSpec {
-    /// Standard output.
-    Stdout,
-    /// The end of a file; a pipe or a device.
-    File(PathBuf),
-    /// A Unix stream socket.
-    Unix(PathBuf),
-    /// A web server.
-    Http(WebhookUrl),
+#[derive(Clone)]
+pub struct SinkSpec(Arc<dyn Address>);
+
+/// The address of a sink of one kind. Shown without secrets, as a text that names the same sink where there are none.
+pub trait Address: fmt::Debug + fmt::Display + Send + Sync {
+    /// Opens the sink.
+    ///
+    /// # Errors
+    /// Those of opening, with the path or the address.
+    fn open(&self, options: SinkOptions) -> io::Result<Box<dyn Sink>>;
+
+    /// Whether the sink writes to standard output: nothing else may.
+    fn is_standard_output(&self) -> bool {
+        false
+    }
+}
+
+/// How the addresses of one kind of sink are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Whole texts that are addresses.
+    pub words: &'static [&'static str],
+    /// What stands before the `:` of the others, in lower case.
+    pub schemes: &'static [&'static str],
+    /// How the addresses are shown to users.
+    pub forms: &'static [&'static str],
+    /// Reads a text that is one of the words, or begins with one of the schemes in any case.
+    pub read: fn(&str) -> Result<Box<dyn Address>, SinkSpecError>,
 }
 
 /// Text that names no sink.
@@ -44,11 +64,14 @@ impl fmt::Display for SinkSpecError {
 
 impl std::error::Error for SinkSpecError {}
 
-/// What names a sink.
-const WANT: &str = "-, file:PATH, unix:PATH, http://HOST/PATH or https://HOST/PATH";
-
-/// The beginnings of those, without their `:`.
-const SCHEMES: [&str; 4] = ["file", "unix", "http", "https"];
+/// What names a sink, for people: `a, b or c`.
+fn want() -> String {
+    let forms: Vec<&str> = KINDS.iter().flat_map(|kind| kind.forms).copied().collect();
+    match &*forms {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        forms => forms.concat(),
+    }
+}
 
 /// How alike a word and the scheme that was meant are, at least.
 const ALIKE: f64 = 0.5;
@@ -57,47 +80,45 @@ impl FromStr for SinkSpec {
     type Err = SinkSpecError;
 
     fn from_str(text: &str) -> Result<Self, SinkSpecError> {
-        if matches!(text, "-" | "stdout") {
-            return Ok(Self::Stdout);
+        if let Some(kind) = KINDS.iter().find(|kind| kind.words.contains(&text)) {
+            return (kind.read)(text).map(|address| Self(address.into()));
         }
-        let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+        let Some((scheme, _)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
             let hint = if text.is_empty() { None } else { Some(format!("did you mean `file:{text}`?")) };
-            return Err(SinkSpecError { message: format!("got `{text}`, want {WANT}"), hint });
+            return Err(SinkSpecError { message: format!("got `{text}`, want {}", want()), hint });
         };
-        match scheme.to_ascii_lowercase().as_str() {
-            "file" => Ok(Self::File(path("file", rest)?)),
-            "unix" => Ok(Self::Unix(path("unix", rest)?)),
-            scheme @ ("http" | "https") => {
-                // What cannot be read may be a secret in the wrong place.
-                let message = |e| format!("got an address that cannot be read: {e}");
-                let hint = || Some(format!("want {scheme}://HOST/PATH"));
-                if !rest.starts_with("//") {
-                    let message = format!("got `{scheme}:` without `//`");
-                    return Err(SinkSpecError { message, hint: hint() });
-                }
-                text.parse().map(Self::Http).map_err(|e| SinkSpecError { message: message(e), hint: hint() })
-            }
-            other => {
-                let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(known, other);
-                let nearest = SCHEMES.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-                let hint = nearest.filter(|known| likeness(known) >= ALIKE);
-                Err(SinkSpecError {
-                    message: format!("got a sink of the kind `{scheme}:`, want {WANT}"),
-                    hint: hint.map(|known| format!("did you mean `{known}:`?")),
-                })
-            }
+        let lower = scheme.to_ascii_lowercase();
+        if let Some(kind) = KINDS.iter().find(|kind| kind.schemes.contains(&&*lower)) {
+            return (kind.read)(text).map(|address| Self(address.into()));
         }
+        let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(known, &lower);
+        let schemes = KINDS.iter().flat_map(|kind| kind.schemes).copied();
+        let nearest = schemes.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let hint = nearest.filter(|known| likeness(known) >= ALIKE);
+        Err(SinkSpecError {
+            message: format!("got a sink of the kind `{scheme}:`, want {}", want()),
+            hint: hint.map(|known| format!("did you mean `{known}:`?")),
+        })
+    }
+}
+
+impl SinkSpec {
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> &dyn Address {
+        &*self.0
     }
 }
 
 impl fmt::Display for SinkSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdout => f.write_str("stdout"),
-            Self::File(path) => write!(f, "file:{}", path.display()),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Http(url) => url.fmt(f),
-        }
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for SinkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 
@@ -109,8 +130,9 @@ fn is_scheme(word: &str) -> bool {
         && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// The path behind `SCHEME:`, which may be written as an address without a host.
-fn path(scheme: &str, rest: &str) -> Result<PathBuf, SinkSpecError> {
+/// The path behind the `SCHEME:` of a text, which may be written as an address without a host.
+pub(super) fn path_of(scheme: &str, text: &str) -> Result<PathBuf, SinkSpecError> {
+    let rest = text.split_once(':').map_or("", |(_, rest)| rest);
     let error = |message: &str| SinkSpecError {
         message: format!("got `{scheme}:{rest}`, {message}"),
         hint: Some(format!("want {scheme}:PATH")),
@@ -154,11 +176,12 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown_for_debugging_either() {
         let spec: SinkSpec = "https://me:secret@example.org/x?key=secret".parse().expect("a sink");
-        assert_eq!(format!("{spec:?}"), "Http(WebhookUrl(https://example.org/x?...))");
+        assert_eq!(format!("{spec:?}"), "WebhookUrl(https://example.org/x?...)");
     }
 
     #[test]
     fn what_is_no_sink_is_told_with_a_way_out() {
+        const WANT: &str = "-, file:PATH, unix:PATH, http://HOST/PATH or https://HOST/PATH";
         #[track_caller]
         fn check(text: &str, message: &str, hint: Option<&str>) {
             let error = text.parse::<SinkSpec>().expect_err("it names none");

@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::redirect::{Attempt, Policy};
+use reqwest::redirect::{self, Policy};
 use reqwest::{Client, Response, StatusCode, Url};
 use rustls::crypto::{CryptoProvider, ring};
 use tokio::runtime::Runtime;
@@ -26,8 +26,36 @@ use crate::limits::{
     WEBHOOK_MAX_REDIRECTS, WEBHOOK_MAX_RETRY_AFTER, WEBHOOK_REST, WEBHOOK_TIMEOUT,
 };
 
-use super::trouble::{Pauses, Troubles};
-use super::{Batch, Patience, Sink, Undelivered};
+use super::json::JsonLines;
+use super::retry::TRIES_AGAIN;
+use super::spec::{Address, Kind, SinkSpecError};
+use super::{Attempt, Batch, Cause, Failed, Patience, Pause, Pauses, Sink, SinkOptions};
+
+/// A web server.
+pub(super) const KIND: Kind = Kind {
+    words: &[],
+    schemes: &["http", "https"],
+    forms: &["http://HOST/PATH", "https://HOST/PATH"],
+    read: |text| {
+        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+        let scheme = scheme.to_ascii_lowercase();
+        let hint = Some(format!("want {scheme}://HOST/PATH"));
+        if !rest.starts_with("//") {
+            return Err(SinkSpecError { message: format!("got `{scheme}:` without `//`"), hint });
+        }
+        let url: WebhookUrl = text.parse().map_err(|e| {
+            // What cannot be read may be a secret in the wrong place.
+            SinkSpecError { message: format!("got an address that cannot be read: {e}"), hint }
+        })?;
+        Ok(Box::new(url))
+    },
+};
+
+impl Address for WebhookUrl {
+    fn open(&self, options: SinkOptions) -> io::Result<Box<dyn Sink>> {
+        Ok(Box::new(Webhook::new(self.clone(), WebhookOptions { token: options.token })?))
+    }
+}
 
 /// The version of a request's body, in its `version` field.
 pub const VERSION: u32 = 1;
@@ -135,22 +163,23 @@ pub struct Webhook {
     runtime: Runtime,
     client: Client,
     pauses: Pauses,
-    troubles: Troubles<Kind>,
-    /// The first line that was not delivered, within a batch that was given up.
-    reached_seq: u64,
+    lines: JsonLines,
+    /// How many bytes of the lines are delivered ...
+    n_delivered: usize,
+    /// ... and the number of the first line that is not.
+    next_seq: u64,
+    /// The most lines of a request: fewer than [`WEBHOOK_MAX_LINES`] where the server finds those too large.
+    max_lines: usize,
+    /// No connection broke since lines were delivered last.
+    is_first_break: bool,
 }
 
-/// Kinds of trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Token,
-    Connect,
-    Timeout,
-    Broken,
-    Status(StatusCode),
-}
+const TOKEN: Cause = Cause::Named("token");
+const CONNECT: Cause = Cause::Named("connect");
+const TIMEOUT: Cause = Cause::Named("timeout");
+const BROKEN: Cause = Cause::Named("broken");
 
-/// How a try ended.
+/// How a request ended.
 enum Answer {
     Delivered,
     /// No more lines are wanted.
@@ -160,7 +189,7 @@ enum Answer {
     /// The connection ended before the answer came.
     Broken(String),
     /// Another try soon, or when the server says.
-    Later(Kind, String, Option<Duration>),
+    Later(Cause, String, Option<Duration>),
     /// Another try, but somebody must do something first.
     Refused(StatusCode, String),
     /// There is no more time.
@@ -186,11 +215,33 @@ impl Webhook {
         let client = client(&url.0).map_err(|e| io::Error::other(format!("{url}: {}", innermost(e))))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let pauses = Pauses { first: SINK_FIRST_PAUSE, longest: WEBHOOK_LONGEST_PAUSE };
-        let troubles = Troubles::at(url.to_string());
-        Ok(Self { url, options, runtime, client, pauses, troubles, reached_seq: 0 })
+        Ok(Self {
+            url,
+            options,
+            runtime,
+            client,
+            pauses,
+            lines: JsonLines::default(),
+            n_delivered: 0,
+            next_seq: 0,
+            max_lines: WEBHOOK_MAX_LINES,
+            is_first_break: true,
+        })
     }
 
-    /// One try to deliver lines that are a body.
+    fn load(&mut self, lines: JsonLines) {
+        // A batch that was given up may come again.
+        let is_given_up = self.n_delivered < self.lines.text.len();
+        let n_before = self.next_seq.checked_sub(lines.first_seq).and_then(|n| usize::try_from(n).ok());
+        let n_before = n_before.filter(|n| is_given_up && *n <= lines.n_lines).unwrap_or(0);
+        self.n_delivered = lines.text.split_inclusive('\n').take(n_before).map(str::len).sum();
+        self.next_seq = lines.first_seq + n_before as u64;
+        self.lines = lines;
+        self.max_lines = WEBHOOK_MAX_LINES;
+        self.is_first_break = true;
+    }
+
+    /// One request with lines that are a body.
     fn post(&self, body: &str, patience: &Patience) -> Answer {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -200,7 +251,7 @@ impl Webhook {
         match self.options.token.as_ref().map(Token::header).transpose() {
             Ok(Some(token)) => drop(headers.insert(AUTHORIZATION, token)),
             Ok(None) => {}
-            Err(words) => return Answer::Later(Kind::Token, words, None),
+            Err(words) => return Answer::Later(TOKEN, words, None),
         }
         let token = headers.get(AUTHORIZATION).and_then(|token| token.to_str().ok()?.strip_prefix("Bearer "));
         let secrets: Vec<String> = [token, self.url.0.query(), self.url.0.password()]
@@ -232,10 +283,8 @@ impl Webhook {
         });
         match exchanged {
             None => Answer::Ended,
-            Some(Err(e)) if e.is_timeout() => {
-                Answer::Later(Kind::Timeout, "gave no answer in time".into(), None)
-            }
-            Some(Err(e)) if e.is_connect() => Answer::Later(Kind::Connect, innermost(e), None),
+            Some(Err(e)) if e.is_timeout() => Answer::Later(TIMEOUT, NO_ANSWER.into(), None),
+            Some(Err(e)) if e.is_connect() => Answer::Later(CONNECT, innermost(e), None),
             Some(Err(e)) => Answer::Broken(innermost(e)),
             Some(Ok((status, headers, text))) => {
                 // Some servers say what they were asked.
@@ -257,10 +306,10 @@ impl Webhook {
             _ if status.is_success() => Answer::Delivered,
             StatusCode::GONE => Answer::Gone,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                Answer::Later(Kind::Status(status), words, retry_after(headers, Timestamp::now()))
+                Answer::Later(Cause::Status(status.as_u16()), words, retry_after(headers, Timestamp::now()))
             }
             _ if status.is_server_error() => {
-                Answer::Later(Kind::Status(status), words, retry_after(headers, Timestamp::now()))
+                Answer::Later(Cause::Status(status.as_u16()), words, retry_after(headers, Timestamp::now()))
             }
             StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge(status, words),
             _ if status.is_redirection() => {
@@ -274,78 +323,60 @@ impl Webhook {
 }
 
 impl Sink for Webhook {
-    fn deliver(
-        &mut self,
-        batch: Batch<'_>,
-        patience: &Patience,
-        trouble: &mut dyn FnMut(String),
-    ) -> Result<(), Undelivered> {
-        let reached_seq = std::mem::take(&mut self.reached_seq);
-        let n_before = usize::try_from(reached_seq.saturating_sub(batch.first_seq)).unwrap_or(usize::MAX);
-        let mut seq = batch.first_seq;
-        let mut rest = batch.text;
-        if n_before <= batch.n_lines {
-            seq = seq.max(reached_seq);
-            rest = behind_lines(rest, n_before);
-        }
-        let mut max_lines = WEBHOOK_MAX_LINES;
-        let mut is_first_break = true;
-        while !rest.is_empty() {
-            let (n_lines, n_bytes) = portion(rest, max_lines);
-            let (lines, behind) = rest.split_at_checked(n_bytes).unwrap_or((rest, ""));
-            let pause = match self.post(&body(lines), patience) {
+    fn take(&mut self, batch: &Batch<'_>) {
+        self.load(JsonLines::of(batch));
+    }
+
+    fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed> {
+        while let Some(rest) = self.lines.text.get(self.n_delivered..).filter(|rest| !rest.is_empty()) {
+            let (n_lines, n_bytes) = portion(rest, self.max_lines);
+            let lines = rest.get(..n_bytes).unwrap_or(rest);
+            let failed = match self.post(&body(lines), attempt.patience) {
                 Answer::Delivered => {
-                    rest = behind;
-                    seq += n_lines as u64;
-                    is_first_break = true;
-                    self.troubles.progressed();
+                    self.n_delivered += n_bytes;
+                    self.next_seq += n_lines as u64;
+                    self.is_first_break = true;
+                    attempt.progressed();
                     continue;
                 }
-                Answer::Gone => return Err(Undelivered::Closed),
-                Answer::Ended => {
-                    self.reached_seq = seq;
-                    return Err(Undelivered::GaveUp(match self.troubles.last() {
-                        none if none.is_empty() => self.troubles.say("gave no answer in time"),
-                        last => last,
-                    }));
-                }
+                Answer::Gone => Failed::Closed,
+                Answer::Ended => Failed::Ended(attempt.last_failure().unwrap_or(NO_ANSWER).to_owned()),
                 Answer::TooLarge(..) if n_lines > 1 => {
-                    max_lines = n_lines / 2;
+                    self.max_lines = n_lines / 2;
                     continue;
                 }
                 // Most often the server had ended a connection that was kept for a while.
-                Answer::Broken(_) if is_first_break && patience.lasts() => {
-                    is_first_break = false;
+                Answer::Broken(_) if self.is_first_break && attempt.patience.lasts() => {
+                    self.is_first_break = false;
                     continue;
                 }
-                Answer::Broken(words) => {
-                    self.pauses.after(self.troubles.met(Kind::Broken, &words, AGAIN, trouble))
-                }
-                Answer::Later(kind, words, retry_after) => {
-                    let asked = retry_after.unwrap_or_default();
-                    let done = match asked.as_secs() {
-                        0 => AGAIN.to_owned(),
-                        seconds => format!("{AGAIN} in {seconds} s, as it asks"),
+                Answer::Broken(words) => Failed::again(BROKEN, words, TRIES_AGAIN),
+                Answer::Later(cause, words, asked) => {
+                    let asked = asked.unwrap_or_default();
+                    let remedy = match asked.as_secs() {
+                        0 => TRIES_AGAIN.to_owned(),
+                        seconds => format!("{TRIES_AGAIN} in {seconds} s, as it asks"),
                     };
-                    asked + self.pauses.after(self.troubles.met(kind, &words, &done, trouble))
+                    Failed::Again { cause, words, remedy, pause: Pause::GrowingBehind(asked) }
                 }
-                Answer::TooLarge(status, words) | Answer::Refused(status, words) => {
-                    let done = format!("tries again every {} s", self.pauses.longest.as_secs());
-                    self.troubles.met(Kind::Status(status), &words, &done, trouble);
-                    self.pauses.longest
-                }
+                Answer::TooLarge(status, words) | Answer::Refused(status, words) => Failed::Again {
+                    cause: Cause::Status(status.as_u16()),
+                    words,
+                    remedy: format!("{TRIES_AGAIN} every {} s", self.pauses.longest.as_secs()),
+                    pause: Pause::Longest,
+                },
             };
-            if !patience.pause(pause) {
-                self.reached_seq = seq;
-                return Err(Undelivered::GaveUp(self.troubles.last()));
-            }
+            return Err(failed);
         }
-        self.troubles.passed(trouble);
         Ok(())
+    }
+
+    fn pauses(&self) -> Pauses {
+        self.pauses
     }
 }
 
-const AGAIN: &str = "tries again";
+const NO_ANSWER: &str = "gave no answer in time";
 
 fn client(url: &Url) -> reqwest::Result<Client> {
     if CryptoProvider::get_default().is_none() {
@@ -375,7 +406,7 @@ fn client(url: &Url) -> reqwest::Result<Client> {
 
 /// A redirect is followed where the server asks for the same request again and stays itself: nobody else
 /// gets the lines.
-fn is_followed(attempt: &Attempt<'_>) -> bool {
+fn is_followed(attempt: &redirect::Attempt<'_>) -> bool {
     let is_same_request =
         matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
     let is_same_server =
@@ -439,11 +470,6 @@ fn portion(text: &str, max_lines: usize) -> (usize, usize) {
     (n_lines, n_bytes)
 }
 
-fn behind_lines(text: &str, n_lines: usize) -> &str {
-    let n_bytes: usize = text.split_inclusive('\n').take(n_lines).map(str::len).sum();
-    text.get(n_bytes..).unwrap_or_default()
-}
-
 /// The FNV-1a hash of 128 bits (draft-eastlake-fnv): of bodies that differ by accident it is never the same.
 fn idempotency_key(body: &str) -> String {
     let start = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128;
@@ -480,6 +506,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value as Json;
 
+    use super::super::{Delivery, Undelivered};
     use super::*;
 
     /// A request as a server saw it.
@@ -549,10 +576,11 @@ mod tests {
         (origin, requests)
     }
 
-    fn webhook(url: &str, token: Option<Token>) -> Webhook {
+    fn webhook(url: &str, token: Option<Token>) -> Delivery<Webhook> {
         let mut sink = Webhook::new(url.parse().expect("a URL"), WebhookOptions { token }).expect("it opens");
         sink.pauses = Pauses { first: Duration::from_millis(1), longest: Duration::from_millis(4) };
-        sink
+        let place = sink.url.to_string();
+        Delivery::new(Box::new(sink), place)
     }
 
     fn lines(seqs: std::ops::Range<u64>) -> String {
@@ -561,15 +589,15 @@ mod tests {
 
     /// Delivers lines, with patience that ends at the trouble that has `end` in its text.
     fn deliver(
-        sink: &mut Webhook,
+        sink: &mut Delivery<Webhook>,
         seqs: std::ops::Range<u64>,
         end: &str,
     ) -> (Result<(), Undelivered>, Vec<String>) {
         let patience = Patience::default();
         let text = lines(seqs.clone());
-        let batch = Batch { first_seq: seqs.start, n_lines: text.lines().count(), text: &text };
         let mut told = Vec::new();
-        let result = sink.deliver(batch, &patience, &mut |words| {
+        sink.sink().load(JsonLines::test(seqs.start, &text));
+        let result = sink.finish(&patience, &mut |words| {
             if words.contains(end) {
                 patience.end_at(Instant::now());
             }
@@ -766,9 +794,8 @@ mod tests {
             request.seqs()
         });
         let mut sink = webhook(&origin, None);
-        let text = lines(0..1);
-        let batch = Batch { first_seq: 0, n_lines: 1, text: &text };
-        let result = sink.deliver(batch, &patience, &mut |words| panic!("{words}"));
+        sink.sink().load(JsonLines::test(0, &lines(0..1)));
+        let result = sink.finish(&patience, &mut |words| panic!("{words}"));
         let words = format!("{origin}/: gave no answer in time");
         assert_eq!(result, Err(Undelivered::GaveUp(words)));
         drop(sink);
@@ -827,7 +854,6 @@ mod tests {
                 prop_assert!((1..=max_lines).contains(&n_lines));
                 prop_assert!(n_lines == 1 || n_bytes <= WEBHOOK_MAX_BYTES);
                 prop_assert_eq!(&rest[..n_bytes], lines[n_seen..n_seen + n_lines].concat());
-                prop_assert_eq!(behind_lines(rest, n_lines), &rest[n_bytes..]);
                 n_seen += n_lines;
                 rest = &rest[n_bytes..];
             }
