@@ -109,10 +109,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     ///
-    /// [`Record::CancelDecided`]: crate::controller::Record::CancelDecided
-    /// [`Record::StopDecided`]: crate::controller::Record::StopDecided
-    /// [`Record::Ended`]: crate::controller::Record::Ended
-    /// [`Record::JobEnded`]: crate::controller::Record::JobEnded
+    /// [`Record::CancelDecided`]: crate::study::Record::CancelDecided
+    /// [`Record::StopDecided`]: crate::study::Record::StopDecided
+    /// [`Record::Ended`]: crate::study::Record::Ended
+    /// [`Record::JobEnded`]: crate::study::Record::JobEnded
     pub fn requests(&self, job: JobNumber) -> Result<Vec<Request>, StoreError> {
         let read = || -> rusqlite::Result<Vec<Request>> {
             let mut query = self.connection.prepare_cached(
