@@ -94,26 +94,32 @@ pub enum Line {
 /// Lines as text, each with its `seq`, which rises by one from `first_seq`, and its `\n`.
 #[must_use]
 pub fn encode_all(lines: &[Line], trial: Option<&str>, first_seq: u64) -> String {
-    let mut text = String::new();
+    let mut text = Vec::new();
     for (line, seq) in lines.iter().zip(first_seq..) {
-        text.push_str(&encode(line, trial));
-        text.push_str(",\"seq\":");
-        text.push_str(&seq.to_string());
-        text.push_str("}\n");
+        encode_to(&mut text, line, trial);
+        text.extend_from_slice(b",\"seq\":");
+        text.extend_from_slice(seq.to_string().as_bytes());
+        text.extend_from_slice(b"}\n");
     }
-    text
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// A line as text, without its `seq` and what follows that.
 #[must_use]
 pub fn encode(line: &Line, trial: Option<&str>) -> String {
-    let mut text = serde_json::to_string(line).unwrap_or_default();
+    let mut text = Vec::new();
+    encode_to(&mut text, line, trial);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+fn encode_to(text: &mut Vec<u8>, line: &Line, trial: Option<&str>) {
+    // Memory takes all that is written.
+    let _ = serde_json::to_writer(&mut *text, line);
     text.pop();
     if let Some(trial) = trial {
-        text.push_str(",\"trial\":");
-        text.push_str(&serde_json::Value::from(trial).to_string());
+        text.extend_from_slice(b",\"trial\":");
+        let _ = serde_json::to_writer(&mut *text, trial);
     }
-    text
 }
 
 /// What [`encode`] gave and the `seq` of a line that was delivered, without its end; `None` where it is no such
