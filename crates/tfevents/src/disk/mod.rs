@@ -4,11 +4,12 @@ mod order;
 mod pieces;
 mod read;
 mod root;
+mod stat;
 mod turns;
 mod walk;
 
 pub use order::sort;
 pub use pieces::{Assembly, read_in_pieces};
 pub use read::{Source, in_order, n_threads, read_file, read_files};
-pub use root::{Root, identify, shown};
+pub use root::{Root, shown};
 pub(crate) use root::{is_passing, read_at};

@@ -1,11 +1,12 @@
 //! A directory, a file or several of both on this machine, and how one of its files is opened and read.
 
-use std::fs::{DirEntry, File, Metadata};
+use std::fs::{DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use super::stat::Stat;
 use super::walk;
 use crate::follow::{ListError, Place};
 use crate::tail::{FileId, Listed, Naming};
@@ -174,7 +175,7 @@ impl Root {
     pub(super) fn open_file(&self, path: &str, id: FileId) -> io::Result<File> {
         let path = self.real_path(path);
         let file = File::open(&path)?;
-        if identify(&path, &file.metadata()?) != id {
+        if Stat::of_file(&path, &file)?.id != id {
             return Err(io::Error::other("replaced by another file while it was read"));
         }
         Ok(file)
@@ -185,9 +186,12 @@ impl Root {
 /// looked for among those that are there; see [`shown`].
 fn real_path_in(directory: &Path, path: &str) -> PathBuf {
     let mut real = directory.to_owned();
-    for name in path.split('/') {
-        let entries = name.contains(char::REPLACEMENT_CHARACTER).then(|| real.read_dir().ok()).flatten();
-        let is_shown = |entry: &DirEntry| shown(Path::new(&entry.file_name())) == name;
+    // Not split at `/`: a drive is not followed by a name, but by its root.
+    for component in Path::new(path).components() {
+        let name: &Path = component.as_ref();
+        let text = shown(name);
+        let entries = text.contains(char::REPLACEMENT_CHARACTER).then(|| real.read_dir().ok()).flatten();
+        let is_shown = |entry: &DirEntry| shown(Path::new(&entry.file_name())) == text;
         match entries.and_then(|mut entries| entries.find_map(|e| e.ok().filter(is_shown))) {
             Some(entry) => real.push(entry.file_name()),
             None => real.push(name),
@@ -205,10 +209,9 @@ impl Place for Root {
 
     fn look(&mut self, path: &str) -> io::Result<Option<Listed>> {
         self.open = None;
-        let real = self.real_path(path);
-        let metadata = real.metadata()?;
-        let is_file = metadata.is_file() && self.naming.is_followed(path);
-        Ok(is_file.then(|| describe(path.to_owned(), &real, &metadata)))
+        let stat = Stat::at(&self.real_path(path))?;
+        let is_file = stat.metadata.is_file() && self.naming.is_followed(path);
+        Ok(is_file.then(|| describe(path.to_owned(), &stat)))
     }
 
     fn read(&mut self, path: &str, id: FileId, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -259,19 +262,32 @@ pub fn shown(path: &Path) -> String {
     text
 }
 
-/// A path as text, with `/` between its parts. Where a name is no text, a replacement character stands for what is at
-/// fault.
+/// A path as text, with `/` between its parts. Of a name that is no text, each surrogate that is at fault becomes a
+/// replacement character and its four digits, so that what are two names stays two.
 #[cfg(windows)]
 #[must_use]
 pub fn shown(path: &Path) -> String {
-    path.to_string_lossy().replace('\\', "/")
+    use std::os::windows::ffi::OsStrExt;
+    let mut text = String::new();
+    for decoded in char::decode_utf16(path.as_os_str().encode_wide()) {
+        match decoded {
+            Ok('\\') => text.push('/'),
+            Ok(c) => text.push(c),
+            Err(e) => {
+                text.push(char::REPLACEMENT_CHARACTER);
+                text.push_str(&format!("{:04x}", e.unpaired_surrogate()));
+            }
+        }
+    }
+    text
 }
 
-/// The innermost directory that holds all of these absolute paths, or is one of them.
+/// The innermost directory that holds all of these absolute paths, or is one of them; none, an empty path, where they are on
+/// several drives.
 fn common_directory(paths: &[PathBuf]) -> PathBuf {
     let Some((first, others)) = paths.split_first() else { return PathBuf::from("/") };
     let of_all = |above: &&Path| others.iter().all(|path| path.starts_with(above));
-    let common = first.ancestors().find(of_all).unwrap_or(Path::new("/"));
+    let common = first.ancestors().find(of_all).unwrap_or(Path::new(""));
     // The same file named twice.
     if common.is_file() { common.parent().unwrap_or(common).to_owned() } else { common.to_owned() }
 }
@@ -304,42 +320,11 @@ pub(crate) fn is_passing(error: &io::Error) -> bool {
         )
 }
 
-/// What tells a file or a directory from others.
-#[cfg(unix)]
-#[must_use]
-pub fn identify(_path: &Path, metadata: &Metadata) -> FileId {
-    use std::os::unix::fs::MetadataExt;
-    FileId { device: metadata.dev(), inode: metadata.ino() }
-}
-
-/// What tells a file or a directory from others: its number on its volume, or its path where the file system has none.
-#[cfg(windows)]
-#[must_use]
-pub fn identify(path: &Path, _metadata: &Metadata) -> FileId {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    match file_id::get_file_id(path) {
-        Ok(file_id::FileId::LowRes { volume_serial_number, file_index }) => {
-            FileId { device: volume_serial_number.into(), inode: file_index }
-        }
-        Ok(file_id::FileId::HighRes { volume_serial_number, file_id }) => {
-            FileId { device: volume_serial_number, inode: (file_id as u64) ^ ((file_id >> 64) as u64) }
-        }
-        Ok(file_id::FileId::Inode { device_id, inode_number }) => {
-            FileId { device: device_id, inode: inode_number }
-        }
-        Err(_) => {
-            let mut hasher = DefaultHasher::new();
-            path.hash(&mut hasher);
-            FileId { device: 0, inode: hasher.finish() }
-        }
-    }
-}
-
-pub(super) fn describe(path: String, real: &Path, metadata: &Metadata) -> Listed {
-    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+pub(super) fn describe(path: String, stat: &Stat) -> Listed {
+    let modified = stat.metadata.modified().unwrap_or(UNIX_EPOCH);
     let modified_ns = match modified.duration_since(UNIX_EPOCH) {
         Ok(since) => i128::try_from(since.as_nanos()).unwrap_or(i128::MAX),
         Err(before) => -i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX),
     };
-    Listed { path, id: identify(real, metadata), bytes: metadata.len(), modified_ns }
+    Listed { path, id: stat.id, bytes: stat.metadata.len(), modified_ns }
 }

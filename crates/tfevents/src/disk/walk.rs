@@ -1,13 +1,14 @@
 //! Finds the event files below a directory, on several threads.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, DirEntry, Metadata};
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::root::{Root, describe, identify, is_link_loop, shown};
+use super::root::{Root, describe, is_link_loop, shown};
+use super::stat::Stat;
 use crate::follow::ListError;
 use crate::limits::MAX_WALK_DEPTH;
 use crate::tail::{FileId, Listed, Naming};
@@ -54,14 +55,14 @@ pub(super) fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError
     }
     for part in root.parts() {
         let directory = root.real_path(part);
-        match directory.metadata() {
-            Ok(metadata) if metadata.is_dir() => {
+        match Stat::at(&directory) {
+            Ok(stat) if stat.metadata.is_dir() => {
                 let (mut below, mut failed) =
                     list_below(Base { directory: &directory, name: &format!("{part}/"), naming }, n_threads);
                 files.append(&mut below);
                 errors.append(&mut failed);
             }
-            Ok(metadata) => files.push(describe(part.clone(), &directory, &metadata)),
+            Ok(stat) => files.push(describe(part.clone(), &stat)),
             Err(error) => errors.push(ListError { path: part.clone(), error }),
         }
     }
@@ -125,20 +126,20 @@ fn follow_links(base: Base<'_>, found: &mut Found, files: &mut Files) {
         return;
     }
     let mut links = BTreeSet::new();
-    let identity = |directory: PathBuf| Some(identify(&directory, &directory.metadata().ok()?));
+    let identity = |directory: PathBuf| Some(Stat::at(&directory).ok()?.id);
     let mut looked: BTreeSet<FileId> = found.looked.drain(..).filter_map(identity).collect();
     loop {
         links.extend(found.links.drain(..));
         let Some((link, depth)) = links.pop_first() else { return };
         found.directories.push((link, depth));
         while let Some((path, depth)) = found.directories.pop() {
-            match path.metadata() {
-                Ok(metadata) if metadata.is_dir() => {
-                    if looked.insert(identify(&path, &metadata)) {
+            match Stat::at(&path) {
+                Ok(stat) if stat.metadata.is_dir() => {
+                    if looked.insert(stat.id) {
                         look(base, &path, depth, found);
                     }
                 }
-                Ok(metadata) => add_file(base, &path, &metadata, found),
+                Ok(stat) => add_file(base, &path, &stat, found),
                 // A link to nothing is no fault.
                 Err(error) => fail(base, &path, error, found),
             }
@@ -205,17 +206,17 @@ fn look_at(base: Base<'_>, entry: &DirEntry, depth: usize, here: &mut Found) -> 
         let path = entry.path();
         let below = base.below(&path);
         if base.naming.is_followed(&below) {
-            here.files.push(describe(below, &path, &entry.metadata()?));
+            here.files.push(describe(below, &Stat::of_entry(entry)?));
         }
     }
     Ok(())
 }
 
 /// Takes a file, if it is one to follow. Others than regular ones (pipes, devices) may never end.
-fn add_file(base: Base<'_>, path: &Path, metadata: &Metadata, here: &mut Found) {
+fn add_file(base: Base<'_>, path: &Path, stat: &Stat, here: &mut Found) {
     let below = base.below(path);
-    if metadata.is_file() && base.naming.is_followed(&below) {
-        here.files.push(describe(below, path, metadata));
+    if stat.metadata.is_file() && base.naming.is_followed(&below) {
+        here.files.push(describe(below, stat));
     }
 }
 

@@ -7,10 +7,6 @@ use super::{FOOTER_BYTES, HEADER_BYTES};
 
 const MASK_DELTA: u32 = 0xa282_ead8;
 
-/// Data of up to so many bytes is checksummed word by word; beyond it, the library's three
-/// interleaved streams are faster.
-const SHORT_BYTES: usize = 256;
-
 /// The masked CRC32C of `bytes`, as it stands in a file.
 #[must_use]
 pub fn masked(bytes: &[u8]) -> u32 {
@@ -70,10 +66,14 @@ fn split_intact(window: &[u8], max_bytes: usize, crc: impl Fn(&[u8]) -> u32) -> 
 mod words {
     use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u16, _mm_crc32_u32, _mm_crc32_u64};
 
+    /// Data of up to so many bytes is checksummed word by word; beyond it, the library's three
+    /// interleaved streams are faster.
+    const SHORT_BYTES: usize = 256;
+
     #[target_feature(enable = "sse4.2")]
     pub(super) fn count_intact(window: &[u8], max_bytes: usize, lengths: &mut [u32]) -> usize {
         super::count_with(window, max_bytes, lengths, |bytes| {
-            if bytes.len() <= super::SHORT_BYTES { crc(bytes) } else { crc32c::crc32c(bytes) }
+            if bytes.len() <= SHORT_BYTES { crc(bytes) } else { crc32c::crc32c(bytes) }
         })
     }
 

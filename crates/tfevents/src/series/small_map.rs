@@ -104,6 +104,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         few.into_iter().flatten().chain(many.into_iter().flatten())
     }
 
+    #[cfg(feature = "serde")]
     pub(crate) fn into_entries(self) -> impl Iterator<Item = (K, V)> {
         let (few, many) = match self {
             Self::Few(entries) => (Some(entries), None),

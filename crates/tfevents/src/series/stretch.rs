@@ -302,6 +302,7 @@ impl Stretches {
     }
 
     /// Works out anew what is not stored; `sessions` are those that the writer has begun.
+    #[cfg(feature = "serde")]
     pub(super) fn restore(&mut self, sessions: &[Step]) {
         let untils = self.untils(sessions);
         let reach = |(stretch, until): (&Stretch, &Option<Step>)| match until {

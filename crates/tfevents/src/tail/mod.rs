@@ -94,7 +94,7 @@ pub const MISSED_REPORTS: &str = "more than a hundred reports came between two l
 pub struct FileId {
     /// The device that holds it.
     pub device: u64,
-    /// Its inode there.
+    /// Its inode there, or its index on a Windows volume.
     pub inode: u64,
 }
 
