@@ -72,6 +72,10 @@
 //!   that follows from it. A trial holds its slot until its process tree is gone and its files are
 //!   read. All that it knows is in what it put out: another one goes on from the store. It requests the parameters of
 //!   trials, one at a time, and handles whatever comes while they are looked for on another thread.
+//! - **The study** ([`study::Study`]) is what the records of a job's course make; [`study::Trial::apply`] says how, for the
+//!   controller, for ask and tell, and for the store that reads a job back.
+//! - **A job** ([`app::run::Job`]) is a value: several run in one process. Requests to it, such as to cancel it or to stop one
+//!   trial, are in the store, whoever made them, until the store has what was decided of them.
 //! - **The keeper** ([`edge::keeper`]) is a small process between the controller and a trial's processes. All that is
 //!   orphaned below it is handed to it, so that it knows when nothing is left, and it writes down how each replica
 //!   ended. One that somebody stopped is had go on by its controller. A record that can be made only once is what keeps a

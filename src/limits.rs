@@ -224,6 +224,12 @@ pub const MAX_SCRIPT_BYTES: u64 = 64 << 10;
 /// The pause between two looks at what a trial's command left behind.
 pub const LEFT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How often a job looks whether somebody made a request to it.
+pub const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a request may wait for the process that runs its job before whoever made it is told so.
+pub const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
+
 /// The pause between two looks whether a controller that was told to end has.
 pub const CANCEL_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::series::{Change, Point};
 use crate::stop::{self, StopRule};
 use crate::study::{Assignment, Measurement, Outcome, Record, StopReason, Study, StudySpec, Trial, rank};
-use crate::suggest::{self, Suggest};
+use crate::suggest::{self, Request, Suggest};
 use crate::units::{MetricValue, Step, TrialId, WallTime};
 
 /// A study that is asked for trials and told of them.
@@ -62,8 +62,8 @@ impl Tuner {
         if n_suggested >= self.spec().max_trials as usize {
             return None;
         }
-        let params = self.suggest.suggest(self.study.spec(), &self.study.observations())?;
-        let id = self.study.next_id();
+        let Request { trial: id, observations } = Request::next(&self.study);
+        let params = self.suggest.suggest(self.study.spec(), &observations)?;
         self.record(Record::Suggested(id, params.clone()));
         self.record(Record::Started(id, now, 1));
         Some((id, params))

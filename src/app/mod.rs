@@ -3,7 +3,6 @@
 //! Layer 9: may import every layer. It prints nothing: what there is to tell is handed to
 //! [`crate::cli`].
 
-pub mod cancel;
 pub mod choice;
 pub mod demo;
 pub mod doctor;
@@ -15,6 +14,7 @@ pub mod jobs;
 mod packages;
 pub mod plot;
 pub mod prepare;
+pub mod request;
 pub mod run;
 pub mod run_choice;
 pub mod tuner;

@@ -109,7 +109,7 @@ pub fn why<'k>(store: &Path, known: &'k KnownJob, trial: u32) -> Result<Why<'k>,
         return Ok(Why { trial, basis: Basis::Decision { step: *step }, peers, band: band(trial, &curves) });
     }
     let basis = match decision.map(|decision| decision.reason) {
-        None | Some(StopReason::TimeLimit { .. }) => Basis::NotDecided,
+        None | Some(StopReason::TimeLimit { .. } | StopReason::Request) => Basis::NotDecided,
         Some(StopReason::Median { .. } | StopReason::DecayCurve { .. } | StopReason::Rung { .. }) => {
             Basis::Unknown
         }

@@ -422,12 +422,25 @@ pub(super) enum JobsVerb {
     },
     /// End a job, whoever runs it: its trials are stopped with their grace
     ///
-    /// Where its controller runs, that does it, and is waited for. Given once more meanwhile, the trials are killed at
-    /// once. The exit code is 0 where the job is cancelled then, 1 where it had come to its end before.
+    /// The process that runs it takes the request from the store, wherever it is, and is waited for; where none does, this
+    /// one ends it. Given once more meanwhile, the trials are killed at once. The exit code is 0 where the job is cancelled then, 1 where it had come to its end before.
     Cancel {
         /// Name of the job
         #[arg(value_name = "JOB")]
         id: String,
+    },
+    /// Stop one trial of a job that runs; what it has reported is its result
+    ///
+    /// The process that runs the job takes the request from the store, wherever it is, and stops the trial with its grace;
+    /// that is waited for. The job goes on with its other trials. The exit code is 0 where the trial is stopped by request
+    /// then, 1 where it ended in another way.
+    StopTrial {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// Number of the trial
+        #[arg(value_name = "TRIAL")]
+        trial: u32,
     },
     /// Show what a trial's trainer printed
     Logs {

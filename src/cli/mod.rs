@@ -20,14 +20,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::app::cancel::cancel;
 use crate::app::prepare::{Plan, Request, dry_run, prepare, read_config_file, resume};
+use crate::app::request::{cancel, stop_trial};
 use crate::app::run::{first_trial, run};
 use crate::app::why::why;
 use crate::app::{Failure, demo, jobs, tuner};
 use crate::edge::keeper::keep;
 use crate::plot::{Cells, Ink};
-use crate::study::{FinalState, State};
+use crate::study::{FinalState, Outcome, State};
 use args::{Cli, Format, JobsVerb, Verb};
 use printer::Printer;
 
@@ -186,6 +186,11 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
             shown?;
             printer.talk(&format!("job {id}: {state}"));
             Ok(u8::from(state != State::Ended(FinalState::Cancelled)))
+        }
+        JobsVerb::StopTrial { id, trial } => {
+            let outcome = stop_trial(store, id, *trial)?;
+            printer.talk(&format!("trial {trial} of job {id}: {outcome}"));
+            Ok(u8::from(outcome != Outcome::StoppedByRequest))
         }
         JobsVerb::Logs { id, trial, replica, follow } => {
             let mut out = printer.out();

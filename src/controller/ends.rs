@@ -80,7 +80,7 @@ impl Controller {
             | Outcome::LeftAtWork(_)
             | Outcome::Infeasible
             | Outcome::Rejected(_) => 0,
-            Outcome::Succeeded | Outcome::StoppedEarly | Outcome::Cancelled => 0,
+            Outcome::Succeeded | Outcome::StoppedEarly | Outcome::StoppedByRequest | Outcome::Cancelled => 0,
         };
         let is_going_on = matches!(self.phase, Phase::Open | Phase::Exhausted)
             && self.stop_all_at().is_none_or(|at| now < at)

@@ -38,6 +38,9 @@ pub enum Input {
     Released(TrialId),
     /// What a slot needs is not to be had any more, for this reason: there is one slot less.
     SlotLost(String),
+    /// Somebody wants a trial to be given up; what it has reported is its result. To be said again where it may not have
+    /// been stored: a trial that was given up before stays so.
+    StopTrial(TrialId),
     /// The user wants the job to end: trials are stopped with their grace.
     Cancel,
     /// The user wants it to end at once.

@@ -240,6 +240,7 @@ impl Controller {
                 self.quarantined.remove(&id);
             }
             Input::SlotLost(why) => self.slot_lost(now, &why),
+            Input::StopTrial(id) => self.stop_by_request(now, id),
             Input::Cancel => self.cancel(now),
             Input::Kill => {
                 self.cancel(now);
@@ -321,6 +322,17 @@ impl Controller {
     fn give_up(&mut self, now: Timestamp, id: TrialId, decision: StopDecision) {
         self.record(Record::StopDecided(id, now, decision));
         self.stop(now, id, Purpose::EarlyStop);
+    }
+
+    /// Gives a trial up that is not over and not being stopped, whether it runs or is about to.
+    fn stop_by_request(&mut self, now: Timestamp, id: TrialId) {
+        let may_go_on = |trial: &&Trial| match trial.stage {
+            Stage::Suggested | Stage::Running | Stage::Waiting(..) => trial.stop.is_none(),
+            Stage::Stopping(..) | Stage::Killing(..) | Stage::Ended(_) => false,
+        };
+        if self.trial(id).filter(may_go_on).is_some() {
+            self.give_up(now, id, StopReason::Request.into());
+        }
     }
 
     /// Goes on with what an earlier controller had decided and perhaps not yet done.
@@ -494,10 +506,9 @@ impl Controller {
         if self.requested.is_some() || !self.wants_another(now) {
             return;
         }
-        let trial = self.study.next_id();
-        self.requested = Some(trial);
-        let observations = self.study.observations();
-        self.outputs.push_back(Output::Suggest(Request { trial, observations }));
+        let request = Request::next(&self.study);
+        self.requested = Some(request.trial);
+        self.outputs.push_back(Output::Suggest(request));
     }
 
     /// Takes the answer to the open request. One to any other, or one that comes when no trial is to start any more, is

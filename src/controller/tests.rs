@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::series::Point;
 use crate::study::{Exit, config};
+use crate::units::{MetricValue, Step, WallTime};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -160,4 +162,32 @@ fn a_controller_that_goes_on_makes_the_request_that_was_open_again() {
     let outputs = put_out(&mut controller, NOW, Input::Tick);
     let [Output::Start(_, _, 1), Output::Suggest(again)] = &*outputs else { panic!("{outputs:?}") };
     assert_eq!(again, second);
+}
+
+#[test]
+fn a_trial_is_given_up_once_by_request_whether_it_runs_or_not() {
+    let policy = Policy { grace: Duration::from_secs(5), ..Policy::default() };
+    let mut controller = Controller::new(Study::new(spec("")), policy);
+    handle(&mut controller, NOW, Input::Tick);
+    let (running, suggested) = (first(), TrialId::after(1));
+    handle(&mut controller, NOW, Input::Started(running));
+    let reason: StopDecision = StopReason::Request.into();
+    let decided = |id| Output::Persist(Record::StopDecided(id, NOW, reason.clone()));
+    let terminate = |id| Output::Signal(id, Signal::Terminate);
+    let outputs = put_out(&mut controller, NOW, Input::StopTrial(running));
+    assert_eq!(outputs, [decided(running), terminate(running)]);
+    assert_eq!(put_out(&mut controller, NOW, Input::StopTrial(running)), [], "it was heard");
+    assert_eq!(put_out(&mut controller, NOW, Input::StopTrial(suggested)), [decided(suggested)]);
+    let outputs = put_out(&mut controller, NOW, Input::Started(suggested));
+    assert_eq!(outputs, [Output::Persist(Record::Started(suggested, NOW, 1)), terminate(suggested)]);
+    assert_eq!(put_out(&mut controller, NOW, Input::StopTrial(TrialId::after(9))), [], "there is none");
+    // One has a value, and the other has none.
+    let point = Point { step: Step(1), wall_time: WallTime(0.0), value: MetricValue::F64(0.5) };
+    put_out(&mut controller, NOW, Input::Changed(running, vec![Change::Point { pass: 0, point }]));
+    for (id, outcome) in [(running, Outcome::StoppedByRequest), (suggested, Outcome::NoMetric)] {
+        put_out(&mut controller, NOW, Input::Exited(id, Exit::Signal(15), NOW));
+        put_out(&mut controller, NOW, Input::Settled(id, None));
+        assert_eq!(controller.trial(id).and_then(Trial::outcome), Some(&outcome));
+        assert_eq!(put_out(&mut controller, NOW, Input::StopTrial(id)), [], "it is over");
+    }
 }

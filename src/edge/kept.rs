@@ -72,13 +72,13 @@ impl From<io::Error> for StartError {
 }
 
 impl Kept {
-    /// Starts a trial's processes under a new keeper. `mark` is a variable that they, and nobody else, have in their
+    /// Starts a trial's processes under a new keeper, which is `program`, or this one, with [`KEEPER_VERB`]. `mark` is a variable that they, and nobody else, have in their
     /// environment, as `NAME=VALUE`.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(order: &Order, mark: String) -> Result<Self, StartError> {
-        match begin(order)? {
+    pub fn start(program: Option<&Path>, order: &Order, mark: String) -> Result<Self, StartError> {
+        match begin(program, order)? {
             Answer::Started => {}
             Answer::WasStarted => return Err(StartError::WasStarted),
             Answer::Failed { why, os_error } => {
@@ -276,9 +276,9 @@ fn has_news(pipe: &impl AsFd) -> bool {
 }
 
 /// Starts a keeper and waits for its answer.
-fn begin(order: &Order) -> io::Result<Answer> {
-    // By this name the program is found even where its file was replaced meanwhile.
-    let mut keeper = Command::new("/proc/self/exe")
+fn begin(program: Option<&Path>, order: &Order) -> io::Result<Answer> {
+    // By this name this program is found even where its file was replaced meanwhile.
+    let mut keeper = Command::new(program.unwrap_or(Path::new("/proc/self/exe")))
         .arg(KEEPER_VERB)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

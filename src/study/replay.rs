@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Decided, JobEnd, Record, StudySpec, Trial};
-use crate::suggest::Observation;
 use crate::units::TrialId;
 
 /// A study in its course. Whoever has the same records has the same study.
@@ -128,10 +127,10 @@ impl Study {
         TrialId::after((self.first.get() - 1).saturating_add(self.trials().len() as u32))
     }
 
-    /// What the search knows of all trials, those of other jobs first.
+    /// The trials that the search learns from: those of other jobs first, then those of this job, each by number.
     #[must_use]
-    pub fn observations(&self) -> Vec<Observation> {
-        Observation::of_all(&self.spec, &self.trials)
+    pub fn known_trials(&self) -> &[Trial] {
+        &self.trials
     }
 
     /// What was decided of the whole job.

@@ -179,6 +179,8 @@ pub enum Outcome {
     Succeeded,
     /// It was given up early, with a finite result so far.
     StoppedEarly,
+    /// Somebody had it given up, with a finite result so far.
+    StoppedByRequest,
     /// Its trainer failed.
     Failed(Exit),
     /// A replica other than the main one failed.
@@ -206,7 +208,7 @@ impl Outcome {
     #[must_use]
     pub fn state(&self) -> FinalState {
         match self {
-            Self::Succeeded | Self::StoppedEarly => FinalState::Succeeded,
+            Self::Succeeded | Self::StoppedEarly | Self::StoppedByRequest => FinalState::Succeeded,
             Self::Failed(_)
             | Self::ReplicaFailed(..)
             | Self::Preempted
@@ -238,6 +240,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Succeeded => f.write_str("succeeded"),
             Self::StoppedEarly => f.write_str("stopped early"),
+            Self::StoppedByRequest => f.write_str("stopped by request"),
             Self::Failed(exit) => write!(f, "failed: {exit}"),
             Self::ReplicaFailed(replica, exit) => write!(f, "failed: {replica}: {exit}"),
             Self::Preempted => f.write_str("preempted: somebody else told it to end"),
@@ -310,6 +313,8 @@ pub enum StopReason {
         /// How many have come there.
         n_trials: u32,
     },
+    /// Somebody asked for it.
+    Request,
     /// Its time, or that of the whole job, was over.
     TimeLimit {
         /// How long it had run, in seconds.
@@ -407,6 +412,7 @@ impl fmt::Display for StopReason {
                 if *pass > 0 { ", counted over all passes," } else { "" },
                 n_better + 1,
             ),
+            Self::Request => f.write_str("somebody asked for it"),
             Self::TimeLimit { ran_s, limit_s: Some(limit) } => {
                 write!(f, "it ran {} s of the {} s that a trial may run", short(*ran_s), short(*limit))
             }
@@ -497,8 +503,16 @@ impl Trial {
     #[must_use]
     pub fn outcome_by_result(&self, goal: Goal, reduce: Reduce) -> Outcome {
         match self.result(goal, reduce).map(|m| m.value.is_finite()) {
-            Some(true) if self.stop.is_some() => Outcome::StoppedEarly,
-            Some(true) => Outcome::Succeeded,
+            Some(true) => match self.stop.as_ref().map(|decision| decision.reason) {
+                None => Outcome::Succeeded,
+                Some(StopReason::Request) => Outcome::StoppedByRequest,
+                Some(
+                    StopReason::Median { .. }
+                    | StopReason::DecayCurve { .. }
+                    | StopReason::Rung { .. }
+                    | StopReason::TimeLimit { .. },
+                ) => Outcome::StoppedEarly,
+            },
             Some(false) => Outcome::Infeasible,
             None => Outcome::NoMetric,
         }

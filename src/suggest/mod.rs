@@ -15,7 +15,7 @@ mod random;
 mod tests;
 mod tpe;
 
-use crate::study::{Algorithm, Assignment, Outcome, StudySpec, Trial};
+use crate::study::{Algorithm, Assignment, Outcome, Study, StudySpec, Trial};
 use crate::units::TrialId;
 
 pub use bayes::BayesianOptimization;
@@ -62,6 +62,15 @@ pub enum Evidence {
     Value(f64),
 }
 
+impl Request {
+    /// The request for the next trial of a study as it stands.
+    #[must_use]
+    pub fn next(study: &Study) -> Self {
+        let observations = Observation::of_all(study.spec(), study.known_trials());
+        Self { trial: study.next_id(), observations }
+    }
+}
+
 impl Observation {
     /// What a trial says now.
     #[must_use]
@@ -75,7 +84,7 @@ impl Observation {
                 | Outcome::Preempted
                 | Outcome::Lost,
             ) => Evidence::Nothing,
-            Some(Outcome::Succeeded | Outcome::StoppedEarly) => {
+            Some(Outcome::Succeeded | Outcome::StoppedEarly | Outcome::StoppedByRequest) => {
                 trial.result(spec.goal, spec.reduce).map_or(Evidence::Failed, |m| Evidence::Value(m.value))
             }
             Some(

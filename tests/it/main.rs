@@ -28,6 +28,7 @@ mod remote;
 mod restarts;
 mod run;
 mod run_choice;
+mod side_by_side;
 mod simulation;
 mod stores;
 mod support;

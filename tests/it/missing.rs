@@ -124,8 +124,11 @@ const REMEDY: [&str; 2] =
 #[test]
 fn a_metric_that_never_comes_ends_the_job_with_the_first_trial_and_the_lines_to_paste() {
     let place = keras(8, "val_acc", "");
-    // The other trial would go on for ever.
-    let script = format!("{COPY}; [ $CLOUD_ML_TRIAL_ID = 1 ] || exec sleep 1000");
+    // The other trial, which runs by then, would go on for ever.
+    let script = format!(
+        "{COPY}; if [ $CLOUD_ML_TRIAL_ID = 2 ]; then touch second; exec sleep 1000; fi; \
+         until [ -e second ]; do sleep 0.01; done"
+    );
     let ran = run(&place, &script);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     let job = place.describe("job");

@@ -352,6 +352,11 @@ impl World {
         if let Some((_, trial, params)) = self.answer.take_if(|(at, ..)| *at <= self.now_ms) {
             self.feed(Input::Suggested(trial, params));
         }
+        if below(&mut self.random, 200) == 0 {
+            // Of whatever trial, whether it is there or not.
+            let trial = TrialId::after(below(&mut self.random, 40) as u32);
+            self.feed(Input::StopTrial(trial));
+        }
         for trial in self.running.keys().copied().collect::<Vec<_>>() {
             self.live(trial);
         }
@@ -529,7 +534,8 @@ fn run_with(seed: u64, search_ms: u64) -> Stored {
     }
     for (trial, outcome) in &stored.ended {
         let was_stopped = stored.stops.contains(trial);
-        assert!(*outcome != Outcome::StoppedEarly || was_stopped, "an early stop has its reason");
+        let is_stop = matches!(outcome, Outcome::StoppedEarly | Outcome::StoppedByRequest);
+        assert!(!is_stop || was_stopped, "a stop has its reason");
         assert!(stored.started.contains(&(*trial, 1)) || matches!(outcome, Outcome::NotStarted(_)));
     }
     let has_result = stored.ended.values().any(Outcome::is_success);
@@ -555,6 +561,7 @@ fn a_thousand_jobs_keep_every_promise() {
         kinds.extend(stored.ended.values().map(|outcome| match outcome {
             Outcome::Succeeded => "trial succeeded",
             Outcome::StoppedEarly => "trial stopped early",
+            Outcome::StoppedByRequest => "trial stopped by request",
             Outcome::Failed(_) => "trial failed",
             Outcome::NotStarted(_) => "trial not started",
             Outcome::Infeasible | Outcome::Rejected(_) => "trial infeasible",
@@ -565,7 +572,7 @@ fn a_thousand_jobs_keep_every_promise() {
         }));
     }
     // Every way to end was taken: the simulation shows what it claims to show.
-    assert_eq!(kinds.len(), 3 + 8 + 1, "{kinds:?}");
+    assert_eq!(kinds.len(), 3 + 9 + 1, "{kinds:?}");
     assert!(n_resumed > 1000, "{n_resumed}");
     // And all that may happen happened while a request for parameters was open.
     assert_eq!(meanwhile.len(), 7, "{meanwhile:?}");

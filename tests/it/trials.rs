@@ -8,6 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 
 use crate::support::{Place, Ran, config, event_file, processes_with, wait_for};
+use hptune::edge::store::{RequestKind, Store};
+use hptune::units::TrialId;
+use jiff::Timestamp;
 
 /// Copies the prepared event file to where the trial's belong.
 const WRITE: &str = "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1";
@@ -397,6 +400,70 @@ fn a_job_is_cancelled_whoever_runs_it() {
         fs::remove_file(place.path().join("trainer")).expect("it is there");
     };
     check_cancelled(bereave, |_| "trial 1 cancelled".to_owned());
+}
+
+/// Trainers that write values and go on: those of odd trials for ever, those of even ones until they are let.
+const GO_ON: &str = "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; \
+                     until [ -e go-$CLOUD_ML_TRIAL_ID ]; do sleep 0.01; done";
+
+/// Waits until a trial's two values are stored.
+#[track_caller]
+fn wait_for_values(place: &Place, trial: &str) {
+    wait_for("the values", || {
+        // Before the job is there nothing is printed.
+        let shown = place.run(&["jobs", "describe", "job", "--json"]).out;
+        let job: Json = serde_json::from_str(&shown).unwrap_or_default();
+        let trials = job["trainingOutput"]["trials"].as_array().into_iter().flatten();
+        let values = trials.filter(|t| t["trialId"] == trial).filter_map(|t| t["allMetrics"].as_array());
+        values.map(Vec::len).sum::<usize>() == 2
+    });
+}
+
+#[test]
+fn another_process_stops_one_trial_of_a_job_and_the_others_go_on() {
+    let place = Place::of_job(&config(2, "maxParallelTrials: 2", ""));
+    let mut controller = place.start_job(GO_ON);
+    wait_for_values(&place, "1");
+    wait_for_values(&place, "2");
+    let ran = place.run(&["jobs", "stop-trial", "job", "1"]);
+    assert_eq!((ran.code, &*ran.err), (Some(0), "trial 1 of job job: stopped by request\n"));
+    let again = place.run(&["jobs", "stop-trial", "job", "1"]);
+    assert_eq!(again.code, Some(2), "{}", again.err);
+    assert!(again.err.contains("trial 1") && again.err.contains("is over"), "{}", again.err);
+    let missing = place.run(&["jobs", "stop-trial", "job", "7"]);
+    assert!(missing.code == Some(2) && missing.err.contains("has no trial 7"), "{}", missing.err);
+    assert!(controller.try_wait().expect("it is ours").is_none(), "the job goes on");
+    place.write("go-2", "");
+    assert_eq!(controller.wait().expect("it ends").code(), Some(0));
+    let job = place.describe("job");
+    assert_eq!(outcomes(&job), ["stopped by request", "succeeded"]);
+    let trials = job["trainingOutput"]["trials"].as_array().expect("a list");
+    let first = trials.iter().find(|trial| trial["trialId"] == "1").expect("it is there");
+    assert_eq!((&first["state"], &first["isTrialStoppedEarly"]), (&"SUCCEEDED".into(), &true.into()));
+    assert_eq!(first["finalMetric"]["objectiveValue"], 0.5, "what it reported is its result");
+    let why = place.run(&["jobs", "why", "job", "1"]);
+    assert!(why.out.contains("Stopped early: somebody asked for it"), "{}", why.out);
+}
+
+#[test]
+fn a_request_that_nobody_took_is_taken_by_who_goes_on_with_the_job() {
+    let place = Place::of_job(&config(2, "", ""));
+    let mut killed = place.start_job(GO_ON);
+    wait_for_values(&place, "1");
+    killed.kill().expect("it is ours");
+    killed.wait().expect("it ends");
+    let nobody = place.run(&["jobs", "stop-trial", "job", "1"]);
+    assert!(nobody.code == Some(2) && nobody.err.contains("no process runs job"), "{}", nobody.err);
+    // It was killed between the request and its decision.
+    let mut store = Store::open(&place.path().join("store.db")).expect("it opens");
+    let kind = RequestKind::StopTrial(TrialId::after(0));
+    store.request("job", kind, "a test", Timestamp::now()).expect("it is stored");
+    place.write("go-2", "");
+    let ran = place.run(&["jobs", "resume", "job"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(outcomes(&place.describe("job")), ["stopped by request", "succeeded"]);
+    let number = store.number("job").expect("it is there");
+    assert_eq!(store.requests(number).expect("it reads"), [], "it is answered");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::edge::remote::local_dir;
 use crate::edge::trial_files::TrialFiles;
 use crate::engine::local::{ForAll, Order, order};
 use crate::study::CommandLine;
-use crate::suggest;
+use crate::suggest::{self, Request};
 
 /// The first trial of a job.
 #[derive(Debug)]
@@ -37,10 +37,10 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
     let DryRun { config, job_id, words, job_dir, mut machine, study, .. } = dry;
     let failed = |e: &dyn std::fmt::Display| Failure::outside(format!("--dry-run: {e}"));
     let directory = std::env::current_dir().map_err(|e| failed(&e))?;
-    let params = suggest::for_spec(&config.spec).suggest(&config.spec, &study.observations());
+    let Request { trial, observations } = Request::next(&study);
+    let params = suggest::for_spec(&config.spec).suggest(&config.spec, &observations);
     let params = params.ok_or_else(|| failed(&"every combination of the parameters was tried"))?;
     let slot = machine.slots.take().unwrap_or_default();
-    let trial = study.next_id();
     let files = TrialFiles::new(&job_dir, &local_dir(&job_dir, &directory, &job_id), trial);
     let all = ForAll { job_id: &job_id, config: &config, words: &words, directory: &directory };
     let order = order(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;

@@ -175,6 +175,7 @@ impl Job<'_> {
             Some(
                 Outcome::Succeeded
                 | Outcome::StoppedEarly
+                | Outcome::StoppedByRequest
                 | Outcome::NotStarted(_)
                 | Outcome::Infeasible
                 | Outcome::Rejected(_)

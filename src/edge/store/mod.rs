@@ -31,7 +31,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 use serde_json::Value as Json;
 
 use crate::limits::{STORE_BUSY_TIMEOUT, STORE_RETRY};
-use crate::study::{Record, State};
+use crate::study::{Outcome, Record, State};
+use crate::units::TrialId;
 pub use detail::{Detail, Details, Metadata, MetadataValue, Reported};
 pub use error::StoreError;
 pub use job::{ConfigFormat, Etag, JobNumber, NewJob, Resource, StoredJob};
@@ -358,6 +359,14 @@ impl Store {
         let find = "SELECT state FROM job WHERE id = ?";
         let state = self.connection.query_row(find, [id], |row| rows::state(row, id));
         state.optional().map_err(|e| self.fail(e))
+    }
+
+    /// How a trial ended; `None` where it is not over, or not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn outcome(&self, job: JobNumber, trial: TrialId) -> Result<Option<Outcome>, StoreError> {
+        rows::outcome(&self.connection, job.0, trial).map_err(|e| self.fail(e))
     }
 
     /// The number of a job that is there.

@@ -14,7 +14,9 @@ use super::{ConfigFormat, Etag, JobNumber, NewJob, Resource, StoredJob};
 use crate::edge::process_tree::ProcessIdentity;
 use crate::limits::FOLLOW_BATCH;
 use crate::series::Change;
-use crate::study::{Assignment, JobEnd, Measurement, ParamValue, Record, State, StopDecision, Trial};
+use crate::study::{
+    Assignment, JobEnd, Measurement, Outcome, ParamValue, Record, State, StopDecision, Trial,
+};
 use crate::units::{Step, TrialId, WallTime};
 
 pub(super) const WHOLE_CURVES: &str =
@@ -340,6 +342,17 @@ pub(super) fn is_trial_over(
 ) -> rusqlite::Result<Option<bool>> {
     let select = "SELECT outcome IS NOT NULL FROM trial WHERE job = ? AND id = ?";
     connection.query_row(select, params![job, trial.get()], |row| row.get(0)).optional()
+}
+
+pub(super) fn outcome(
+    connection: &Connection,
+    job: i64,
+    trial: TrialId,
+) -> rusqlite::Result<Option<Outcome>> {
+    let select = "SELECT outcome FROM trial WHERE job = ? AND id = ?";
+    let of = || format!("trial {trial}");
+    let read = |row: &Row<'_>| parsed(row, "outcome", of);
+    connection.query_row(select, params![job, trial.get()], read).optional().map(Option::flatten)
 }
 
 pub(super) fn labels_to_json(labels: &BTreeMap<String, String>) -> String {

@@ -1,5 +1,7 @@
 //! What there is of this machine for trials.
 
+use std::path::PathBuf;
+
 use crate::edge::gpu::{self, Gpu};
 use crate::edge::process::own_cpus;
 use crate::study::config::Needs;
@@ -10,6 +12,8 @@ use crate::study::{Slots, StudySpec};
 pub struct Machine {
     /// What each trial has to itself.
     pub slots: Slots,
+    /// The program that supervises trials, `hptune` by whatever path; `None`: this one.
+    pub program: Option<PathBuf>,
     /// The GPUs among it, with the memory that was in use before the job.
     pub(super) gpus: Vec<Gpu>,
 }
@@ -68,6 +72,6 @@ impl Machine {
             }
             Some(_) | None => {}
         }
-        Ok(Self { slots, gpus })
+        Ok(Self { slots, program: None, gpus })
     }
 }

@@ -122,7 +122,7 @@ impl LocalEngine {
         order.cgroup = group.as_ref().map(|group| group.path().to_owned());
         let started = launch::describe(all, files, trial, params, slot, &self.machine.gpus, &order)
             .map_err(StartError::from)
-            .and_then(|()| Kept::start(&order, files.mark()));
+            .and_then(|()| Kept::start(self.machine.program.as_deref(), &order, files.mark()));
         match started {
             Ok(processes) => Ok(processes),
             // The earlier controller's supervisor had not yet begun when we looked.

@@ -1,4 +1,4 @@
-//! Carries out what the controller puts out, in order: what is to be stored is stored before the next action.
+//! Executes what the controller puts out, in order: what is to be stored is stored before the next action.
 //!
 //! Where the store fails for a while (a full disk, another process's lock) the trials go on, and what comes next
 //! waits for it.
@@ -7,14 +7,15 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::Job;
+use super::job::drain;
 use super::pending::Start;
-use super::{Job, drain};
 use crate::app::Failure;
 use crate::app::prepare::store_failure;
 use crate::controller::{Input, Output};
-use crate::edge::store::StoreError;
-use crate::limits::{LEASE_INTERVAL, STORE_PATIENCE, STORE_PAUSE};
-use crate::study::Record;
+use crate::edge::store::{RequestKind, StoreError};
+use crate::limits::{LEASE_INTERVAL, REQUEST_INTERVAL, STORE_PATIENCE, STORE_PAUSE};
+use crate::study::{Decided, Record};
 
 /// Where the job stands with its store.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Stored {
     next: Option<Output>,
     /// When it last heard of us.
     at: Instant,
+    /// When it was last asked for requests.
+    requested: Instant,
     failing: Option<Failing>,
     /// Another controller has the job now.
     pub(super) is_taken_over: bool,
@@ -33,7 +36,7 @@ pub(super) struct Stored {
 /// A store that cannot be written for now.
 #[derive(Debug)]
 struct Failing {
-    /// The controller's time stands still meanwhile: nothing that it decides is carried out.
+    /// The controller's time stands still meanwhile: nothing that it decides is executed.
     since: Timestamp,
     /// When it was tried last.
     tried: Instant,
@@ -43,7 +46,8 @@ struct Failing {
 
 impl Default for Stored {
     fn default() -> Self {
-        Self { records: Vec::new(), next: None, at: Instant::now(), failing: None, is_taken_over: false }
+        let now = Instant::now();
+        Self { records: Vec::new(), next: None, at: now, requested: now, failing: None, is_taken_over: false }
     }
 }
 
@@ -53,8 +57,8 @@ impl Job<'_> {
         self.stored.failing.as_ref().map_or_else(|| self.plan.clock.now(), |failing| failing.since)
     }
 
-    /// Carries out all that is there, as far as the store goes.
-    pub(super) fn carry_out(&mut self) -> Result<(), Failure> {
+    /// Executes all that is there, as far as the store goes.
+    pub(super) fn execute(&mut self) -> Result<(), Failure> {
         loop {
             let next = self.stored.next.take().or_else(|| self.controller.poll_output());
             match next {
@@ -77,7 +81,7 @@ impl Job<'_> {
             return Ok(());
         }
         self.start_pending()?;
-        self.carry_out()
+        self.execute()
     }
 
     fn act(&mut self, action: Output) -> Result<(), Failure> {
@@ -165,6 +169,32 @@ impl Job<'_> {
             return Ok(());
         }
         self.write().map(drop)
+    }
+
+    /// Hands on what somebody requested of this job through the store. A request is there until the store has what was
+    /// decided of it.
+    pub(super) fn take_requests(&mut self) -> Result<(), Failure> {
+        let is_store_failing = self.stored.failing.is_some();
+        if self.stored.requested.elapsed() < REQUEST_INTERVAL || self.end.is_some() || is_store_failing {
+            return Ok(());
+        }
+        self.stored.requested = Instant::now();
+        let requests = match self.plan.store.requests(self.plan.number) {
+            Ok(requests) => requests,
+            // They are there the next time.
+            Err(e) if e.may_pass() => return Ok(()),
+            Err(e) => return Err(store_failure(e)),
+        };
+        for request in requests {
+            let is_cancelling = *self.controller.study().decided() == Decided::Cancel;
+            self.feed(match request.kind {
+                // Of a job that is being cancelled it is another one.
+                RequestKind::Cancel if is_cancelling => Input::Kill,
+                RequestKind::Cancel => Input::Cancel,
+                RequestKind::StopTrial(trial) => Input::StopTrial(trial),
+            })?;
+        }
+        Ok(())
     }
 
     /// Whoever wants the job to end at once does not wait for a store that fails.
