@@ -16,11 +16,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use hptune::app::choice::Choice;
 use hptune::app::export::{Request, Source};
 use hptune::app::plot::{Abscissa, Curves, Drawing};
 use hptune::export::Format;
 use hptune::limits::READ_CHUNK_BYTES;
+use hptune::objective::SeriesFilter;
 use hptune::plot::{Look, Pixels};
 use hptune::scalar::Content;
 use hptune::series::{Point, Recording};
@@ -117,7 +117,7 @@ fn peak_mib<T>(work: impl FnOnce() -> T) -> (T, f64) {
 /// Prints the most memory that a picture of a long curve takes.
 fn plot_memory(path: &Path) {
     let (n, peak) = peak_mib(|| {
-        let curves = Curves::read(&[path.to_owned()], &Choice::default(), Abscissa::Step, false, 0.6)
+        let curves = Curves::read(&[path.to_owned()], &SeriesFilter::default(), Abscissa::Step, false, 0.6)
             .expect("it is readable");
         let look = Look { smoothing: 0.6, ..Look::default() };
         curves.draw(Drawing::Svg, look, Pixels::default()).expect("it is drawn").len()
@@ -128,7 +128,8 @@ fn plot_memory(path: &Path) {
 
 /// Prints what it takes to refuse a table of ten million columns.
 fn wide_memory(path: &Path) {
-    let request = Request { choice: Choice::default(), format: Format::Csv, is_wide: true, is_latest: false };
+    let request =
+        Request { filter: SeriesFilter::default(), format: Format::Csv, is_wide: true, is_latest: false };
     let start = Instant::now();
     let (refused, peak) = peak_mib(|| Source::open(&[path.to_owned()], request).expect_err("it is refused"));
     assert!(refused.message.contains("tags"), "{refused}");

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use tfevents::disk::{self, Assembly, read_in_pieces};
 use tfevents::{Contents, Faults, Keep, LogDir};
 
-use super::choice::Choice;
 use super::hparams::{Sessions, TrialParams, related};
 use super::inspect::hparams_left_out;
 use super::{Failure, open_logs};
@@ -19,6 +18,7 @@ use crate::export::{
     ExportError, Format, HparamColumns, Hparams, LongPoints, Point, PointBatch, PointTable, Shape, WideOrder,
 };
 use crate::limits::{MAX_TAGS, MAX_WIDE_TAGS};
+use crate::objective::SeriesFilter;
 use crate::scalar::{HPARAMS_TAG, RunHparams};
 use crate::series::{self, Attempts, ByTag, FileHistory, Stretches, Writer};
 use crate::tail::{Found, Ingested, Listed};
@@ -28,7 +28,7 @@ use crate::units::{RunName, Tag};
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The tags and runs.
-    pub choice: Choice,
+    pub filter: SeriesFilter,
     /// How the table is spelled.
     pub format: Format,
     /// A column a tag.
@@ -115,7 +115,7 @@ fn has_curve(tags: &ByTag<Stretches>) -> bool {
 
 impl FirstLook {
     /// Takes the files of one run.
-    fn add_run(&mut self, choice: &Choice, run: &RunName, files: Vec<FileLook>) {
+    fn add_run(&mut self, filter: &SeriesFilter, run: &RunName, files: Vec<FileLook>) {
         let outlines = files
             .iter()
             .filter_map(|file| Some((file.origin.writer?, &*file.origin.sessions, file.tags.iter())));
@@ -132,7 +132,7 @@ impl FirstLook {
             self.n_left_out += tags.n_left_out();
             self.sessions.add(run, hparams, has_curve(&tags));
             for (tag, _) in tags.into_entries() {
-                let known = if choice.has_tag(tag.as_str()) { &mut self.tags } else { &mut self.others };
+                let known = if filter.has_tag(tag.as_str()) { &mut self.tags } else { &mut self.others };
                 // So many are told apart of one file; beyond that they are only to be named.
                 if known.len() < MAX_TAGS {
                     known.insert(tag);
@@ -149,10 +149,10 @@ impl Source {
     /// One of `paths` is missing or cannot be looked at.
     pub fn open(paths: &[PathBuf], request: Request) -> Result<Self, Failure> {
         let mut logs = open_logs("export", paths)?;
-        let mut others = logs.retain_runs(|run| request.choice.has_run(run));
+        let mut others = logs.retain_runs(|run| request.filter.has_run(run));
         let mut first = FirstLook::default();
         first.faults.errors.extend(logs.errors().iter().map(ToString::to_string));
-        logs.read_runs(FileLook::handle, |run, files| first.add_run(&request.choice, run, files));
+        logs.read_runs(FileLook::handle, |run, files| first.add_run(&request.filter, run, files));
         let runs = |logs: &LogDir| -> BTreeSet<RunName> { logs.runs().map(|run| run.name()).collect() };
         let chosen = runs(&logs);
         // Their rows are not wanted, but one of them may have the session of a run that is.
@@ -166,7 +166,7 @@ impl Source {
         });
         let n_tags = first.tags.len();
         // What one file has beyond those that are told apart is among them where all are chosen.
-        let has_more = first.n_left_out > 0 && !request.choice.names_tags();
+        let has_more = first.n_left_out > 0 && !request.filter.names_tags();
         if request.is_wide && (n_tags > MAX_WIDE_TAGS || has_more) {
             let more = if has_more { "more than " } else { "" };
             return Err(Failure::usage(format!(
@@ -229,22 +229,22 @@ impl Source {
             faults.n_left_out = first.n_left_out;
         }
         let exported = Exported { faults, ..Exported::default() };
-        let (choice, authors) = (&request.choice, &*first.writers);
+        let (filter, authors) = (&request.filter, &*first.writers);
         if request.is_latest {
             let mut writing = Writing::new(table, &hparams, exported);
-            writing.latest(&logs, choice);
+            writing.latest(&logs, filter);
             writing.failed?;
             return Ok((writing.exported, writing.points.finish()?));
         }
         if request.is_wide {
             // There is a batch only where the first error ends the export.
-            let all = AllPoints::new(Writing::new(table, &hparams, exported), choice, &logs, authors);
+            let all = AllPoints::new(Writing::new(table, &hparams, exported), filter, &logs, authors);
             let writing = all.read(&logs, |_| (), |()| ControlFlow::Break(()));
             writing.failed?;
             return Ok((writing.exported, writing.points.finish()?));
         }
         let (points, encoder, mut file) = table.into_long()?;
-        let all = AllPoints::new(Writing::new(points, &hparams, exported), choice, &logs, authors);
+        let all = AllPoints::new(Writing::new(points, &hparams, exported), filter, &logs, authors);
         let encode = |batch: Option<PointBatch>| batch.map(|batch| encoder.encode(&batch));
         let mut written = Ok(());
         let mut writing = all.read(&logs, encode, |encoded| {
@@ -311,10 +311,10 @@ impl<'a, P: PointSink> Writing<'a, P> {
     }
 
     /// What the latest attempt leaves standing, by rising step; one run in memory at a time.
-    fn latest(&mut self, logs: &LogDir, choice: &Choice) {
+    fn latest(&mut self, logs: &LogDir, filter: &SeriesFilter) {
         for run in logs.runs() {
             self.begin_run(&run.name());
-            let Contents { series, faults, .. } = run.read(|tag| choice.has_tag(tag), Keep::All);
+            let Contents { series, faults, .. } = run.read(|tag| filter.has_tag(tag), Keep::All);
             self.exported.faults.add_new(faults);
             for ((tag, _), series) in series {
                 self.exported.n_without_steps += u64::from(series.lacks_steps());
@@ -369,7 +369,7 @@ impl<'a, P: PointSink> Writing<'a, P> {
 /// Every point in the order in which it was written, as it is read.
 struct AllPoints<'a, P> {
     writing: Writing<'a, P>,
-    choice: &'a Choice,
+    filter: &'a SeriesFilter,
     /// The files that are still to be read, with their authors.
     files: Zip<slice::Iter<'a, Listed>, slice::Iter<'a, Option<Author>>>,
     run: Option<RunName>,
@@ -411,12 +411,12 @@ impl<'a> OpenFile<'a> {
 impl<'a, P: PointSink> AllPoints<'a, P> {
     fn new(
         writing: Writing<'a, P>,
-        choice: &'a Choice,
+        filter: &'a SeriesFilter,
         logs: &'a LogDir,
         authors: &'a [Option<Author>],
     ) -> Self {
         let files = logs.files().iter().zip(authors);
-        Self { writing, choice, files, run: None, file: OpenFile::default() }
+        Self { writing, filter, files, run: None, file: OpenFile::default() }
     }
 
     /// Reads all files. What gathers is encoded on several threads.
@@ -456,8 +456,8 @@ impl<P: PointSink> Assembly for AllPoints<'_, P> {
         let resumed = &mut self.file.resumed;
         let own = if resumed.is_empty() { None } else { resumed.get_mut(tag).and_then(Iterator::next) };
         let attempt = own.unwrap_or(self.file.attempt);
-        let is_chosen = self.file.chosen.entry(tag, || self.choice.has_tag(tag)).copied();
-        if !is_chosen.unwrap_or_else(|| self.choice.has_tag(tag)) {
+        let is_chosen = self.file.chosen.entry(tag, || self.filter.has_tag(tag)).copied();
+        if !is_chosen.unwrap_or_else(|| self.filter.has_tag(tag)) {
             return None;
         }
         let batch = self.writing.point(tag, point, attempt);

@@ -3,7 +3,6 @@
 //! Layer 9: may import every layer. It prints nothing: what there is to tell is handed to
 //! [`crate::cli`].
 
-pub mod choice;
 pub mod demo;
 pub mod doctor;
 pub mod export;
@@ -33,6 +32,7 @@ use tfevents::disk::Root;
 
 use crate::edge::files;
 use crate::limits::LOG_TAIL_BYTES;
+use crate::objective::FilterError;
 use crate::study::log_excerpt;
 
 /// Why a verb could not do its work.
@@ -80,6 +80,12 @@ impl Failure {
             FailureKind::Usage => 2,
             FailureKind::Outside => 3,
         }
+    }
+}
+
+impl From<FilterError> for Failure {
+    fn from(error: FilterError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

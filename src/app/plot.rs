@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use tfevents::{Contents, Faults, Keep, ScalarSeries};
 
-use super::choice::Choice;
 use super::{Failure, open_logs};
 use crate::limits::{MAX_CHARTS, MAX_CURVES};
+use crate::objective::SeriesFilter;
 use crate::plot::{self, Curve, Look, Pixels};
 use crate::series::{Dropped, Point};
 use crate::units::{RunName, Tag};
@@ -87,15 +87,15 @@ impl Curves {
     /// One of `paths` is missing or cannot be looked at.
     pub fn read(
         paths: &[PathBuf],
-        choice: &Choice,
+        filter: &SeriesFilter,
         x: Abscissa,
         attempts: bool,
         smoothing: f64,
     ) -> Result<Self, Failure> {
         let mut logs = open_logs("plot", paths)?;
-        logs.retain_runs(|run| choice.has_run(run));
+        logs.retain_runs(|run| filter.has_run(run));
         let Contents { series, others, faults } =
-            logs.read(|tag| choice.has_tag(tag), Keep::Course(smoothing));
+            logs.read(|tag| filter.has_tag(tag), Keep::Course(smoothing));
         let (mut curves, mut without_steps) = (Vec::new(), Vec::new());
         for ((tag, run), series) in series {
             let smoothed = (series.dropped().n > 0).then(|| series.smoothed());
@@ -120,7 +120,7 @@ impl Curves {
             }
         }
         let has_no_files = logs.files().is_empty();
-        let names_tags = choice.names_tags();
+        let names_tags = filter.names_tags();
         Ok(Self { curves, without_steps, other_tags: others, has_no_files, names_tags, faults })
     }
 

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use super::args::{Chosen, Doctor, Export, Plot, TableFormat, Verify, XAxis};
 use super::printer::Printer;
 use super::tables;
-use crate::app::choice::Choice;
 use crate::app::export::{Exported, Request, Source};
 use crate::app::plot::{self, Abscissa, Drawing};
 use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, quoted, verify as app_verify};
@@ -15,6 +14,7 @@ use crate::edge::files;
 use crate::edge::output::Output;
 use crate::export::{ExportError, Format};
 use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
+use crate::objective::SeriesFilter;
 use crate::plot::{Cells, Ink, Look, Pixels, Scale, printable};
 use crate::scalar::near_misses;
 use crate::units::Tag;
@@ -112,17 +112,17 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
             Failure::usage("Parquet is not for a terminal").with_hint("name a file: -o points.parquet")
         );
     }
-    let choice = choice(&args.chosen)?;
-    let request = Request { choice: choice.clone(), format, is_wide: args.wide, is_latest: args.latest };
+    let filter = filter(&args.chosen)?;
+    let request = Request { filter: filter.clone(), format, is_wide: args.wide, is_latest: args.latest };
     let source = Source::open(&args.chosen.paths, request)?;
     let place = place_of(&args.chosen.paths);
     if source.is_empty() {
         let tags: Vec<&Tag> = source.other_tags().collect();
         let told = tell(source.faults(), &place, printer);
-        let code = nothing_chosen(&place, &choice, source.has_no_files(), &tags, printer)?;
+        let code = nothing_chosen(&place, &filter, source.has_no_files(), &tags, printer)?;
         return Ok(code.max(told));
     }
-    tell_unmatched(&choice, &source.tags().collect::<Vec<_>>(), source.other_tags(), printer);
+    tell_unmatched(&filter, &source.tags().collect::<Vec<_>>(), source.other_tags(), printer);
     // Parquet is bytes, not lines.
     let out: Box<dyn Write + Send> =
         if format == Format::Parquet { Box::new(printer.out()) } else { Box::new(printer.table()) };
@@ -202,21 +202,21 @@ fn format_of(path: &Path) -> Result<Format, Failure> {
 }
 
 pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
-    let choice = choice(&args.chosen)?;
+    let filter = filter(&args.chosen)?;
     let abscissa = match args.x {
         XAxis::Step => Abscissa::Step,
         XAxis::Relative => Abscissa::Relative,
         XAxis::Wall => Abscissa::Wall,
     };
-    let curves = plot::Curves::read(&args.chosen.paths, &choice, abscissa, args.attempts, args.smoothing)?;
+    let curves = plot::Curves::read(&args.chosen.paths, &filter, abscissa, args.attempts, args.smoothing)?;
     let place = place_of(&args.chosen.paths);
     if curves.is_empty() {
         let tags: Vec<&Tag> = curves.other_tags().collect();
         let told = tell(curves.faults(), &place, printer);
-        let code = nothing_chosen(&place, &choice, curves.has_no_files(), &tags, printer)?;
+        let code = nothing_chosen(&place, &filter, curves.has_no_files(), &tags, printer)?;
         return Ok(code.max(told));
     }
-    tell_unmatched(&choice, &curves.tags().collect::<Vec<_>>(), curves.other_tags(), printer);
+    tell_unmatched(&filter, &curves.tags().collect::<Vec<_>>(), curves.other_tags(), printer);
     let look = Look {
         y_scale: if args.log_y { Scale::Log } else { Scale::Linear },
         smoothing: args.smoothing,
@@ -233,7 +233,7 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
                 height: given(args.height, default.height),
             };
             let ink = if printer.is_coloured() { Ink::Colour } else { Ink::Plain };
-            let charts = curves.charts(choice.names_tags());
+            let charts = curves.charts(filter.names_tags());
             let drawn: Vec<String> = charts
                 .iter()
                 .map(|chart| {
@@ -279,14 +279,14 @@ fn place_of(paths: &[PathBuf]) -> PathBuf {
     }
 }
 
-fn choice(chosen: &Chosen) -> Result<Choice, Failure> {
-    Choice::new(&chosen.tags, &chosen.runs)
+fn filter(chosen: &Chosen) -> Result<SeriesFilter, Failure> {
+    Ok(SeriesFilter::new(&chosen.tags, &chosen.runs)?)
 }
 
 /// Says that nothing was chosen, and what there would be.
 fn nothing_chosen(
     path: &Path,
-    choice: &Choice,
+    filter: &SeriesFilter,
     has_no_files: bool,
     tags: &[&Tag],
     printer: Printer,
@@ -301,7 +301,11 @@ fn nothing_chosen(
     };
     printer.error(&message);
     if !tags.is_empty() {
-        let near = choice.first_tag().map(|tag| near_misses(tag, tags.iter().copied())).unwrap_or_default();
+        let near = filter
+            .names()
+            .first()
+            .map(|tag| near_misses(tag.as_str(), tags.iter().copied()))
+            .unwrap_or_default();
         let named = if near.is_empty() { tags.to_vec() } else { near };
         let mut listed: Vec<String> =
             named.iter().take(MAX_TAGS_NAMED).map(|tag| format!("`{}`", printable(tag.as_str()))).collect();
@@ -315,13 +319,13 @@ fn nothing_chosen(
 
 /// Tells of each tag that was named in vain beside others.
 fn tell_unmatched<'t>(
-    choice: &Choice,
+    filter: &SeriesFilter,
     chosen: &[&'t Tag],
     others: impl Iterator<Item = &'t Tag>,
     printer: Printer,
 ) {
     let all: BTreeSet<&Tag> = chosen.iter().copied().chain(others).collect();
-    for named in choice.unmatched(chosen) {
+    for named in filter.unmatched(chosen) {
         let near = near_misses(named, all.iter().copied());
         let near: Vec<String> = near.iter().map(|tag| format!("`{}`", printable(tag.as_str()))).collect();
         let hint =

@@ -3,8 +3,6 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use globset::Glob;
-
 use super::args::{Goal, Watch};
 use super::printer::{Printer, Style};
 use super::tables;
@@ -12,14 +10,14 @@ use crate::app::watch::{self as app_watch, Better, Request, Rules, Selection, Un
 use crate::app::{Failure, doctor, pattern_hint};
 use crate::edge::remote::is_address;
 use crate::edge::sink::{SinkSpec, Token};
-use crate::scalar::RunSelector;
-use crate::units::{Step, Tag};
+use crate::objective::SeriesFilter;
+use crate::units::Step;
 
 /// Watches to the end.
 pub(super) fn watch(args: Watch, printer: Printer) -> Result<u8, Failure> {
     let request = request(args, |name| std::env::var(name).ok())?;
     let has_command = !request.command.is_empty();
-    let (is_once, tags) = (request.until.once, request.selection.tags.clone());
+    let (is_once, tags) = (request.until.once, request.selection.filter.names().to_vec());
     let watched = app_watch::watch(request, &mut |text| printer.talk(&format!("hptune: {text}")))?;
     let is_in_vain = watched.summary.is_some_and(|summary| summary.n_points == 0);
     if is_once && !has_command && is_in_vain && watched.code == 0 {
@@ -63,15 +61,8 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
         return Err(Failure::usage("--to: the same sink twice"));
     }
     let is_chief = !args.chief_only || is_chief(variable("TF_CONFIG").as_deref())?;
-    let globs = args.tag_globs.iter().map(|glob| {
-        Glob::new(glob)
-            .map(|glob| glob.compile_matcher())
-            .map_err(|e| Failure::usage(format!("--tag-glob: {e}")))
-    });
-    let runs =
-        args.runs.iter().map(|run| RunSelector::glob(run).map_err(|e| Failure::usage(format!("--run: {e}"))));
-    let tags: Vec<Tag> = args.tags.iter().map(|tag| Tag::from(&**tag)).collect();
-    let patience = match (args.patience, &*tags) {
+    let filter = SeriesFilter::of_names_and_globs(&args.tags, &args.tag_globs, &args.runs)?;
+    let patience = match (args.patience, filter.names()) {
         (None, _) => None,
         (Some(n), [tag]) => {
             let better = if args.goal == Goal::Maximize { Better::Larger } else { Better::Smaller };
@@ -83,26 +74,19 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
             ));
         }
     };
-    let globs: Vec<_> = globs.collect::<Result<_, _>>()?;
-    let is_selected = |tag: &Tag| {
-        (tags.is_empty() && globs.is_empty())
-            || tags.contains(tag)
-            || globs.iter().any(|g| g.is_match(tag.as_str()))
-    };
-    if let Some(rule) = args.stop_if.iter().find(|rule| !is_selected(rule.tag())) {
+    if let Some(rule) = args.stop_if.iter().find(|rule| !filter.has_tag(rule.tag().as_str())) {
         return Err(Failure::usage(format!(
             "--stop-if: `{}` is none of the tags that are followed",
             rule.tag()
         ))
         .with_hint(format!("add --tag {}", crate::app::quoted(rule.tag().as_str()))));
     }
-    let runs: Vec<RunSelector> = runs.collect::<Result<_, _>>()?;
     // A diagnosis is of one choice of runs; where several were named, of all that are there.
-    let selector = if let [only] = &*runs { only.clone() } else { RunSelector::default() };
+    let selector = filter.only_run();
     let token = args.token_file.map(Token::File);
     Ok(Request {
         job_dirs: args.job_dirs,
-        selection: Selection { tags, globs, runs, every: args.every, since: args.since.map(Step) },
+        selection: Selection { filter, every: args.every, since: args.since.map(Step) },
         trial: args.trial.filter(|trial| !trial.is_empty()),
         sinks: if is_chief { sinks } else { Vec::new() },
         stdout: || -> Box<dyn Write + Send> { Box::new(Printer::new().out()) },

@@ -3,6 +3,7 @@
 //! Layer 2: may import layers 0 and 1 and the reading library. Pure.
 
 mod candidates;
+mod filter;
 mod gather;
 mod lateness;
 mod meaning;
@@ -14,6 +15,7 @@ mod select;
 mod words;
 
 pub use candidates::{Candidate, Choice, Why, choose, is_preferred, of_best_split, pattern_of};
+pub use filter::{FilterError, SeriesFilter};
 pub use gather::{Gather, Held, Overdue, Seen};
 pub use lateness::{Burst, burst};
 pub use near::{NearMiss, Nearby, Other, Same, measures, near_misses, nearby};

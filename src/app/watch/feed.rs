@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
 
-use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS};
+use crate::objective::SeriesFilter;
 use crate::report::watch::Line;
-use crate::scalar::{Content, Kind, RunSelector};
+use crate::scalar::{Content, Kind};
 use crate::series::{Live, Point, Rewound, Standing, Told, WriterId};
 use crate::tail::{Found, Ingested, MISSED_REPORTS, Seen, Unreadable, packed_in_words};
 use crate::units::{RunName, Step, Tag, WallTime};
@@ -19,12 +19,8 @@ use crate::units::{RunName, Step, Tag, WallTime};
 /// Which values are delivered.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    /// These tags, whole; with `globs` empty too: all.
-    pub tags: Vec<Tag>,
-    /// Tags that match one of these.
-    pub globs: Vec<GlobMatcher>,
-    /// Runs that one of these allows; none: all.
-    pub runs: Vec<RunSelector>,
+    /// The tags and runs.
+    pub filter: SeriesFilter,
     /// The first of each so many values of a tag.
     pub every: NonZeroU64,
     /// Those from this step on.
@@ -33,21 +29,11 @@ pub struct Selection {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { tags: Vec::new(), globs: Vec::new(), runs: Vec::new(), every: NonZeroU64::MIN, since: None }
+        Self { filter: SeriesFilter::default(), every: NonZeroU64::MIN, since: None }
     }
 }
 
 impl Selection {
-    fn has_tag(&self, tag: &str) -> bool {
-        (self.tags.is_empty() && self.globs.is_empty())
-            || self.tags.iter().any(|known| known.as_str() == tag)
-            || self.globs.iter().any(|glob| glob.is_match(tag))
-    }
-
-    fn has_run(&self, run: &RunName) -> bool {
-        self.runs.is_empty() || self.runs.iter().any(|selector| selector.allows(run))
-    }
-
     /// Whether a value at this step is wanted at all.
     fn has_step(&self, step: Step) -> bool {
         self.since.is_none_or(|since| step >= since)
@@ -227,7 +213,7 @@ impl Feed {
             let mut runs = self.memory.runs.values();
             runs.any(|run| run.tags.get(tag).is_some_and(|known| known.n_points > 0))
         };
-        self.selection.tags.iter().filter(move |tag| !has_come(tag))
+        self.selection.filter.names().iter().filter(move |tag| !has_come(tag))
     }
 
     /// Takes it that a writer of a run, whose first event has the clock `started`, was alive at `clock`.
@@ -251,7 +237,7 @@ impl Feed {
                     self.take(run, writer, (started, wall_time), tag, value);
                 }
                 Ingested::SessionStart(step) => {
-                    if self.selection.has_run(run) {
+                    if self.selection.filter.has_run(run) {
                         let rewound = self.run(run).live.session_start(writer, started, step);
                         self.items
                             .extend(rewound.into_iter().map(|r| Item::Rewind(run.clone(), Box::new(r))));
@@ -306,7 +292,7 @@ impl Feed {
         tag: &str,
         value: Result<Point, Kind>,
     ) {
-        if !self.selection.has_run(run) {
+        if !self.selection.filter.has_run(run) {
             return;
         }
         let memory = self.memory.runs.entry(run.clone()).or_default();
@@ -319,7 +305,7 @@ impl Feed {
             let line = Line::Tag { run: run.clone(), tag: Tag::from(tag), holds: kind.name() };
             self.items.push(Item::Line(line));
         }
-        let (Ok(point), true) = (value, self.selection.has_tag(tag)) else { return };
+        let (Ok(point), true) = (value, self.selection.filter.has_tag(tag)) else { return };
         let (attempt, points) = match memory.live.offer(writer, tag, point) {
             Told::Stands(attempt) => (attempt, vec![point]),
             Told::Rewinds(rewound, points) => {
@@ -388,10 +374,9 @@ mod tests {
     #[test]
     fn only_what_is_selected_is_told() {
         let selection = Selection {
-            tags: vec![Tag::from("a")],
+            filter: SeriesFilter::of_names_and_globs(&["a".to_owned()], &[], &[]).expect("no globs"),
             every: NonZeroU64::new(2).expect("not 0"),
             since: Some(Step(3)),
-            ..Selection::default()
         };
         let mut feed = Feed::new(selection, Memory::default());
         for step in 1..=6 {
