@@ -26,6 +26,7 @@ mod hparams;
 mod jsonl;
 mod long;
 mod number;
+#[cfg_attr(not(feature = "parquet"), path = "parquet_absent.rs")]
 mod parquet;
 mod points;
 mod table;

@@ -9,9 +9,11 @@
 //!                                         └──→ reduce (to a cap) ───────────→ html
 //! ```
 
+#[cfg(feature = "pictures")]
 mod glyphs;
 mod label;
 mod page;
+#[cfg_attr(not(feature = "pictures"), path = "picture_absent.rs")]
 mod picture;
 mod raster;
 mod reduce;

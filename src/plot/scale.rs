@@ -71,6 +71,7 @@ impl Axis {
         Self { scale: Scale::Linear, low: finite(middle - pad), high: finite(middle + pad) }
     }
 
+    #[cfg(feature = "pictures")]
     /// The axis with a margin at both ends, as a share of its length.
     pub(super) fn with_margin(self, share: f64) -> Self {
         let margin = (self.high / 2.0 - self.low / 2.0) * share * 2.0;

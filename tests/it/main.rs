@@ -29,6 +29,7 @@ mod restarts;
 mod run;
 mod run_choice;
 mod side_by_side;
+mod sidecar;
 mod simulation;
 mod stores;
 mod support;

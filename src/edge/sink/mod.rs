@@ -19,6 +19,8 @@ mod lines;
 mod retry;
 mod socket;
 mod spec;
+mod token;
+#[cfg_attr(not(feature = "web"), path = "webhook_absent.rs")]
 mod webhook;
 
 use std::fmt;
@@ -35,7 +37,9 @@ pub use lines::LinesSink;
 pub use retry::{Attempt, Cause, Delivery, Failed, Pause, Pauses, Undelivered};
 pub use socket::SocketSink;
 pub use spec::{Address, Kind, SinkSpec, SinkSpecError};
-pub use webhook::{Token, VERSION as WEBHOOK_VERSION, Webhook, WebhookOptions, WebhookUrl};
+pub use token::Token;
+#[cfg(feature = "web")]
+pub use webhook::{VERSION as WEBHOOK_VERSION, Webhook, WebhookOptions, WebhookUrl};
 
 /// Every kind of sink.
 pub const KINDS: [Kind; 4] = [lines::KIND, file::KIND, socket::KIND, webhook::KIND];

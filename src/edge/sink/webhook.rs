@@ -8,7 +8,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ use crate::limits::{
 use super::json::JsonLines;
 use super::retry::TRIES_AGAIN;
 use super::spec::{Address, Kind, SinkSpecError};
-use super::{Attempt, Batch, Cause, Failed, Patience, Pause, Pauses, Sink, SinkOptions};
+use super::{Attempt, Batch, Cause, Failed, Patience, Pause, Pauses, Sink, SinkOptions, Token};
 
 /// A web server.
 pub(super) const KIND: Kind = Kind {
@@ -97,24 +96,6 @@ fn shown(url: &Url) -> String {
     url.set_query(has_query.then_some("..."));
     url.set_fragment(None);
     url.into()
-}
-
-/// What a web server knows us by. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Token {
-    /// The token itself.
-    Text(String),
-    /// A file that has it, read before each request: tokens are changed while jobs run.
-    File(PathBuf),
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(_) => f.write_str("Text(...)"),
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-        }
-    }
 }
 
 impl Token {
