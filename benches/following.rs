@@ -16,9 +16,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hptune::event;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
 

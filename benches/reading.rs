@@ -22,10 +22,10 @@ use hptune::export::Format;
 use hptune::limits::READ_CHUNK_BYTES;
 use hptune::objective::SeriesFilter;
 use hptune::plot::{Look, Pixels};
-use hptune::scalar::Content;
-use hptune::series::{Point, Recording};
-use hptune::tail::{self, Found, Ingested};
 use tfevents::disk::{self, Root};
+use tfevents::scalar::Content;
+use tfevents::series::{Point, Recording};
+use tfevents::tail::{self, Found, Ingested};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
 

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hptune::event;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
 

@@ -28,6 +28,7 @@
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`], [`tuner`] | specification, search space, trials, result; one algorithm or rule a file; the controller of trials that hptune runs; ask and tell for those that others run |
 //! | 7 | [`report`] | the events of a job and the lines of a watcher, as plain data, and their encoders |
+//! | 8 | [`engine`] | where attempts of trials run: one trait; processes under supervisors on this machine |
 //! | 8 | [`edge`] | following a trial's files, object stores, sinks, keepers of trials and process trees, control groups, GPUs, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!
@@ -37,21 +38,21 @@
 //!
 //! # What holds it together
 //!
-//! - **The decoder** ([`tfrecord::Decoder`]) gives the same records for any chunking of the bytes. A
+//! - **The decoder** ([`tfevents::record::Decoder`]) gives the same records for any chunking of the bytes. A
 //!   damaged stretch costs the records it touches: behind its first byte the decoder searches for the
 //!   next place where a length and its checksum agree, and checks the record there before it believes
 //!   it. A record that is too long to be held comes in parts; what a long false length swallowed is
 //!   asked for again.
-//! - **The scan** ([`scalar::scan`], [`scalar::PartScan`]) goes over the wire format without decoding
+//! - **The scan** ([`tfevents::scalar::scan`], [`tfevents::scalar::PartScan`]) goes over the wire format without decoding
 //!   what is no value; the full decode is its oracle.
-//! - **One file is read by several threads** in pieces ([`tail::Segment`], [`tfevents::disk::read_in_pieces`]). A thread
+//! - **One file is read by several threads** in pieces ([`tfevents::tail::Segment`], [`tfevents::disk::read_in_pieces`]). A thread
 //!   finds a record in the middle of the file and scans from there; the result is used if the decoder, which comes from
 //!   the start, reaches that very record. Everything else is decoded as on one thread: neither damage nor the number of
 //!   threads changes what is found.
-//! - **The tail** ([`tail::Tail`]) treats every event file on its own for as long as the trial lives.
+//! - **The tail** ([`tfevents::tail::Tail`]) treats every event file on its own for as long as the trial lives.
 //!   Listings are the truth; notifications only make the next listing come sooner.
 //! - **Attempts and passes** are one model of steps that are written more than once, for files that are whole
-//!   ([`series::Attempts`]) and for files that grow ([`series::Live`], [`series::Series`]); `series/pass.rs` has it. From the step of a session's start on, what its writer and those that had ended before it wrote is void, under
+//!   ([`tfevents::series::Attempts`]) and for files that grow ([`tfevents::series::Live`], [`tfevents::series::Series`]); `series/pass.rs` has it. From the step of a session's start on, what its writer and those that had ended before it wrote is void, under
 //!   every tag of the run and whether or not anything follows; and of nobody else. What stands of the last pass does not
 //!   depend on the order of reading; earlier passes of several files are known where these are read in the order in which they
 //!   were begun. Without a session a writer resumes at its first value of a tag, or where its steps fall in one
@@ -60,14 +61,14 @@
 //!   300, 101, 201 is a restart; 100, 200, 300, 250, 350 is not: a value may be late. That speaks for its own tag alone.
 //!   The line lies in `series/stretch.rs`.
 //! - **A watcher** ([`app::watch`]) has a worker for each sink, which reads the files at the pace of its sink: what a
-//!   sink has not taken waits in the files, not in memory. How far it is ([`tail::Progress`], and
-//!   [`series::Live`], which follows a run without its points) is stored behind what was delivered.
-//! - **Memory is bounded.** What follows files keeps no points ([`series::Live`]), or those of a [`series::Sample`] of the
-//!   steps where there are very many ([`series::Series`], [`study::Curve`]): a result and the best are exact, the store and
+//!   sink has not taken waits in the files, not in memory. How far it is ([`tfevents::tail::Progress`], and
+//!   [`tfevents::series::Live`], which follows a run without its points) is stored behind what was delivered.
+//! - **Memory is bounded.** What follows files keeps no points ([`tfevents::series::Live`]), or those of a [`tfevents::series::Sample`] of the
+//!   steps where there are very many ([`tfevents::series::Series`], [`study::Curve`]): a result and the best are exact, the store and
 //!   the files have all. Any order of steps costs n log n at most.
-//! - **The objective** ([`series::Objective`]) is read from one run directory, which [`series::choose`] finds by one order for
+//! - **The objective** ([`objective::Objective`]) is read from one run directory, which [`objective::choose`] finds by one order for
 //!   jobs, `doctor` and rules, or from several that were asked for together. What a restart changes is
-//!   told as one [`series::Change::Rewind`], or as the source once more where that is all, and what stands behind it.
+//!   told as one [`objective::Change::Rewind`], or as the source once more where that is all, and what stands behind it.
 //! - **The controller** ([`controller::Controller`]) puts out what is to be stored before the action
 //!   that follows from it. A trial holds its slot until its process tree is gone and its files are
 //!   read. All that it knows is in what it put out: another one goes on from the store. It requests the parameters of
@@ -87,8 +88,8 @@
 //!   what it started is still there, the keeper looks whether the trial's work was left with that ([`edge::left`]).
 //! - **Catching up** ([`study::CatchUp`]): files are read again from their beginning, and only what differs from what the
 //!   store has is news.
-//! - **A metric that is not there** ([`tail::missing`]): names are compared as words, those of the run counted
-//!   ([`scalar::nearby`]), and only what means the same is offered. `doctor` and the notes of a job say it in one voice.
+//! - **A metric that is not there** ([`objective::missing`]): names are compared as words, those of the run counted
+//!   ([`objective::nearby`]), and only what means the same is offered. `doctor` and the notes of a job say it in one voice.
 //! - **The search** ([`suggest`]) is a function of the specification, the seed and the trials as they stood at the request: it keeps nothing between
 //!   suggestions, and its sums have one order on every machine. That is why its linear algebra is our own.
 //! - **The store** ([`edge::store::Store`]) is durable before an action is carried out. Requests to the process that executes
@@ -115,33 +116,3 @@ pub mod study;
 pub mod suggest;
 pub mod tuner;
 pub mod units;
-
-pub use tfevents::{event, record as tfrecord};
-
-/// What counts as a scalar, and which tags and runs are meant.
-pub mod scalar {
-    pub use tfevents::scalar::*;
-
-    pub use crate::layout::OWN_DIRECTORY;
-    pub use crate::objective::{
-        NearMiss, Nearby, Other, RunSelector, Same, Split, is_number, measures, near_misses, nearby, words,
-    };
-}
-
-/// One tag of one run, and the objective of a trial.
-pub mod series {
-    pub use tfevents::series::*;
-
-    pub use crate::objective::{
-        Candidate, Change, Choice, Objective, RunSelector, Split, Why, choose, is_preferred, of_best_split,
-        pattern_of,
-    };
-}
-
-/// Following event files, and what they say of the objective.
-pub mod tail {
-    pub use tfevents::tail::*;
-
-    pub use crate::layout::{METRICS_PATH, REPORTS_NAME, is_followed, is_trial, run_of};
-    pub use crate::objective::{Burst, Gather, Held, Overdue, Seen, burst, missing};
-}

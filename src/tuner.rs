@@ -5,11 +5,12 @@
 
 use jiff::Timestamp;
 
-use crate::series::{Change, Point};
+use crate::objective::Change;
 use crate::stop::{self, StopRule};
 use crate::study::{Assignment, Measurement, Outcome, Record, StopReason, Study, StudySpec, Trial, rank};
 use crate::suggest::{self, Request, Suggest};
 use crate::units::{MetricValue, Step, TrialId, WallTime};
+use tfevents::series::Point;
 
 /// A study that is asked for trials and told of them.
 pub struct Tuner {

@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use hptune::event::{self, encode_scalars};
-use hptune::tfrecord::encode;
 use hptune::units::{Step, WallTime};
+use tfevents::event::{self, encode_scalars};
+use tfevents::record::encode;
 
 pub(crate) const N_RUNS: usize = 2_000;
 pub(crate) const N_RUN_RECORDS: usize = 500;

@@ -12,13 +12,15 @@ use super::{Failure, open_root, quoted};
 use tfevents::UnreadableReports;
 
 use crate::edge::files;
-use crate::scalar::{Kind, RunSelector, is_placeholder, measures};
-use crate::series::{Candidate, Choice, TagSummary, Why, choose, of_best_split};
-use crate::study::DEFAULT_METRIC_TAG;
-use crate::tail::missing::{
+use crate::objective::missing::{
     self, MAX_NAMED, Missing, NearTag, Places, listed, metric_tag, objective_run, yaml_text,
 };
+use crate::objective::{Candidate, Choice, Why, choose, of_best_split};
+use crate::objective::{RunSelector, measures};
+use crate::study::DEFAULT_METRIC_TAG;
 use crate::units::{MetricValue, RunName, Step, Tag, TrialId};
+use tfevents::scalar::{Kind, is_placeholder};
+use tfevents::series::TagSummary;
 
 /// How many tags are listed at most.
 const MAX_TAGS_SHOWN: usize = 30;

@@ -19,10 +19,10 @@ use crate::export::{
 };
 use crate::limits::{MAX_TAGS, MAX_WIDE_TAGS};
 use crate::objective::SeriesFilter;
-use crate::scalar::{HPARAMS_TAG, RunHparams};
-use crate::series::{self, Attempts, ByTag, FileHistory, Stretches, Writer};
-use crate::tail::{Found, Ingested, Listed};
 use crate::units::{RunName, Tag};
+use tfevents::scalar::{HPARAMS_TAG, RunHparams};
+use tfevents::series::{self, Attempts, ByTag, FileHistory, Stretches, Writer};
+use tfevents::tail::{Found, Ingested, Listed};
 
 /// What to export.
 #[derive(Debug, Clone)]

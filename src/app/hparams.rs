@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 
 use crate::edge::trial_files::described_params;
 use crate::export::Hparams;
-use crate::scalar::{HparamValue, RunHparams, Split, is_number, words};
+use crate::objective::{Split, is_number, words};
 use crate::study::ParamValue;
 use crate::units::{RunName, shortest};
+use tfevents::scalar::{HparamValue, RunHparams};
 
 /// The sessions below one path, and the runs that are there.
 #[derive(Debug, Default)]

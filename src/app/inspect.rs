@@ -7,14 +7,17 @@ use serde::Serialize;
 use tfevents::{UnreadableReports, disk};
 
 use super::{Failure, open_logs};
+use crate::layout::run_of;
 use crate::limits::{
     MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED, READ_CHUNK_BYTES,
 };
-use crate::scalar::{Content, HPARAMS_TAG, HparamValue, Kind, Metadata, RunHparams};
-use crate::series::{Attempts, ByTag, FileHistory, GoOver, Rewind, Standing, TagSummary, Writer, WriterId};
-use crate::tail::{Found, Ingested, packed_in_words, run_of};
-use crate::tfrecord::{Damage, DamageKind};
 use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
+use tfevents::record::{Damage, DamageKind};
+use tfevents::scalar::{Content, HPARAMS_TAG, HparamValue, Kind, Metadata, RunHparams};
+use tfevents::series::{
+    Attempts, ByTag, FileHistory, GoOver, Rewind, Standing, TagSummary, Writer, WriterId,
+};
+use tfevents::tail::{Found, Ingested, packed_in_words};
 
 /// What lies below one path.
 #[derive(Debug, Default)]

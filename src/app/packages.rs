@@ -8,7 +8,7 @@ use super::Failure;
 use super::last_words;
 use crate::edge::home::expand_home;
 use crate::edge::remote::{Bucket, is_address};
-use crate::scalar::OWN_DIRECTORY;
+use crate::layout::OWN_DIRECTORY;
 use crate::study::Config;
 
 /// Installs `packageUris` below the job's directory, unless that was done before. The answer is the Python to run,

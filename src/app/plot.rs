@@ -9,8 +9,8 @@ use super::{Failure, open_logs};
 use crate::limits::{MAX_CHARTS, MAX_CURVES};
 use crate::objective::SeriesFilter;
 use crate::plot::{self, Curve, Look, Pixels};
-use crate::series::{Dropped, Point};
 use crate::units::{RunName, Tag};
+use tfevents::series::{Dropped, Point};
 
 /// What goes along the x axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Which run directory an objective is read from, in words, with the line that decides it otherwise.
 
-use crate::scalar::Split;
-use crate::series::{Why, pattern_of};
-use crate::tail::missing::{listed, objective_mean};
+use crate::objective::Split;
+use crate::objective::missing::{listed, objective_mean};
+use crate::objective::{Why, pattern_of};
 use crate::units::{RunName, Tag};
 
 /// Why a run is read; `None` where there is nothing to choose from.

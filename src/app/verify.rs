@@ -14,8 +14,8 @@ use super::{Failure, open_logs};
 use crate::edge::output::Output;
 use crate::layout::kind_of;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
-use crate::tail::{FileKind, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, packed_with};
-use crate::tfrecord::{Damage, DamageKind};
+use tfevents::record::{Damage, DamageKind};
+use tfevents::tail::{FileKind, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, packed_with};
 
 /// What checking the files below one path gave.
 #[derive(Debug, Default)]

@@ -15,8 +15,8 @@ use crate::edge::output::Output;
 use crate::export::{ExportError, Format};
 use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
 use crate::objective::SeriesFilter;
+use crate::objective::near_misses;
 use crate::plot::{Cells, Ink, Look, Pixels, Scale, printable};
-use crate::scalar::near_misses;
 use crate::units::Tag;
 use tfevents::{Faults, unread_in_words};
 

@@ -1,6 +1,6 @@
 //! A curve in one row of text.
 
-use crate::series::Position;
+use tfevents::series::Position;
 
 /// How wide a whole curve is drawn, in blocks.
 pub(super) const SPARK_WIDTH: usize = 20;

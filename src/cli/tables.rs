@@ -11,10 +11,10 @@ use crate::app::inspect::{Inspection, Run};
 use crate::app::jobs::KnownJob;
 use crate::app::verify::{Verification, VerifiedFile};
 use crate::plot::printable as name;
-use crate::series::TagSummary;
 use crate::study::{Reduce, StudySpec, Trial, UsualEnds, peak_before_end, rank};
-use crate::tfrecord::Damage;
 use crate::units::{RunName, Step};
+use tfevents::record::Damage;
+use tfevents::series::TagSummary;
 use tfevents::unread_in_words;
 
 /// The most stretches of damage that are listed for a run.

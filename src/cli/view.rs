@@ -9,9 +9,9 @@ use super::sparkline::{SPARK_WIDTH, Sparkline};
 use super::text::{brief, duration, printable};
 use crate::app::Failure;
 use crate::report::{JobEvent, JobEventKind, jsonl};
-use crate::series::Position;
 use crate::study::{Assignment, FinalState, Goal, Outcome};
 use crate::units::{Step, TrialId};
+use tfevents::series::Position;
 
 /// Shows events as they come.
 pub(super) trait View {

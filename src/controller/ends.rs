@@ -183,9 +183,10 @@ mod tests {
     use super::*;
     use crate::controller::tests::handle;
     use crate::controller::{Input, Output, Policy, after};
-    use crate::series::{Change, Point};
+    use crate::objective::Change;
     use crate::study::{Study, config};
     use crate::units::{MetricValue, Step, WallTime};
+    use tfevents::series::Point;
 
     /// Runs trials one after the other, 100 s each, until the job ends or `ends` are over: the last step of each, how
     /// its trainer ended, and what that said.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::series::Change;
+use crate::objective::Change;
 use crate::study::{Assignment, Exit, Record, Replica};
 use crate::suggest::Request;
 use crate::units::TrialId;

@@ -35,7 +35,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::limits::KILL_PATIENCE;
-use crate::series::Change;
+use crate::objective::Change;
 use crate::stop::{self, StopRule};
 use crate::study::{
     Assignment, FinalState, Outcome, Purpose, Stage, StopDecision, StopReason, Study, StudySpec, Trial, rank,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::series::Point;
 use crate::study::{Exit, config};
 use crate::units::{MetricValue, Step, WallTime};
+use tfevents::series::Point;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

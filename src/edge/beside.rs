@@ -12,8 +12,8 @@ use std::time::UNIX_EPOCH;
 use super::outside::process_in_name;
 use super::process_table::{Process, boot_time, event_files_of, host_name, number_in_environment};
 use crate::limits::{FRESH_FILE, MAX_WRITERS_COMPARED};
-use crate::series::{Rank, WriterId};
 use crate::units::{RunName, WallTime};
+use tfevents::series::{Rank, WriterId};
 
 /// Variables that launchers set to the number of a process among those of a training: torchrun, Open MPI, MPICH, PMIx,
 /// MVAPICH, Slurm, Horovod.

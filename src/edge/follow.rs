@@ -22,11 +22,12 @@ use super::remote::{Bucket, environment};
 use super::reports::replica_of_reports;
 use crate::layout::NAMING;
 use crate::limits::{FOLLOW_BATCH, REMOTE_POLL_INTERVAL};
-use crate::scalar::RunSelector;
-use crate::series::Change;
+use crate::objective::Change;
+use crate::objective::RunSelector;
+use crate::objective::{Burst, Gather, Overdue, Seen, burst};
 use crate::study::{CatchUp, Curve, launch};
-use crate::tail::{Burst, Config, Found, Gather, Ingested, Overdue, Progress, Seen, Tail, burst};
 use crate::units::{Tag, TrialId, WallTime};
+use tfevents::tail::{Config, Found, Ingested, Progress, Tail};
 
 /// What a follower reports.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ use super::outside::{Search, known_files, process_in_name};
 use super::process_table::{Process, boot_time, command_line, host_name, open_for_writing, processes};
 use super::reports::ReportFiles;
 use crate::limits::{DRAIN_TIMEOUT, LEFT_PAUSE, MAX_LEFT_NAMED};
-use crate::tail::is_event_file;
+use tfevents::tail::is_event_file;
 
 /// A process starts in one of the ticks of 10 ms in which the system counts, and its clock is read at another moment
 /// than that of a file system: what is made within this time of a start may have been before it.

@@ -14,9 +14,10 @@ use tfevents::disk::{Root, shown};
 use tfevents::follow::Follower;
 
 use super::files::{identify, records_beside};
+use crate::layout::OWN_DIRECTORY;
+use crate::layout::is_followed;
 use crate::limits::{MAX_HINTS, NOTICE_REST};
-use crate::scalar::OWN_DIRECTORY;
-use crate::tail::{FileId, is_followed};
+use tfevents::tail::FileId;
 
 /// Wakes a thread when something changes below a directory, and says what.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::files::identify;
 use super::host::shortage;
 use crate::limits::MAX_COMMAND_SHOWN;
-use crate::tail::FileId;
+use tfevents::tail::FileId;
 
 /// A process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,11 @@ use std::thread::{self, JoinHandle};
 
 use serde::{Deserialize, Serialize};
 
+use crate::layout::OWN_DIRECTORY;
+use crate::layout::REPORTS_NAME;
 use crate::limits::{MAX_HYPERTUNE_FILE_BYTES, METRICS_INTERVAL};
-use crate::scalar::OWN_DIRECTORY;
 use crate::study::Replica;
-use crate::tail::{HypertuneFile, MAY_LACK, REPORTS_NAME};
+use tfevents::tail::{HypertuneFile, MAY_LACK};
 
 /// Where the reports of a replica are kept, below the records of its trial.
 #[must_use]
@@ -169,7 +170,7 @@ mod tests {
     use std::ops::Range;
 
     use super::*;
-    use crate::tail::{Logged, ReportLog};
+    use tfevents::tail::{Logged, ReportLog};
 
     fn files(directory: &Path) -> ReportFiles {
         ReportFiles { metrics: directory.join("metrics"), log: directory.join("reports.jsonl") }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::ExportError;
 use super::table::{Cell, Column, ColumnKind};
-use crate::scalar::HparamValue;
 use crate::units::shortest;
+use tfevents::scalar::HparamValue;
 
 /// A run's hyperparameters by name.
 pub type Hparams = BTreeMap<String, HparamValue>;

@@ -38,11 +38,11 @@ use std::io;
 
 use crate::units::{MetricValue, Tag};
 
-pub use crate::scalar::HparamValue;
 pub use hparams::{HparamColumns, Hparams};
 pub use long::{EncodedPoints, LongEncoder, LongFile, LongPoints, PointBatch};
 pub use points::{Point, PointTable, Shape, WideOrder};
 pub use table::{Cell, Column, ColumnKind, Inexact, Presence, TableWriter};
+pub use tfevents::scalar::HparamValue;
 
 /// How a table is spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

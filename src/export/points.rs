@@ -56,7 +56,7 @@ pub struct Point<'a> {
     pub wall_time: WallTime,
     /// The value.
     pub value: MetricValue,
-    /// The attempt of the run that it belongs to, from 1: see [`crate::series::Attempts`].
+    /// The attempt of the run that it belongs to, from 1: see [`tfevents::series::Attempts`].
     pub attempt: u32,
 }
 

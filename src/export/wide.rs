@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use super::ExportError;
 use super::hparams::PREFIX;
 use super::points::{Point, WideOrder};
-use crate::series::{self, Points};
 use crate::units::{MetricValue, Step, Tag, WallTime};
+use tfevents::series::{self, Points};
 
 /// Names that a tag's column must not take.
 const TAKEN_NAMES: [&str; 4] = ["run", "step", "wall_time", "attempt"];

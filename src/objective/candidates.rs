@@ -18,7 +18,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::scalar::{OWN_DIRECTORY, Split, is_number, words};
+use crate::layout::OWN_DIRECTORY;
+use crate::objective::{Split, is_number, words};
 use crate::units::{RunName, WallTime};
 
 /// Words before a number that make it the number of a fold.

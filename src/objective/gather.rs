@@ -7,11 +7,14 @@ use jiff::Timestamp;
 use tfevents::tail::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
 
 use super::missing::{Missing, Places, explain, listed, unlike_runs, wrong_kind, wrong_run};
+use crate::layout::OWN_DIRECTORY;
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS_REMEMBERED, MAX_WRITERS_LISTED};
-use crate::scalar::{Content, Kind, OWN_DIRECTORY, RunSelector, Split, is_placeholder, measures, words};
-use crate::series::{Change, Objective, Point, Rank, Shape, Why, WriterId};
-use crate::tfrecord::Damage;
+use crate::objective::{Change, Objective, Why};
+use crate::objective::{RunSelector, Split, measures, words};
 use crate::units::{RunName, Step, Tag, WallTime};
+use tfevents::record::Damage;
+use tfevents::scalar::{Content, Kind, is_placeholder};
+use tfevents::series::{Point, Rank, Shape, WriterId};
 
 /// At how many steps another tag has values by when the wanted one is missed.
 const STEPS_OF_OTHERS: u32 = 3;
@@ -219,7 +222,7 @@ impl Gather {
     }
 
     /// Takes the place of a writer of a run among the processes of a training; see
-    /// [`Objective::set_rank`](crate::series::Objective::set_rank).
+    /// [`Objective::set_rank`](crate::objective::Objective::set_rank).
     pub fn set_rank(&mut self, run: &RunName, writer: WriterId, started: WallTime, rank: Rank) {
         for objective in [&mut self.objective, &mut self.others] {
             objective.set_rank(run, writer, started, rank);
@@ -444,9 +447,9 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scalar::Metadata;
-    use crate::series::WriterId;
     use crate::units::MetricValue;
+    use tfevents::scalar::Metadata;
+    use tfevents::series::WriterId;
 
     fn take(gather: &mut Gather, tag: &str, step: i64, content: Content) {
         let (writer, step, wall_time, run) = (WriterId(0), Step(step), WallTime(1.0), RunName::root());

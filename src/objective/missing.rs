@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::scalar::{Kind, Nearby, RunSelector, Same, is_number, nearby, words};
+use crate::objective::{Nearby, RunSelector, Same, is_number, nearby, words};
 use crate::units::{RunName, Tag};
+use tfevents::scalar::Kind;
 
 /// How many names a sentence lists at most.
 pub const MAX_NAMED: usize = 8;
@@ -80,7 +81,7 @@ pub fn explain(tag: &Tag, selector: &RunSelector, places: &Places<'_>) -> Missin
         let others = places.iter().filter(|(_, runs)| runs.iter().all(|(_, kind)| *kind != Kind::Scalar));
         let others: Vec<(&Tag, Kind)> =
             others.filter_map(|(tag, runs)| Some((*tag, runs.first()?.1))).collect();
-        let near = crate::scalar::near_misses(tag.as_str(), others.iter().map(|(tag, _)| *tag));
+        let near = crate::objective::near_misses(tag.as_str(), others.iter().map(|(tag, _)| *tag));
         near.first().and_then(|near| others.iter().find(|(tag, _)| tag == near).copied())
     };
     if let Some(first) = missing.near.first() {

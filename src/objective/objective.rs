@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tfevents::series::{Offered, Point, Position, Rank, Rule, Series, Shape, WriterId};
 
 use super::candidates::{Candidate, Choice, Why, choose, is_preferred, of_best_split, pattern_of};
-use crate::scalar::{RunSelector, Split};
+use crate::objective::{RunSelector, Split};
 use crate::units::{MetricValue, RunName, Step, WallTime};
 
 /// What a follower of an objective is told, in order.

@@ -22,12 +22,12 @@ mod scene;
 mod smooth;
 mod text;
 
-pub use crate::series::Dropped;
 pub use label::printable;
 pub use page::html;
 pub use picture::{png, svg};
 pub use smooth::smooth;
 pub use text::text;
+pub use tfevents::series::Dropped;
 
 /// One curve.
 #[derive(Debug, Clone, PartialEq, Default)]

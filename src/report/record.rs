@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{JobEvent, JobEventKind};
-use crate::series::Change;
+use crate::objective::Change;
 use crate::study::{JobEnd, Record, StudySpec, Trial, rank};
 use crate::units::{MetricValue, TrialId};
 
@@ -80,9 +80,9 @@ fn of_change(trial: TrialId, change: &Change) -> JobEventKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{Point, Position};
     use crate::study::{Assignment, FinalState, Measurement, Outcome, ParamValue, Stage, StopReason, config};
     use crate::units::{Step, WallTime};
+    use tfevents::series::{Point, Position};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time")

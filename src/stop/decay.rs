@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn a_rewind_makes_the_decision_anew() {
         let mut own = curve(0.9, 0.3, 3.0, 9, 1);
-        own.rewind(crate::series::Position::first_pass(Step(5)));
+        own.rewind(tfevents::series::Position::first_pass(Step(5)));
         for m in curve(0.28, 0.9, 3.0, 9, 1).points().iter().skip(4) {
             own.insert(*m);
         }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Curve;
 use crate::limits::MAX_CATCH_UP_POINTS;
-use crate::series::{Change, Point, Position};
+use crate::objective::Change;
 use crate::units::RunName;
+use tfevents::series::{Point, Position};
 
 /// Takes the changes of an objective whose files are read anew from their beginning, and gives those that lead from
 /// a known curve to where that ends: nothing that is known comes twice, and nothing is taken back only because its

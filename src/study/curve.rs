@@ -2,8 +2,9 @@
 
 use super::Goal;
 use crate::limits::{MAX_CURVE_POINTS, MAX_PASSES};
-use crate::series::{Change, Position, Sample, Split, begins_pass};
+use crate::objective::{Change, Split};
 use crate::units::{RunName, Step, WallTime};
+use tfevents::series::{Position, Sample, begins_pass};
 
 /// One value may be older than the one before it, and one of so many more, for their order to say anything.
 const OUT_OF_ORDER: usize = 8;
@@ -377,8 +378,8 @@ impl Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::Point;
     use crate::units::MetricValue;
+    use tfevents::series::Point;
 
     fn curve(points: &[(i64, f64)]) -> Curve {
         let mut curve = Curve::default();

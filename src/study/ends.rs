@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::{Assignment, Outcome, ParamValue, Trial};
-use crate::series::{Position, Split};
+use crate::objective::Split;
 use crate::units::Step;
+use tfevents::series::Position;
 
 /// Last steps, and numbers of parameters, within this share of each other are the same.
 const SAME: f64 = 0.1;

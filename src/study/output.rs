@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Assignment, Measurement, State, StudySpec, Trial};
-use crate::series::is_preferred;
+use crate::objective::is_preferred;
 use crate::units::{TrialId, serialize_f64};
 
 /// Which trials are best.

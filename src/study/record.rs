@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Assignment, FinalState, Outcome, Stage, StopDecision, Trial};
 use crate::limits::{LONGEST_RETRY_PAUSE, RETRY_PAUSE};
-use crate::series::Change;
+use crate::objective::Change;
 use crate::units::TrialId;
 
 /// One entry of a job's course.

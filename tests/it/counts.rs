@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use hptune::layout::METRICS_PATH;
 use hptune::limits::MAX_WIDE_TAGS;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
-use hptune::{event, tail};
 use serde_json::Value as Json;
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 use crate::support::{Place, Ran};
 
@@ -93,7 +94,7 @@ fn a_picture_of_a_long_curve_knows_how_many_points_there_were() {
 /// A directory with a metrics file of the cloudml-hypertune package.
 fn reported(lines: &str) -> Place {
     let place = Place::new();
-    let path = place.path().join(tail::METRICS_PATH);
+    let path = place.path().join(METRICS_PATH);
     fs::create_dir(path.parent().expect("it has one")).expect("it is made");
     fs::write(path, lines).expect("it is written");
     place

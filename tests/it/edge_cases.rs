@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-use hptune::event;
-use hptune::tfrecord::{self, crc};
 use hptune::units::{Step, WallTime};
 use serde_json::{Value as Json, json};
+use tfevents::event;
+use tfevents::record::{self as tfrecord, crc};
 
 use crate::support::{Place, event_file, event_file_at};
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use hptune::event::{Event, What};
-use hptune::scalar::{Content, Kind};
-use hptune::tail::{Ingest, Ingested};
-use hptune::tfrecord::{Decoded, Decoder};
 use hptune::units::MetricValue;
 use serde_json::Value as Json;
+use tfevents::event::{Event, What};
+use tfevents::record::{Decoded, Decoder};
+use tfevents::scalar::{Content, Kind};
+use tfevents::tail::{Ingest, Ingested};
 
 use crate::support::{WRITERS, golden_dir};
 

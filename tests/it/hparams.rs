@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use hptune::scalar::{HparamValue, encode_hparams};
-use hptune::tfrecord;
 use hptune::units::WallTime;
 use parquet::record::Field;
 use serde_json::Value as Json;
+use tfevents::record as tfrecord;
+use tfevents::scalar::{HparamValue, encode_hparams};
 
 use crate::support::{Place, Ran, config, event_file, parquet_column};
 

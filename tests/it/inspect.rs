@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use hptune::event;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
 use serde_json::Value as Json;
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 use crate::support::{Place, event_file, golden_dir};
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use hptune::event;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
 use serde_json::Value as Json;
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 use crate::support::{Place, Ran, config};
 

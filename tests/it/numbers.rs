@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use hptune::event;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
 use parquet::record::Field;
 use prost::Message;
 use serde_json::Value as Json;
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 use crate::support::{Place, Ran, config, event_file, golden_dir, parquet_column};
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use hptune::event;
-use hptune::series::{Change, Objective, Point, WriterId};
+use hptune::objective::{Change, Objective};
 use hptune::stop::for_spec;
 use hptune::study::{Config, Outcome, Stage, StudySpec, Trial};
-use hptune::tfrecord;
 use hptune::units::{MetricValue, RunName, Step, TrialId, WallTime};
+use tfevents::event;
+use tfevents::record as tfrecord;
+use tfevents::series::{Point, WriterId};
 
 use crate::support::Place;
 

@@ -113,8 +113,8 @@ fn objects_on_s3_are_followed_each_value_once() {
     let mut other = event_file_at(&[(20, 0.5), (21, 0.5)]);
     other.drain(..event_file_at(&[]).len());
     let mut replaced = Vec::new();
-    let version = hptune::event::encode_file_version(hptune::units::WallTime(9.0), "other");
-    hptune::tfrecord::encode(&version, &mut replaced);
+    let version = tfevents::event::encode_file_version(hptune::units::WallTime(9.0), "other");
+    tfevents::record::encode(&version, &mut replaced);
     replaced.extend(other);
     moto.put("/bucket/job/a/events.out.tfevents.1.h", &replaced);
     assert_eq!(watching.next("rewritten")["file"], "a/events.out.tfevents.1.h");

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use hptune::event;
-use hptune::scalar::{HparamValue, encode_hparams};
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
 use serde_json::Value as Json;
+use tfevents::event;
+use tfevents::record as tfrecord;
+use tfevents::scalar::{HparamValue, encode_hparams};
 
 use crate::support::{Place, Ran, WRITERS, event_file, event_file_at, golden_dir};
 

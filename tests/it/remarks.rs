@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hptune::units::{Step, WallTime};
-use hptune::{event, tfrecord};
 use serde_json::Value as Json;
+use tfevents::{event, record as tfrecord};
 
 use crate::support::{Place, Ran, config, event_file, event_file_at};
 

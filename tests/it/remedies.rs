@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hptune::app::inspect::inspect;
-use hptune::scalar::{Kind, RunSelector, Split, words};
-use hptune::tail::missing::{self, Missing, Places, metric_tag, objective_run};
+use hptune::objective::missing::{self, Missing, Places, metric_tag, objective_run};
+use hptune::objective::{RunSelector, Split, words};
 use hptune::units::{RunName, Tag};
+use tfevents::scalar::Kind;
 
 use crate::support::{WRITERS, golden_dir};
 

@@ -187,12 +187,12 @@ fn objects_are_followed_each_value_once_and_only_what_is_new_is_read() {
     // Another file takes its place, shorter; then a longer one that begins otherwise.
     server.put("jobs/1/c/events.out.tfevents.1.h", &event_file_at(&[])[..9]);
     let mut other = Vec::new();
-    let version = hptune::event::encode_file_version(hptune::units::WallTime(5.0), "other");
-    hptune::tfrecord::encode(&version, &mut other);
+    let version = tfevents::event::encode_file_version(hptune::units::WallTime(5.0), "other");
+    tfevents::record::encode(&version, &mut other);
     for step in [20, 21] {
         let at = hptune::units::WallTime(step as f64);
-        let event = hptune::event::encode_scalars(at, hptune::units::Step(step), &[("acc", 0.5)]);
-        hptune::tfrecord::encode(&event, &mut other);
+        let event = tfevents::event::encode_scalars(at, hptune::units::Step(step), &[("acc", 0.5)]);
+        tfevents::record::encode(&event, &mut other);
     }
     server.put("jobs/1/a/b/events.out.tfevents.1.h", &other);
     watching.expect_points([20, 21]);

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use hptune::event;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
 use serde_json::Value as Json;
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 use crate::support::Place;
 

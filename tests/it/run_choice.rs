@@ -1,8 +1,8 @@
 //! Which run directory a job reads, with real processes.
 
-use hptune::event;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 use crate::support::{Place, Ran, config};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hptune::controller::{Controller, Input, OnMissingMetric, Output, Policy, Signal};
 use hptune::edge::store::{NewJob, Resource, Store};
-use hptune::series::{Change, Point, Position};
+use hptune::objective::Change;
 use hptune::study::{
     Assignment, Config, Decided, EarlyStopping, Exit, FinalState, Outcome, Record, State, Study, StudySpec,
     Trial,
@@ -17,6 +17,7 @@ use hptune::units::{MetricValue, Step, TrialId, WallTime};
 use jiff::Timestamp;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use tfevents::series::{Point, Position};
 
 const RETRIES: u32 = 1;
 

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hptune::event;
-use hptune::tfrecord;
 use hptune::units::{Step, WallTime};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde_json::Value as Json;
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_hptune");
 

@@ -9,9 +9,9 @@ use super::digits;
 use super::network::{Activation, Network};
 use crate::app::Failure;
 use crate::edge::clock::Clock;
-use crate::event;
-use crate::tfrecord;
 use crate::units::{Step, WallTime};
+use tfevents::event;
+use tfevents::record as tfrecord;
 
 /// The arguments of the trainer.
 #[derive(Debug, Clone, clap::Args)]

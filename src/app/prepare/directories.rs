@@ -11,7 +11,7 @@ use tfevents::follow::Place;
 use crate::app::Failure;
 use crate::edge::home::expand_home;
 use crate::edge::remote::{Bucket, JOBS_DIRECTORY, environment, is_address};
-use crate::scalar::OWN_DIRECTORY;
+use crate::layout::OWN_DIRECTORY;
 use crate::study::Config;
 
 /// The directory of the job's trials, absolute.

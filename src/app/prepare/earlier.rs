@@ -8,12 +8,13 @@ use super::{Request, store_failure};
 use crate::app::Failure;
 use crate::edge::store::{NewJob, Store, StoredJob};
 use crate::limits::{MAX_PREVIOUS_JOBS, MAX_WARM_TRIALS};
-use crate::series::{Change, Point};
+use crate::objective::Change;
 use crate::study::config::WarmStart;
 use crate::study::{
     Assignment, Config, JobEnd, PriorJob, Record, Severity, Stage, State, Study, StudySpec, Trial,
 };
 use crate::units::{MetricValue, TrialId};
+use tfevents::series::Point;
 
 /// What other jobs found.
 #[derive(Debug)]

@@ -26,10 +26,10 @@ use crate::edge::outside::Claim;
 use crate::edge::trial_files::TrialFiles;
 use crate::engine::{self, Attempt, Engine, EngineEvent, Reattached};
 use crate::limits::{FOLLOW_QUEUE, REAP_INTERVAL};
+use crate::objective::Seen;
 use crate::report::JobEvent;
 use crate::study::{Assignment, Exit, JobEnd, Study, Trial};
 use crate::suggest::Suggest;
-use crate::tail::Seen;
 use crate::units::TrialId;
 
 /// A job that runs: the controller, the engine of its trials, the followers of their files, and the store.

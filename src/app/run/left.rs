@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::Job;
 use crate::limits::MAX_SCRIPT_BYTES;
+use crate::objective::Seen;
+use crate::objective::missing::Missing;
 use crate::study::launcher::{Detached, detached, detached_in_script};
-use crate::tail::Seen;
-use crate::tail::missing::Missing;
 
 /// What to do where a command puts its work into the background.
 const REMEDY: &str = "have the command last as long as its work: no `&` at its end, or `wait` behind it; `exec` for the \

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Job;
 use crate::edge::follow::Late;
+use crate::objective::Seen;
 use crate::study::{EarlyStopping, Trial, UsualEnds, all_alike};
-use crate::tail::Seen;
 use crate::units::TrialId;
 
 /// How many trials with the same values say that parameters are not used; at the end of a job two do.

@@ -10,12 +10,12 @@ use crate::app::run_choice;
 use crate::edge::outside::{Claim, OutsideFile};
 use crate::edge::trial_files::TrialFiles;
 use crate::limits::MAX_FAILURES_TOLD;
+use crate::objective::missing::Missing;
+use crate::objective::{Overdue, Seen};
 use crate::report::{JobEvent, JobEventKind, events_of};
 use crate::study::{Outcome, Record, Trial, gist};
-use crate::tail::missing::Missing;
-use crate::tail::{Overdue, Seen};
-use crate::tfrecord::{Damage, DamageKind};
 use crate::units::TrialId;
+use tfevents::record::{Damage, DamageKind};
 
 /// Where the cloudml-hypertune package reports if nothing tells it where to.
 const DEFAULT_METRICS_FILE: &str = "/var/hypertune/output.metrics";

@@ -9,12 +9,13 @@ use std::num::NonZeroU64;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_DAMAGES_LISTED, MAX_TAGS};
+use crate::objective::Seen;
 use crate::objective::SeriesFilter;
 use crate::report::watch::Line;
-use crate::scalar::{Content, Kind};
-use crate::series::{Live, Point, Rewound, Standing, Told, WriterId};
-use crate::tail::{Found, Ingested, MISSED_REPORTS, Seen, Unreadable, packed_in_words};
 use crate::units::{RunName, Step, Tag, WallTime};
+use tfevents::scalar::{Content, Kind};
+use tfevents::series::{Live, Point, Rewound, Standing, Told, WriterId};
+use tfevents::tail::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
 
 /// Which values are delivered.
 #[derive(Debug, Clone)]
@@ -340,8 +341,8 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scalar::Metadata;
     use crate::units::MetricValue;
+    use tfevents::scalar::Metadata;
 
     fn offer(feed: &mut Feed, writer: u32, started: f64, tag: &str, step: i64) {
         let (run, clock) = (RunName::root(), WallTime(started + step as f64));

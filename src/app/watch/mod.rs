@@ -33,12 +33,13 @@ use crate::edge::signals::{Heard, Signals};
 use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::{self, Figures};
+use crate::layout::METRICS_PATH;
 use crate::layout::NAMING;
 use crate::limits::{READ_CHUNK_BYTES, REMOTE_POLL_INTERVAL, UNTIL_INTERVAL, WATCH_QUEUE, WATCH_READ_BYTES};
-use crate::scalar::RunSelector;
+use crate::objective::RunSelector;
 use crate::study::Exit;
-use crate::tail::{Config, METRICS_PATH};
 use crate::units::Tag;
+use tfevents::tail::Config;
 
 pub use feed::Selection;
 use rules::Judge;

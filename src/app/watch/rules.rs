@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::objective::{Split, is_preferred};
 use crate::report::watch::Line;
-use crate::series::{Split, is_preferred};
 use crate::units::{MetricValue, RunName, Step, Tag};
 
 /// A rule such as `metric1 < 0.2 after 1000`.

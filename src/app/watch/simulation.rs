@@ -15,13 +15,14 @@ use tfevents::follow::{Follower, Place};
 
 use super::feed::{Feed, Item, Memory, Selection};
 use crate::edge::clock::Clock;
-use crate::event;
+use crate::layout::METRICS_PATH;
 use crate::layout::NAMING;
 use crate::report::watch::Line;
-use crate::series::{Point, WriterId};
-use crate::tail::{Config, FileId, Listed, METRICS_PATH, Progress, Tail};
-use crate::tfrecord;
 use crate::units::{RunName, Step, Tag, WallTime};
+use tfevents::event;
+use tfevents::record as tfrecord;
+use tfevents::series::{Point, WriterId};
+use tfevents::tail::{Config, FileId, Listed, Progress, Tail};
 
 const RUNS: [&str; 3] = [".", "eval", "a/b"];
 

@@ -24,10 +24,11 @@ use crate::edge::status::Figures;
 use crate::limits::{
     AGAIN_SHARE, DRAIN_RETRY, MAX_REPORTS_WAITING, METRICS_INTERVAL, QUIET_POLLS, WATCH_BATCH_LINES,
 };
+use crate::objective::Seen;
 use crate::report::watch::{self, Line};
-use crate::series::WriterId;
-use crate::tail::{Config, Found, Ingested, Progress, Seen, Tail};
 use crate::units::{RunName, Step, Tag};
+use tfevents::series::WriterId;
+use tfevents::tail::{Config, Found, Ingested, Progress, Tail};
 
 /// How far one sink has come.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -547,13 +548,14 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::tail::{FileId, Listed, METRICS_PATH};
+    use crate::layout::METRICS_PATH;
     use tfevents::disk::Root;
     use tfevents::follow::ListError;
+    use tfevents::tail::{FileId, Listed};
 
     use crate::edge::files;
     use crate::layout::NAMING;
-    use crate::tail::{Config, Progress};
+    use tfevents::tail::{Config, Progress};
 
     /// A directory that says what was read in it.
     struct Announcing {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::edge::process_table::{Process, has_other_value, open_for_writing, processes, working_directory};
 use crate::study::launch::TRIAL_DIR_VARIABLE;
-use crate::tail::FileId;
+use tfevents::tail::FileId;
 
 /// The process that made an event file, as its name says: TensorFlow and TensorBoard's own writer, which PyTorch and
 /// Lightning use, name theirs `events.out.tfevents.SECONDS.HOST.PROCESS.N`. That writer opens its file for moments

@@ -11,7 +11,7 @@ use tfevents::follow::Place;
 
 use super::record::{Claim, OutsideFile, RecordReader};
 use crate::layout::NAMING;
-use crate::tail::{FileId, Listed};
+use tfevents::tail::{FileId, Listed};
 
 /// The directory of a trial, wherever that is, and the files that the record of its keeper names.
 pub struct TrialPlace {

@@ -27,12 +27,12 @@ use super::record::{Claim, OutsideFile, append, known};
 use super::watches::{Made, Watches};
 use crate::edge::process_table::{host_name, open_for_writing, working_directory};
 use crate::edge::process_tree::Tree;
+use crate::layout::OWN_DIRECTORY;
 use crate::limits::{
     DRAIN_TIMEOUT, LIST_SHARE, MAX_NEAR_ENTRIES, MAX_OUTSIDE_DEPTH, MAX_OUTSIDE_FILES, MAX_OUTSIDE_PLACES,
     OUTSIDE_LONGEST_PAUSE, OUTSIDE_PAUSE, OUTSIDE_SHARE, SHARED_NAME_AFTER,
 };
-use crate::scalar::OWN_DIRECTORY;
-use crate::tail::{FileId, is_event_file};
+use tfevents::tail::{FileId, is_event_file};
 
 /// What to look for.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -21,8 +21,9 @@ use tfevents::follow::ListError;
 use tfevents::follow::Place;
 use tokio::runtime::Runtime;
 
+use crate::layout::is_followed;
 use crate::limits::{MAX_READ_RETRIES, REMOTE_PATIENCE};
-use crate::tail::{FileId, Listed, is_followed};
+use tfevents::tail::{FileId, Listed};
 
 /// Everything below a prefix of a bucket.
 pub struct Bucket {

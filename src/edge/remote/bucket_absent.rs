@@ -4,7 +4,7 @@ use std::io;
 
 use tfevents::follow::{ListError, Place};
 
-use crate::tail::{FileId, Listed};
+use tfevents::tail::{FileId, Listed};
 
 /// Everything below a prefix of a bucket; there is none here.
 #[derive(Debug)]

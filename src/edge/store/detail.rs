@@ -9,8 +9,8 @@ use serde_json::{Map, Value as Json};
 
 use super::rows::{self, Unreadable};
 use super::{JobNumber, Store, StoreError};
-use crate::series::Position;
 use crate::units::{Step, TrialId, serialize_f64};
+use tfevents::series::Position;
 
 /// A detail to be stored with records; see [`Store::write_with`].
 #[derive(Debug, Clone, PartialEq)]

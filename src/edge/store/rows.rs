@@ -13,7 +13,7 @@ use super::request;
 use super::{ConfigFormat, Etag, JobNumber, NewJob, Resource, StoredJob};
 use crate::edge::process_tree::ProcessIdentity;
 use crate::limits::FOLLOW_BATCH;
-use crate::series::Change;
+use crate::objective::Change;
 use crate::study::{
     Assignment, JobEnd, Measurement, Outcome, ParamValue, Record, State, StopDecision, Trial,
 };

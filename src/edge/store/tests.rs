@@ -1,14 +1,14 @@
 use super::*;
 use crate::edge::process_tree::ProcessIdentity;
 use crate::limits::LEASE_EXPIRY;
-use crate::series::Change;
-use crate::series::Point;
+use crate::objective::Change;
 use crate::study::{
     Assignment, Compared, Comparison, FinalState, JobEnd, Outcome, ParamValue, Stage, StopDecision,
     StopReason,
 };
 use crate::units::MetricValue;
 use crate::units::{Step, TrialId, WallTime};
+use tfevents::series::Point;
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).expect("a time")
@@ -59,7 +59,7 @@ fn what_was_stored_reads_back_after_opening_again() {
         Record::Changed(
             id,
             vec![
-                Change::Rewind(crate::series::Position::first_pass(Step(2))),
+                Change::Rewind(tfevents::series::Position::first_pass(Step(2))),
                 point(2, f64::NEG_INFINITY),
                 point(4, 0.25),
             ],
@@ -509,7 +509,7 @@ fn details_of_trials_and_studies_are_kept_with_what_they_are_about() {
     let job = store.create_job(&new_job("one")).expect("it is new");
     let id = TrialId::after(0);
     let reported = |step: i64, elapsed_s: Option<f64>| Reported {
-        position: crate::series::Position::first_pass(Step(step)),
+        position: tfevents::series::Position::first_pass(Step(step)),
         elapsed_s,
         metrics: BTreeMap::from([("loss".to_owned(), f64::INFINITY), ("size".to_owned(), 0.1 + 0.2)]),
     };
@@ -540,7 +540,7 @@ fn details_of_trials_and_studies_are_kept_with_what_they_are_about() {
     assert_eq!(read.metadata, [of_study, of_trial]);
     let all = [reported(1, Some(0.25)), reported(2, None), reported(3, Some(7.0))];
     assert_eq!(store.reported(job, id).expect("they are read"), all);
-    let rewind = Change::Rewind(crate::series::Position::first_pass(Step(2)));
+    let rewind = Change::Rewind(tfevents::series::Position::first_pass(Step(2)));
     store.write(job, &[Record::Changed(id, vec![rewind])]).expect("it is stored");
     assert_eq!(store.reported(job, id).expect("they are read"), all[..1], "what is void has no details");
     // Where the trial is not there nothing of all is stored.

@@ -21,7 +21,7 @@ use serde_json::Value as Json;
 use super::document::{self, Position};
 use super::{Replica, Role, StudySpec};
 use crate::controller::Policy;
-use crate::series::RunSelector;
+use crate::objective::RunSelector;
 use fields::Reader;
 pub(crate) use fields::parse_duration;
 

@@ -9,7 +9,7 @@ use super::study::DEFAULT_STOP_MIN_TRIALS;
 use super::{EngineKind, Needs, WarmStart};
 use crate::controller::{OnMissingMetric, Policy};
 use crate::limits::{MAX_CPUS, MAX_GPUS, MAX_TRIALS};
-use crate::series::RunSelector;
+use crate::objective::RunSelector;
 
 /// The default time between TERM and KILL.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
