@@ -1,6 +1,6 @@
 //! What the targets share.
 
-use hptune::tfrecord::crc;
+use tfevents::record::crc;
 
 /// Where the bytes `R` and a length of one byte stand, makes a header of them whose checksum agrees, and,
 /// after `R` in upper case only, gives the data behind it the right checksum too.

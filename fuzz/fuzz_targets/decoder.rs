@@ -1,7 +1,7 @@
 //! Any chunking gives the same, and every byte is accounted for.
 #![no_main]
 
-use hptune::tfrecord::{Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES};
+use tfevents::record::{Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES};
 use libfuzzer_sys::fuzz_target;
 
 /// Where a record or a damage lies: its offset, its length, and the data of a record.

@@ -3,10 +3,10 @@
 
 use std::io::Read;
 
-use hptune::scalar::Content;
-use hptune::series::{Point, Recording};
-use hptune::tail::{self, Ingested};
-use hptune::tfrecord;
+use tfevents::scalar::Content;
+use tfevents::series::{Point, Recording};
+use tfevents::tail::{self, Ingested};
+use tfevents::record as tfrecord;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

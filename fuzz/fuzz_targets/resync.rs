@@ -1,7 +1,7 @@
 //! Every record that damage does not touch is found.
 #![no_main]
 
-use hptune::tfrecord::{self, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES};
+use tfevents::record::{self as tfrecord, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES};
 use libfuzzer_sys::fuzz_target;
 
 /// Changes one place of a file: bytes overwritten, put in, or taken out.

@@ -1,9 +1,9 @@
 //! The fast scans say what the full decode says.
 #![no_main]
 
-use hptune::event::{Event, What};
-use hptune::scalar::{self, Content, PartScan, ScannedWhat, SingleFloats, Value};
-use hptune::units::MetricValue;
+use tfevents::event::{Event, What};
+use tfevents::scalar::{self, Content, PartScan, ScannedWhat, SingleFloats, Value};
+use tfevents::units::MetricValue;
 use libfuzzer_sys::fuzz_target;
 
 type Said = (u64, i64, Vec<(String, String, String)>, bool);
