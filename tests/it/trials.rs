@@ -409,7 +409,6 @@ const GO_ON: &str = "cp acc.tfevents $HPTUNE_JOB_DIR/x.tfevents.1; \
 /// Waits until a trial's two values are stored.
 #[track_caller]
 fn wait_for_values(place: &Place, trial: &str) {
-    wait_for("the job", || place.run(&["jobs", "describe", "job"]).code == Some(0));
     wait_for("the values", || {
         // Before the job is there nothing is printed.
         let shown = place.run(&["jobs", "describe", "job", "--json"]).out;
