@@ -79,10 +79,9 @@ fn ask(store_path: &Path, id: &str, kind: RequestKind, holder: &ProcessIdentity)
     let own = ProcessIdentity::own();
     let by = format!("process {} on {}", own.pid, own.host);
     let mut store = Store::open(store_path).map_err(store_failure)?;
-    let state = store.request(id, kind, &by, Timestamp::now()).map_err(store_failure)?;
-    // One that somebody stopped takes none.
+    // One that somebody stopped takes no request, and may hold the store's lock.
     holder.wake();
-    Ok(state)
+    store.request(id, kind, &by, Timestamp::now()).map_err(store_failure)
 }
 
 /// Waits until `look` finds something; `None` where the process that was to see to it is gone before.
