@@ -78,9 +78,9 @@ fn held_by(stored: &StoredJob) -> Option<ProcessIdentity> {
 fn ask(store_path: &Path, id: &str, kind: RequestKind, holder: &ProcessIdentity) -> Result<State, Failure> {
     let own = ProcessIdentity::own();
     let by = format!("process {} on {}", own.pid, own.host);
-    let mut store = Store::open(store_path).map_err(store_failure)?;
     // One that somebody stopped takes no request, and may hold the store's lock.
     holder.wake();
+    let mut store = Store::open(store_path).map_err(store_failure)?;
     store.request(id, kind, &by, Timestamp::now()).map_err(store_failure)
 }
 
