@@ -88,5 +88,5 @@ fn what_the_sidecar_lacks_it_says() {
     check(&place, &["watch", logs, "--once", "--to", "https://localhost/"], "the feature `web`");
     check(&place, &["watch", logs, "--once", "--status-addr", "127.0.0.1:0"], "the feature `web`");
     check(&place, &["export", logs, "-o", "points.parquet"], "the feature `parquet`");
-    check(&place, &["plot", logs, "-o", "curves.svg"], "the feature `pictures`");
+    check(&place, &["plot", logs, "--tag", "metric1", "-o", "curves.svg"], "the feature `pictures`");
 }
