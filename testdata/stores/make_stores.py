@@ -136,6 +136,8 @@ hptune: {seed: 1}
 
 def main(program, name):
     place = tempfile.mkdtemp(prefix="hptune-store-", dir="/tmp")
+    # The jobs' command names it without a directory.
+    shutil.copy(__file__, place)
     store = f"{place}/store.db"
     environment = {**os.environ, "HPTUNE_STORE": store}
 
@@ -145,7 +147,7 @@ def main(program, name):
         with open(config, "w") as file:
             file.write(text)
         command = [program, "run", config, "--job-id", job, "--job-dir", f"{place}/{job}", "--"]
-        command += ["python3", os.path.abspath(__file__), kind]
+        command += ["python3", os.path.basename(__file__), kind]
         return subprocess.Popen(command, env=environment, cwd=place, start_new_session=True)
 
     def ask(*arguments):
