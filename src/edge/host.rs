@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -75,14 +76,18 @@ pub fn check_handles(n: u64) -> io::Result<()> {
 }
 
 /// Lets this process have as many file handles as it may ever have. The answer is how many it had, where that
-/// changed: what it starts is to have no more, for some programs cannot work with many.
+/// changed: what it starts is to have no more, for some programs cannot work with many. It is the same answer for each of
+/// several jobs in one process.
 pub fn raise_handle_limit() -> Option<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return None;
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok()?;
-    limit.current
+    static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
+    *BEFORE.get_or_init(|| {
+        let limit = getrlimit(Resource::Nofile);
+        if limit.current == limit.maximum {
+            return None;
+        }
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok()?;
+        limit.current
+    })
 }
 
 /// Lets this process, and what it starts, have so many file handles again.
@@ -95,6 +100,15 @@ pub fn lower_handle_limit(current: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_job_of_a_process_learns_what_limit_it_had() {
+        let limit = getrlimit(Resource::Nofile);
+        // One handle less than it may have: there is something to raise.
+        let Some(lower) = limit.maximum.map(|maximum| maximum - 1) else { return };
+        setrlimit(Resource::Nofile, Rlimit { current: Some(lower), ..limit }).expect("it is lowered");
+        assert_eq!([raise_handle_limit(), raise_handle_limit()], [Some(lower); 2]);
+    }
 
     #[test]
     fn what_may_come_back_is_told_from_what_stays_wrong() {

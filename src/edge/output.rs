@@ -39,7 +39,8 @@ impl Output {
     /// Writes a file whole, durably, in the place of what stands at `path`; see [`Self::replacing`].
     ///
     /// # Errors
-    /// The file cannot be opened, written or named; then what stands there is untouched.
+    /// The file cannot be opened, written or named; then what stands there is untouched. Or its directory cannot be synced:
+    /// then the new file is there, and after a loss of power the old one may be.
     pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         let mut output = Self::replacing(path)?;
         output.write_all(content)?;
@@ -49,7 +50,8 @@ impl Output {
     /// Makes a file whole, durably, where nothing stands. False where something does.
     ///
     /// # Errors
-    /// The file cannot be opened, written or named; then none is there.
+    /// The file cannot be opened, written or named; then none is there. Or its directory cannot be synced: then it is there,
+    /// and may be gone after a loss of power.
     pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
         let mut output = Self::new(path)?;
         output.write_all(content)?;

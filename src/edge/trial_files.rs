@@ -35,6 +35,7 @@ pub struct ObjectiveRecord {
 
 impl ObjectiveRecord {
     /// What a job of this configuration reads.
+    #[must_use]
     pub fn of(config: &Config) -> Self {
         let run = config.run.pattern().map(str::to_owned);
         Self { metric_tag: Some(config.spec.metric_tag.clone()), run, is_mean: config.run.is_mean() }

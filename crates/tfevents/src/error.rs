@@ -19,7 +19,8 @@ pub struct Error {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The system cannot open, list or read it. Where it was read, nothing more of it follows; another try may help.
+    /// The system cannot open, list or read it. Where it was read, nothing more of it follows; another try may help. What
+    /// [`crate::LogDir::scalars`] could not read has the system's words, under [`io::ErrorKind::Other`].
     Io(io::Error),
     /// A stretch gave no record or no event. What is intact behind it follows.
     Damage(Damage),

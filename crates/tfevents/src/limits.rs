@@ -49,7 +49,7 @@ pub const SPLIT_FILE_BYTES: u64 = 4 << 20;
 
 /// The part of a file behind damage that is read again when the file changes, in bytes: on network
 /// file systems a hole of zeros at the end is often filled in later; they write up to 1 MiB at once. At
-/// the end of a trial it is read again whatever its length.
+/// the end, when nothing more is written, it is read again whatever its length.
 pub const HEAL_WINDOW_BYTES: u64 = 2 << 20;
 
 /// How long damage in a growing file is taken for a hole that will be filled in, with what stands behind it waiting: network
@@ -127,7 +127,7 @@ pub const MAX_SERIES_POINTS: usize = 32 << 10;
 /// The most points that are kept of one tag of one file for a picture, as a rule: some times the columns of a screen.
 pub const MAX_COURSE_POINTS: usize = 16 << 10;
 
-/// How often a running trial's directory is looked at where no notification comes earlier.
+/// How often a directory that is followed is looked at where no notification comes earlier.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often metrics files are looked at: each holds its last hundred reports alone.
@@ -140,11 +140,10 @@ pub const METRICS_INTERVAL_A_FILE: Duration = Duration::from_millis(1);
 /// not make its reader walk the tree without pause.
 pub const MIN_LIST_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long a trial's reader goes on looking at what could not be read at the end of the trial,
-/// before the trial is settled with what there is.
+/// How long a follower goes on looking at what could not be read when nothing more is written.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause between two looks at a file that gave a passing error while a trial is drained.
+/// The pause between two looks at a file that gave a passing error then.
 pub const DRAIN_RETRY: Duration = Duration::from_millis(50);
 
 /// How often a read that gave a passing error (a stale handle, a device's fault) is tried again.

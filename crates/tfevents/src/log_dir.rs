@@ -166,13 +166,13 @@ impl Iterator for RunScalars<'_> {
     type Item = Result<ScalarSeries, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut buffer = vec![0; READ_CHUNK_BYTES];
         loop {
             if let Some(pending) = self.pending.pop_front() {
                 return Some(pending);
             }
             let Run { root, files } = self.runs.next()?;
             let (mut of_run, run) = (Vec::new(), Run { root, files }.name());
+            let mut buffer = vec![0; READ_CHUNK_BYTES];
             for (i, file) in files.iter().enumerate() {
                 let mut points = FilePoints::default();
                 disk::read_file(root, file, i, &mut buffer, &mut |found| {

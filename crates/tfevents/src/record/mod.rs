@@ -1,7 +1,6 @@
 //! TFRecord framing: bytes to records and back, with both checksums of every record checked.
 //!
-//! Layer 1: may import [`crate::units`] and [`crate::limits`]. It does no IO and knows nothing of
-//! what the records hold.
+//! It does no IO and knows nothing of what the records hold.
 //!
 //! A record on disk, all integers little-endian (TensorFlow, `core/lib/io/record_writer.h`):
 //!

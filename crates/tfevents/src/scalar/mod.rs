@@ -1,5 +1,4 @@
-//! What counts as a scalar, and which tags and runs are meant.
-//!
+//! What counts as a scalar, and what else stands under a tag.
 
 mod hparams;
 mod metadata;

@@ -13,8 +13,8 @@
 //! | an earlier clock, or a gap that is filled | a late value | it takes its place |
 //!
 //! `stretch.rs` draws the lines within a file, `attempts.rs` those between files, [`super::Series`] puts both together.
-//! Readers of files show what was written last at each step. A study compares trials by all passes, one behind the other
-//! (as hptune does it): the first pass of a trial says nothing of the last of another.
+//! Readers of files show what was written last at each step. Whoever compares several trainings puts all passes one behind
+//! the other: the first pass of one says nothing of the last of another.
 //!
 //! A pass is a trainer's own, as each epoch where the batch's number is the step, each fold of one writer, each call of
 //! `fit()`. It begins where a value falls to the first step of the pass before, or below, once that had risen; and where it

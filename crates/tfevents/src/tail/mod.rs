@@ -1,7 +1,7 @@
 //! Which file to look at and which bytes to read next, and what they say.
 //!
-//! Layer 5: may import layers 0 to 4. It decides and does no IO: the edge lists directories and
-//! reads bytes as [`Tail::poll_action`] asks, and hands in the time.
+//! It decides and does no IO: its caller, such as [`crate::follow::Follower`], lists directories and reads bytes as
+//! [`Tail::poll_action`] asks, and hands in the time.
 
 mod file;
 mod hypertune;
@@ -111,7 +111,7 @@ pub struct Listed {
     pub modified_ns: i128,
 }
 
-/// What the edge shall do next.
+/// What the caller is to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// List every file below the root that [`Naming::is_followed`] takes, and hand it to
