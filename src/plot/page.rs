@@ -1,7 +1,7 @@
 //! Curves as a web page of one file that answers to the pointer.
 //!
 //! Imports the scene's helpers and the reduction and does no IO. What a viewer sees and does is in
-//! `page.html`, `page.css` and `page.js`; here they and the data become one file.
+//! `page.html`, `page.css`, `page.js` and `axis.js`; here they and the data become one file.
 
 use serde::{Serialize, Serializer};
 
@@ -35,7 +35,7 @@ pub fn html(curves: &[Curve], look: &Look) -> String {
         ("{{title}}", escaped(heading)),
         ("{{style}}", include_str!("page.css").to_owned()),
         ("{{data}}", inert(&json)),
-        ("{{script}}", include_str!("page.js").to_owned()),
+        ("{{script}}", [include_str!("axis.js"), include_str!("page.js")].concat()),
     ];
     let (mut page, mut rest) = (String::new(), TEMPLATE);
     for (place, part) in parts {

@@ -1,0 +1,53 @@
+// Drawing that never holds up a frame: what takes long is given as a generator, and is carried on frame by frame.
+
+const BUDGET_MS = 7;
+const tasks = new Map();
+let isAsked = false;
+
+/** Draws for an owner at the next frames. A drawing that is under way is finished first, then begun anew. */
+export function draw(owner, makeSteps) {
+  const task = tasks.get(owner);
+  if (task) task.next = makeSteps;
+  else tasks.set(owner, { next: makeSteps, steps: null });
+  ask();
+}
+
+/** Leaves out what an owner still had to draw. */
+export function forget(owner) {
+  tasks.delete(owner);
+}
+
+function ask() {
+  if (isAsked) return;
+  isAsked = true;
+  requestAnimationFrame(run);
+}
+
+function run() {
+  isAsked = false;
+  const until = performance.now() + BUDGET_MS;
+  for (const [owner, task] of [...tasks]) {
+    if (performance.now() >= until) break;
+    if (!task.steps) {
+      task.steps = task.next();
+      task.next = null;
+    }
+    let isDone = false;
+    while (!isDone && performance.now() < until) isDone = task.steps.next().done;
+    if (!isDone) break;
+    tasks.delete(owner);
+    if (task.next) tasks.set(owner, { next: task.next, steps: null });
+  }
+  if (tasks.size > 0) ask();
+}
+
+/** Calls a function at most once in so many milliseconds, and once more after the last call. */
+export function atMostEvery(ms, work) {
+  let timer = null, last = -Infinity;
+  const run = () => { timer = null; last = performance.now(); work(); };
+  const ask = () => {
+    if (timer === null) timer = setTimeout(run, Math.max(0, last + ms - performance.now()));
+  };
+  ask.cancel = () => clearTimeout(timer);
+  return ask;
+}
