@@ -3,7 +3,7 @@
 
 import { logTicks, lowerBound, padded, ticks, trace } from "/axis.js";
 import { h, say } from "/dom.js";
-import { draw, forget } from "/frames.js";
+import { draw, drawOnce, forget } from "/frames.js";
 
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 const tokens = new Map();
@@ -17,29 +17,36 @@ export function token(name) {
 
 /** Sees to it that `redraw` is called when the element is seen, has another size, or light and dark change. */
 export function watchLook(element, redraw) {
-  const sizes = new ResizeObserver(redraw);
+  const sizes = new ResizeObserver(([{ contentRect }]) => {
+    look.width = contentRect.width;
+    look.height = contentRect.height;
+    redraw();
+  });
   const sight = new IntersectionObserver(([entry]) => {
     look.isSeen = entry.isIntersecting;
     if (look.isSeen) redraw();
   }, { rootMargin: "100px" });
   const recolour = () => { tokens.clear(); redraw(); };
-  const look = { isSeen: false, close: () => { sizes.disconnect(); sight.disconnect(); scheme.removeEventListener("change", recolour); } };
+  const look = { isSeen: false, width: 0, height: 0, close: () => { sizes.disconnect(); sight.disconnect(); scheme.removeEventListener("change", recolour); } };
   sizes.observe(element);
   sight.observe(element);
   scheme.addEventListener("change", recolour);
   return look;
 }
 
-/** The context of a canvas that is as sharp as the screen, cleared. */
-export function prepared(canvas, width, height) {
+/** The context of a canvas that is as sharp as the screen, cleared. A draft is drawn bit by bit: see `settle`. */
+export function prepared(canvas, width, height, isDraft = false) {
   const ratio = window.devicePixelRatio || 1;
   const [w, hh] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
   if (canvas.width !== w || canvas.height !== hh) { canvas.width = w; canvas.height = hh; }
-  const ctx = canvas.getContext("2d");
+  const ctx = canvas.getContext("2d", isDraft ? { willReadFrequently: true } : undefined);
   ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   ctx.clearRect(0, 0, width, height);
   return ctx;
 }
+
+/** Has the browser paint what was drawn so far: it gathers the strokes otherwise, and paints all of them in one frame. */
+export const settle = (ctx) => { ctx.getImageData(0, 0, 1, 1); };
 
 export const FONT = "11.5px system-ui, sans-serif";
 const REACH_PX = 28;
@@ -101,7 +108,7 @@ export class Chart {
   }
 
   redrawFront() {
-    draw(this.front, () => [this.drawFront()].values());
+    if (this.look.isSeen) drawOnce(this.front, () => this.drawFront());
   }
 
   // ---- where everything lies -----------------------------------------------------------------
@@ -156,9 +163,9 @@ export class Chart {
   // ---- drawing -------------------------------------------------------------------------------
 
   *steps() {
-    const { width, height } = this.host.getBoundingClientRect();
+    const { width, height } = this.look;
     if (width === 0) return;
-    const ctx = prepared(this.draft, width, height);
+    const ctx = prepared(this.draft, width, height, true);
     const f = this.layOut(ctx, width, height);
     this.drawAxes(ctx, f);
     yield;
@@ -184,10 +191,10 @@ export class Chart {
         ctx.setLineDash([]);
         for (let i = 0; i < series.xs.length; i++) {
           mark(ctx, series.shape, f.px(series.xs[i]), f.pointY(series.ys[i]), series.size ?? 3);
-          if (i % 500 === 499) yield;
+          if (i % 400 === 399) { settle(ctx); yield; }
         }
       }
-      if (n > 1500) { n = 0; yield; }
+      if (n > 1500) { n = 0; settle(ctx); yield; }
     }
     ctx.setLineDash([]);
     ctx.globalAlpha = 1;
@@ -199,6 +206,8 @@ export class Chart {
       mark(ctx, end, f.px(xs[i]), f.py(ys[i]), 3);
     }
     ctx.restore();
+    settle(ctx);
+    yield;
     const shown = prepared(this.back, width, height);
     shown.setTransform(1, 0, 0, 1, 0, 0);
     shown.drawImage(this.draft, 0, 0);
@@ -332,7 +341,7 @@ export class Chart {
 
   listen() {
     const front = this.front;
-    const at = (event) => { const box = front.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+    const at = (event) => [event.offsetX, event.offsetY];
     const clamped = (x) => Math.max(this.frame.left, Math.min(this.frame.right, x));
     front.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 || !this.frame) return;

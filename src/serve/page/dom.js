@@ -40,6 +40,9 @@ export function facts(pairs) {
   return h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, ...values]) => h("div", {}, h("dt", {}, name), h("dd", {}, ...values))));
 }
 
+/** A view that could not be shown: what it was to be, why not, and a way out. */
+export const failed = (title, error, href, way) => [h("h1", {}, title), h("p", { class: "banner bad", role: "alert" }, error.message), h("p", {}, h("a", { href }, way))];
+
 /** Asks back; resolves to whether it was confirmed. */
 export function confirmed(question, detail, action) {
   return new Promise((resolve) => {

@@ -12,6 +12,9 @@ export function draw(owner, makeSteps) {
   ask();
 }
 
+/** The same for work of one piece. */
+export const drawOnce = (owner, work) => draw(owner, function* () { work(); });
+
 /** Leaves out what an owner still had to draw. */
 export function forget(owner) {
   tasks.delete(owner);
@@ -32,21 +35,25 @@ function run() {
       task.steps = task.next();
       task.next = null;
     }
-    let isDone = false;
-    while (!isDone && performance.now() < until) isDone = task.steps.next().done;
+    let isDone = true;
+    try {
+      do isDone = task.steps.next().done; while (!isDone && performance.now() < until);
+    } finally {
+      if (isDone) tasks.delete(owner);
+    }
     if (!isDone) break;
-    tasks.delete(owner);
     if (task.next) tasks.set(owner, { next: task.next, steps: null });
   }
   if (tasks.size > 0) ask();
 }
 
-/** Calls a function at most once in so many milliseconds, and once more after the last call. */
+/** Calls a function at most once in so many milliseconds, a number or a function that says it, and once more after the
+    last call. */
 export function atMostEvery(ms, work) {
   let timer = null, last = -Infinity;
   const run = () => { timer = null; last = performance.now(); work(); };
   const ask = () => {
-    if (timer === null) timer = setTimeout(run, Math.max(0, last + ms - performance.now()));
+    if (timer === null) timer = setTimeout(run, Math.max(0, last + (typeof ms === "function" ? ms() : ms) - performance.now()));
   };
   ask.cancel = () => clearTimeout(timer);
   return ask;

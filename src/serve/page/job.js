@@ -2,14 +2,14 @@
 
 import { jobPath, post } from "/api.js";
 import { Chart } from "/chart.js";
-import { act, confirmed, copyButton, facts, h, number, section, state, tell, time, write } from "/dom.js";
-import { atMostEvery } from "/frames.js";
+import { act, confirmed, copyButton, facts, failed, h, number, section, state, tell, time, write } from "/dom.js";
+import { atMostEvery, drawOnce, forget } from "/frames.js";
 import { Job } from "/model.js";
 import { Parallel } from "/parallel.js";
 import { countsText, progress } from "/progress.js";
 import { Table } from "/table.js";
 import { columns, tester } from "/trials.js";
-import { commandText, compareText, count, digitsFor, elapsed, fullNumber, hasResult, isOver, moment, numberOf, plural, shortNumber, stateText } from "/text.js";
+import { commandText, compareText, count, digitsFor, elapsed, fullNumber, hasResult, isOver, moment, plural, sentence, shortNumber, stateText } from "/text.js";
 
 const MAX_DRAWN = 300;
 
@@ -28,19 +28,19 @@ export function open(main, { jobId }, { linked }) {
   const make = () => {
     const objective = objectivePart(shared), curves = curvesPart(shared), parallel = parallelPart(shared), slices = slicesPart(shared), table = tablePart(shared);
     parts.push(objective, curves, parallel, slices, table);
-    shared.selection.changed = () => { table.show(); slices.show(); objective.show(); };
+    shared.selection.changed = () => { for (const part of [table, slices, objective]) drawOnce(part, part.show); };
     body.append(h("div", { class: "two" }, objective.element, curves.element), parallel.element, slices.element, table.element, configurationPart(job));
     body.hidden = false;
     for (const part of parts) {
-      const size = job.trials.length, showSoon = atMostEvery(part.pause?.(size) ?? 0, () => part.show());
+      const showSoon = atMostEvery(() => part.pause(job.trials.length), () => drawOnce(part, part.show));
       part.cancel = showSoon.cancel;
-      job.on(part.kinds, part.pause?.(size) ? showSoon : () => part.show());
+      job.on(part.kinds, showSoon);
       part.show();
     }
   };
   job.on(["link"], () => linked(job.isLive));
   job.on(["job", "note", "trials"], () => {
-    if (job.error && !job.summary) { main.replaceChildren(h("p", { class: "banner bad", role: "alert" }, job.error.message), h("p", {}, h("a", { href: "#/" }, "All jobs"))); return; }
+    if (job.error && !job.summary) { main.replaceChildren(...failed(jobId, job.error, "#/", "All jobs")); return; }
     head.show();
     if (parts.length === 0 && job.summary) make();
   });
@@ -48,7 +48,7 @@ export function open(main, { jobId }, { linked }) {
   const clock = setInterval(() => head.tick(), 1000);
   return {
     title: jobId,
-    close() { clearInterval(clock); job.close(); for (const part of parts) { part.cancel?.(); part.close(); } },
+    close() { clearInterval(clock); job.close(); for (const part of parts) { part.cancel?.(); forget(part); part.close(); } },
   };
 }
 
@@ -75,8 +75,8 @@ function makeHead(job) {
     cancel.hidden = isOver(summary.state) || summary.state === "CANCELLING";
     progress(bar, summary, false);
     write(counts, countsText(summary));
-    banner.replaceChildren(...(summary.errorMessage ? [h("p", { class: "banner bad" }, summary.errorMessage)] : []));
-    const best = job.best ?? (summary.best ? { id: summary.best.trialId, result: numberOf(summary.best.value), parameters: summary.best.parameters, step: summary.best.step } : null);
+    banner.replaceChildren(...(summary.errorMessage ? [h("p", { class: "banner bad" }, sentence(summary.errorMessage))] : []));
+    const { best } = job;
     const key = JSON.stringify([best?.id, best?.result, summary.metric, summary.endTime, summary.startTime]);
     if (details.dataset.key !== key) {
       details.dataset.key = key;
@@ -107,11 +107,11 @@ const algorithmText = (name) => ({ ALGORITHM_UNSPECIFIED: "Bayesian", GRID_SEARC
 const shortText = (text) => (text !== "" && Number.isFinite(Number(text)) ? shortNumber(Number(text), 4) : text);
 
 /** What the tip of a trial says. */
-function tipOf(job, trial, digits, more = []) {
+function tipOf(job, trial, more) {
   return {
     title: `Trial ${trial.id}, ${stateText(trial.state)}`,
     rows: [...more, ...job.parameters.slice(0, 8).map(({ name, type }) => [name, type === "CATEGORICAL" || type === "DISCRETE" ? trial.parameters[name] ?? "" : shortText(trial.parameters[name] ?? "")])],
-    note: trial.reason,
+    note: sentence(trial.reason),
   };
 }
 
@@ -147,7 +147,7 @@ function objectivePart({ job, openTrial, hovered, selection }) {
   let isLog = false;
   const chart = new Chart({
     label: "Objective by trial", xLabel: "trial", yLabel: "", height: 270, open: openTrial, hovered,
-    describe: ({ id, y }) => tipOf(job, job.byId.get(id), 5, [[job.summary.metric, fullNumber(y)]]),
+    describe: ({ id, y }) => tipOf(job, job.byId.get(id), [[job.summary.metric, fullNumber(y)]]),
   });
   const show = () => {
     const sign = job.summary.goal === "MINIMIZE" ? 1 : -1;
@@ -188,7 +188,7 @@ function curvesPart({ job, openTrial, hovered }) {
     label: "Learning curves", xLabel: "step", height: 270, open: openTrial, hovered,
     describe: ({ id, x, y }) => {
       const trial = job.byId.get(id) ?? { id, state: "", parameters: {} };
-      return tipOf(job, trial, 5, [["step", count(x)], [job.summary.metric, shortNumber(y, 6)]]);
+      return tipOf(job, trial, [["step", count(x)], [job.summary.metric, shortNumber(y, 6)]]);
     },
   });
   const show = () => {
@@ -213,7 +213,7 @@ function curvesPart({ job, openTrial, hovered }) {
   };
   return {
     element: section("Learning curves", { hint: note, tools: [h("span", { class: "legend" }, h("span", { class: "key running" }), "running", h("span", { class: "key best" }), "best", h("span", { class: "key finished" }), "others"), logBox((on) => { isLog = on; show(); })] }, chart.host),
-    kinds: ["curves"], show, highlight: (id) => chart.highlight(id), close: () => chart.close(),
+    kinds: ["curves"], show, pause: () => 0, highlight: (id) => chart.highlight(id), close: () => chart.close(),
   };
 }
 
@@ -240,10 +240,9 @@ function parallelPart({ job, openTrial, hovered, selection }) {
   const hint = h("span", { class: "hint" }, "Drag along an axis to pick a range.");
   const plot = new Parallel({
     label: "Parallel coordinates", open: openTrial, hovered,
-    brushed: (isInside) => {
+    brushed: (isInside, n) => {
       selection.isInside = isInside;
       clear.hidden = isInside === null;
-      const n = isInside ? job.trials.filter(isInside).length : 0;
       write(hint, isInside ? `${count(n)} of ${plural(job.trials.length, "trial")}` : "Drag along an axis to pick a range.");
       selection.changed();
     },
@@ -323,8 +322,8 @@ function tablePart({ job, hash, hovered, selection }) {
     label: "Trials", sortKey: "id", isDescending: true, empty: "No trial fits.", href: (trial) => hash(trial.id), hovered: (trial) => hovered(trial?.id ?? null),
     columns: columns(job, format),
   });
-  const filter = h("input", { type: "search", id: "filter", placeholder: "relu learning_rate<0.01", "aria-describedby": "filter-help", oninput: () => show() });
-  const picked = h("select", { "aria-label": "State", onchange: () => show() });
+  const filter = h("input", { type: "search", id: "filter", placeholder: "relu learning_rate<0.01", "aria-describedby": "filter-help", oninput: () => drawOnce(part, show) });
+  const picked = h("select", { "aria-label": "State", onchange: () => drawOnce(part, show) });
   const counts = h("span", { class: "hint", role: "status" });
   const help = h("span", { class: "unseen", id: "filter-help" }, "Words that a row holds, or comparisons such as learning_rate<0.01, objective>0.9, state=failed.");
   let states = "", formatted = 0;
@@ -344,10 +343,13 @@ function tablePart({ job, hash, hovered, selection }) {
     table.set(rows);
     write(counts, rows.length === job.trials.length ? plural(rows.length, "trial") : `${count(rows.length)} of ${plural(job.trials.length, "trial")}`);
   }
-  return {
+  // Values change more often than the order of the rows is made anew.
+  job.on(["trials"], atMostEvery(() => 100, () => table.ask()));
+  const part = {
     element: section("Trials", { className: "trials", hint: counts, tools: [h("label", { for: "filter", class: "unseen" }, "Filter the trials"), filter, help, picked] }, table.host),
-    kinds: ["trials"], show, pause: (n) => (n > 1000 ? 1000 : 250), highlight: (id) => table.mark((trial) => trial.id === id), close: () => table.close(),
+    kinds: ["trials"], show, pause: (n) => (n > 1000 ? 3000 : 500), highlight: (id) => table.mark((trial) => trial.id === id), close: () => table.close(),
   };
+  return part;
 }
 
 function configurationPart(job) {
@@ -360,5 +362,5 @@ function configurationPart(job) {
       ["Created", moment(summary.createTime)],
       Object.keys(summary.labels ?? {}).length > 0 && ["Labels", Object.entries(summary.labels).map(([name, value]) => h("span", { class: "chip" }, `${name} `, h("b", {}, value)))],
     ]),
-    h("details", {}, h("summary", {}, summary.configFormat === "json" ? "JSON" : "YAML"), h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": "Configuration file" }, text)));
+    h("details", {}, h("summary", {}, summary.configFormat === "json" ? "JSON" : "YAML"), h("pre", { class: "code", tabindex: "0", role: "group", "aria-label": "Configuration file" }, text)));
 }

@@ -1,7 +1,7 @@
 // The list of jobs.
 
 import { follow, get } from "/api.js";
-import { h, state, write } from "/dom.js";
+import { failed, h, state, write } from "/dom.js";
 import { progress } from "/progress.js";
 import { atMostEvery } from "/frames.js";
 import { Table } from "/table.js";
@@ -62,10 +62,11 @@ export function open(main, _, { linked }) {
     show();
   }
 
+  const fail = (error) => main.replaceChildren(...failed("Jobs", error, "#/submit", "Submit a job"));
   const stream = follow("/events", {
-    opened: () => { linked(true); load().catch((error) => main.replaceChildren(h("p", { class: "banner bad", role: "alert" }, error.message))); },
+    opened: () => { linked(true); load().catch(fail); },
     broken: () => linked(false),
-    refused: (error) => main.replaceChildren(h("p", { class: "banner bad", role: "alert" }, error.message)),
+    refused: fail,
     job: (job) => { if (!jobs.has(job.jobId)) total++; jobs.set(job.jobId, job); showSoon(); },
   });
   // What runs takes ever longer.

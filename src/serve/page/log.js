@@ -11,7 +11,7 @@ const MAX_CHARS = 1 << 20;
 export class LogView {
   constructor(path) {
     this.path = path;
-    this.text = h("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "Log" });
+    this.text = h("pre", { class: "log", tabindex: "0", role: "group", "aria-label": "Log" });
     this.earlier = h("button", { class: "small", hidden: true, onclick: () => this.loadEarlier() }, "Earlier lines");
     this.follows = h("input", { type: "checkbox", checked: true, onchange: () => this.toEnd() });
     this.replica = h("select", { "aria-label": "Replica", hidden: true, onchange: () => this.start() });

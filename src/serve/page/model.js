@@ -46,6 +46,7 @@ export class Job {
 
   change(kind) {
     this.changed.add(kind);
+    if (kind === "trials" || kind === "job") this.knownBest = null;
     this.waiting ??= requestAnimationFrame(() => {
       this.waiting = null;
       const changed = this.changed;
@@ -147,9 +148,7 @@ export class Job {
       this.trials.push(trial);
       if (before && compareText(before.id, id) > 0) this.trials.sort((a, b) => compareText(a.id, b.id));
     }
-    // What is told as text is compared as numbers.
-    Object.assign(trial, { reason: undefined, value: undefined, endTime: undefined }, row, { result: numberOf(row.value), points: row.points ?? trial.points ?? 0 });
-    trial.numbers = this.parameters.map(({ name, type }) => (type === "CATEGORICAL" ? NaN : Number(trial.parameters[name] ?? NaN)));
+    Object.assign(trial, { reason: undefined, value: undefined, endTime: undefined, words: undefined }, row, { result: numberOf(row.value), points: row.points ?? trial.points ?? 0 });
     this.change("trials");
     this.change("curves");
   }
@@ -194,8 +193,15 @@ export class Job {
     }
   }
 
-  /** The best result so far, which only finished trials have. */
+  /** The trial that the server names as the best, or else the one with the best result. */
   get best() {
+    this.knownBest ??= { trial: this.findBest() };
+    return this.knownBest.trial;
+  }
+
+  findBest() {
+    const named = this.byId.get(String(this.summary.best?.trialId));
+    if (named) return named;
     const isBetter = this.summary.goal === "MINIMIZE" ? (a, b) => a < b : (a, b) => a > b;
     let best = null;
     for (const trial of this.trials) {

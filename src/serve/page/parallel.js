@@ -2,9 +2,9 @@
 // pointer or by the two handles of each axis, which keys move too.
 
 import { logTicks, ticks } from "/axis.js";
-import { FONT, fitted, line, prepared, token, watchLook } from "/chart.js";
+import { FONT, fitted, line, prepared, settle, token, watchLook } from "/chart.js";
 import { h } from "/dom.js";
-import { draw, forget } from "/frames.js";
+import { draw, drawOnce, forget } from "/frames.js";
 import { maxOf, minOf, shortNumber } from "/text.js";
 
 const N_SHADES = 12;
@@ -13,7 +13,7 @@ const BOTTOM_PX = 26;
 const MIN_GAP_PX = 84;
 
 export class Parallel {
-  /** `brushed(isInside)` is given a test of trials, or null where nothing is brushed. */
+  /** `brushed(isInside, n)` is given a test of trials and how many pass, or null where nothing is brushed. */
   constructor({ label, height = 300, brushed, hovered, open }) {
     Object.assign(this, { brushed, hovered, open, height });
     this.axes = [];
@@ -33,7 +33,7 @@ export class Parallel {
 
   close() {
     this.look.close();
-    for (const owner of [this, this.lines, this.front]) forget(owner);
+    for (const owner of [this, this.lines, this.front, this.handles]) forget(owner);
   }
 
   /** `axes`: `{name, scale: "linear"|"log"|"category", values, range, isWhole, at(trial), text(trial)}`; the last one is the
@@ -88,11 +88,15 @@ export class Parallel {
     axis.brush = brush && brush[0] <= 0 && brush[1] >= 1 ? null : brush;
     this.placeHandles();
     draw(this.lines, () => this.lineSteps());
-    draw(this.front, () => [this.drawFront()].values());
+    drawOnce(this.front, () => this.drawFront());
+    drawOnce(this.handles, () => this.tellBrushed());
+  }
+
+  tellBrushed() {
     if (!this.hasBrush) { this.brushed(null); return; }
     const inside = new Set();
     this.trials.forEach((trial, at) => { if (this.isInside(at)) inside.add(trial.id); });
-    this.brushed((trial) => inside.has(trial.id));
+    this.brushed((trial) => inside.has(trial.id), inside.size);
   }
 
   clear() {
@@ -103,21 +107,21 @@ export class Parallel {
   highlight(id) {
     if (this.shownId === id) return;
     this.shownId = id;
-    draw(this.front, () => [this.drawFront()].values());
+    if (this.look.isSeen) drawOnce(this.front, () => this.drawFront());
   }
 
   // ---- drawing -------------------------------------------------------------------------------
 
   redraw() {
     if (!this.look.isSeen || this.axes.length === 0) return;
-    const { width } = this.inner.getBoundingClientRect();
+    const width = this.inner.clientWidth;
     this.width = width;
     const margin = Math.min(60, width / this.axes.length / 2);
     this.xs = this.axes.map((_, idx) => (this.axes.length === 1 ? width / 2 : margin + idx * (width - 2 * margin) / (this.axes.length - 1)));
     this.placeHandles();
     draw(this, () => this.backSteps());
     draw(this.lines, () => this.lineSteps());
-    draw(this.front, () => [this.drawFront()].values());
+    drawOnce(this.front, () => this.drawFront());
   }
 
   y(share) { return this.height - BOTTOM_PX - share * (this.height - TOP_PX - BOTTOM_PX); }
@@ -137,13 +141,15 @@ export class Parallel {
 
   /** Every trial, pale: what a brush leaves out stays to be seen. */
   *backSteps() {
-    const ctx = prepared(this.drafts[0], this.width, this.height);
+    const ctx = prepared(this.drafts[0], this.width, this.height, true);
     ctx.strokeStyle = token("--ghost");
     ctx.lineWidth = 1;
     for (let at = 0; at < this.trials.length; at++) {
       this.path(ctx, at);
-      if (at % 40 === 39) yield;
+      if (at % 60 === 59) { settle(ctx); yield; }
     }
+    settle(ctx);
+    yield;
     this.show(this.back, this.drafts[0]);
   }
 
@@ -182,7 +188,7 @@ export class Parallel {
 
   /** The trials that the brushes let through, the best ones last and strongest. */
   *lineSteps() {
-    const ctx = prepared(this.drafts[1], this.width, this.height);
+    const ctx = prepared(this.drafts[1], this.width, this.height, true);
     const n = this.axes.length, shades = this.shades();
     const order = [];
     for (let at = 0; at < this.trials.length; at++) if (this.isInside(at)) order.push(at);
@@ -197,8 +203,10 @@ export class Parallel {
       ctx.globalAlpha = isMany ? Math.min(0.9, 60 / order.length + 0.7 * rank ** (order.length / 40)) : 0.9;
       ctx.strokeStyle = shades[Math.min(N_SHADES - 1, Math.floor(rank * N_SHADES))];
       this.path(ctx, order[i]);
-      if (i % 40 === 39) yield;
+      if (i % 60 === 59) { settle(ctx); yield; }
     }
+    settle(ctx);
+    yield;
     this.show(this.lines, this.drafts[1]);
   }
 

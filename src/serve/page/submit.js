@@ -69,11 +69,11 @@ export function open(main, _, { linked }) {
   }
 
   function show(wrong, notes) {
-    violations = wrong.map((each) => ({ ...each, line: each.line ?? lineOf(each, text.value) })).sort((a, b) => (a.line ?? 1e9) - (b.line ?? 1e9));
+    violations = wrong.map((each) => placed(each, text.value)).sort((a, b) => (a.line ?? 1e9) - (b.line ?? 1e9));
     const items = violations.map(({ line, column, field, description }) => {
-      const [what, ...hints] = String(description).split("\n");
+      const [what, ...hints] = String(description).split(/\n|; (?=did you mean)/);
       const place = line ? h("button", { type: "button", class: "place", onclick: () => goTo(line, column) }, `line ${line}`) : h("span", { class: "place" }, "–");
-      return h("li", {}, place, h("span", {}, field && h("code", {}, field.split(".").pop()), field ? " " : "", what, hints.map((hint) => h("span", { class: "hint-line" }, hint.replace(/^\s*hint:\s*/, "")))));
+      return h("li", {}, place, h("span", {}, field && h("code", {}, field.split(".").pop()), field ? ": " : "", what, hints.map((hint) => h("span", { class: "hint-line" }, hint.replace(/^\s*hint:\s*/, "")))));
     });
     if (items.length > 0) found.replaceChildren(h("p", { class: "bad-text" }, plural(items.length, "error")), h("ul", { class: "violations" }, items));
     else found.replaceChildren(h("p", { class: "good-text" }, "No error found."), notes.length > 0 ? h("ul", { class: "notes-list" }, notes.map((note) => h("li", {}, note))) : "");
@@ -114,13 +114,12 @@ export function open(main, _, { linked }) {
   return { title: "Submit a job", close() { isClosed = true; checkSoon.cancel(); } };
 }
 
-/** The line of a field whose line was not told: where its name stands. */
-function lineOf({ field, description }, text) {
-  const told = String(description).match(/\bline (\d+)/);
-  if (told) return Number(told[1]);
-  const names = String(field ?? "").split(/[.[\]]+/).filter((name) => /^[A-Za-z_]/.test(name));
-  const lines = text.split("\n");
-  const last = names.at(-1);
-  const at = last ? lines.findIndex((line) => line.includes(`${last}:`) || line.includes(`"${last}"`)) : -1;
-  return at < 0 ? null : at + 1;
+/** A violation with its line: as it was told, or else where the field's name stands. */
+function placed(violation, text) {
+  const told = String(violation.description).match(/^line (\d+)(?:, column (\d+))?: ([^]*)$/);
+  if (told) return { ...violation, line: Number(told[1]), column: Number(told[2] ?? 1), description: told[3] };
+  if (violation.line) return violation;
+  const name = String(violation.field ?? "").split(/[.[\]]+/).filter((part) => /^[A-Za-z_]/.test(part)).at(-1);
+  const at = name ? text.split("\n").findIndex((line) => line.includes(`${name}:`) || line.includes(`"${name}"`)) : -1;
+  return { ...violation, line: at < 0 ? null : at + 1 };
 }

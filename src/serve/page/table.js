@@ -1,9 +1,10 @@
 // A table of any length of which only the rows in sight are in the page. Its columns sort; arrow keys walk its rows.
 
 import { h, write } from "/dom.js";
+import { compareText } from "/text.js";
 
 const ROW_PX = 32;
-const MARGIN_ROWS = 8;
+const MARGIN_ROWS = 4;
 
 export class Table {
   /** Columns: `{key, label, width, isNumber, sortBy(row), text(row), title(row), fill(cell, row)}`; the first holds the link
@@ -12,6 +13,7 @@ export class Table {
     Object.assign(this, { columns, href, sortKey, isDescending, hovered });
     this.rows = [];
     this.lines = [];
+    this.first = 0;
     this.body = h("tbody", {});
     this.head = h("tr", { "aria-rowindex": "1" });
     this.group = h("colgroup", {});
@@ -68,11 +70,12 @@ export class Table {
   }
 
   order() {
-    const column = this.columns.find(({ key }) => key === this.sortKey) ?? this.columns[0];
-    const compare = comparer(this.isDescending);
-    const keyed = this.rows.map((row, idx) => ({ row, idx, key: column.sortBy(row) }));
-    keyed.sort((a, b) => compare(a.key, b.key) || a.idx - b.idx);
-    this.rows = keyed.map(({ row }) => row);
+    const { sortBy } = this.columns.find(({ key }) => key === this.sortKey) ?? this.columns[0];
+    const keys = ranks(this.rows.map(sortBy)), sign = this.isDescending ? -1 : 1;
+    // What is missing or not a number is last either way.
+    const compare = (a, b) => Number.isNaN(keys[a]) - Number.isNaN(keys[b]) || sign * (keys[a] - keys[b]) || a - b;
+    const order = Array.from(keys, (_, idx) => idx).sort(compare);
+    this.rows = order.map((idx) => this.rows[idx]);
     this.showSort();
     this.ask();
   }
@@ -92,11 +95,14 @@ export class Table {
   /** Puts the rows in sight into the page, in the elements that are there. */
   fill() {
     const n = this.rows.length, sight = this.scroller.clientHeight || 600;
-    const first = Math.max(0, Math.min(n, Math.floor(this.scroller.scrollTop / ROW_PX) - MARGIN_ROWS));
-    const last = Math.min(n, first + Math.ceil(sight / ROW_PX) + 2 * MARGIN_ROWS);
-    while (this.lines.length < last - first) this.lines.push(this.newLine());
-    const used = this.lines.slice(0, last - first);
-    if (this.body.children.length !== used.length) this.body.replaceChildren(...used.map(({ element }) => element));
+    const size = Math.min(n, Math.ceil(sight / ROW_PX) + 2 * MARGIN_ROWS);
+    const first = Math.max(0, Math.min(n - size, Math.floor(this.scroller.scrollTop / ROW_PX) - MARGIN_ROWS));
+    const last = first + size, used = this.lines, by = first - this.first;
+    while (used.length > size) used.pop().element.remove();
+    while (used.length < size) { used.push(this.newLine()); this.body.append(used.at(-1).element); }
+    // Rows that stay in sight keep their elements, those of the others go to the other end.
+    if (by > 0 && by < size) { const moved = used.splice(0, by); used.push(...moved); this.body.append(...moved.map(({ element }) => element)); }
+    if (by < 0 && -by < size) { const moved = used.splice(size + by); used.unshift(...moved); this.body.prepend(...moved.map(({ element }) => element)); }
     used.forEach((line, idx) => this.fillLine(line, this.rows[first + idx], first + idx));
     setHeight(this.above, first * ROW_PX);
     setHeight(this.below, (n - last) * ROW_PX);
@@ -157,14 +163,10 @@ function setHeight(spacer, px) {
   spacer.firstChild.firstChild.style.height = `${px}px`;
 }
 
-const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
-
-/** Numbers by size, text as people count; what is missing or not a number is last either way. */
-function comparer(isDescending) {
-  const sign = isDescending ? -1 : 1;
-  const isMissing = (key) => key === null || key === undefined || key === "" || Number.isNaN(key);
-  return (a, b) => {
-    if (isMissing(a) || isMissing(b)) return isMissing(a) - isMissing(b);
-    return sign * (typeof a === "number" && typeof b === "number" ? a - b || 0 : collator.compare(String(a), String(b)));
-  };
+/** Numbers as they are, text by its place as people count; NaN is what is missing. */
+function ranks(keys) {
+  const isMissing = (key) => key === null || key === undefined || key === "";
+  if (keys.every((key) => isMissing(key) || typeof key === "number")) return Float64Array.from(keys, (key) => (isMissing(key) ? NaN : key));
+  const places = new Map([...new Set(keys)].filter((key) => !isMissing(key)).map(String).sort(compareText).map((key, idx) => [key, idx]));
+  return Float64Array.from(keys, (key) => (isMissing(key) ? NaN : places.get(String(key))));
 }

@@ -136,3 +136,5 @@ export function commandWords(text) {
   if (word !== null) words.push(word);
   return words;
 }
+
+export const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");

@@ -2,11 +2,11 @@
 
 import { get, jobPath, post, trialPath } from "/api.js";
 import { Chart } from "/chart.js";
-import { act, confirmed, copyButton, facts, h, number, section, state, tell, time, write } from "/dom.js";
+import { act, confirmed, copyButton, facts, failed, h, number, section, state, tell, time, write } from "/dom.js";
 import { atMostEvery } from "/frames.js";
 import { LogView } from "/log.js";
 import { Curve, Job } from "/model.js";
-import { bytes, commandText, count, elapsed, fullNumber, isOver, numberOf, plural, shortNumber, stateText } from "/text.js";
+import { bytes, commandText, count, elapsed, fullNumber, isOver, numberOf, plural, sentence, shortNumber, stateText } from "/text.js";
 
 const MAX_SERIES_POINTS = 500;
 /** How many series are drawn before the others are asked for. */
@@ -23,7 +23,7 @@ export function open(main, { jobId, trialId }, { linked }) {
     try {
       detail = await get(path);
     } catch (error) {
-      if (!isClosed && !parts) main.replaceChildren(h("p", { class: "banner bad", role: "alert" }, error.message), h("p", {}, h("a", { href: `#/jobs/${encodeURIComponent(jobId)}` }, `Job ${jobId}`)));
+      if (!isClosed && !parts) main.replaceChildren(...failed(`Trial ${trialId}`, error, `#/jobs/${encodeURIComponent(jobId)}`, `Job ${jobId}`));
       return;
     }
     if (isClosed) return;
@@ -49,7 +49,7 @@ export function open(main, { jobId, trialId }, { linked }) {
 
 function make(main, jobId, trialId, job) {
   const path = trialPath(jobId, trialId), jobHash = `#/jobs/${encodeURIComponent(jobId)}`;
-  const stateBox = h("span", {}), details = h("div", {}), took = h("span", { class: "num" }), banner = h("div", {});
+  const stateBox = h("span", {}), value = h("span", { class: "large num" }), lastStep = h("span", { class: "hint num" }), details = h("div", {}), took = h("span", { class: "num" }), banner = h("div", {});
   const stop = h("button", { class: "danger-quiet", hidden: true, onclick: () => act(stop, async () => {
     if (!await confirmed(`Stop trial ${trialId}?`, "Its processes are ended. What it has reported is its result, and the job goes on with other trials.", "Stop the trial")) return;
     await post(`${path}:stop`);
@@ -70,11 +70,11 @@ function make(main, jobId, trialId, job) {
   const show = (now) => {
     detail = now;
     showRow(now);
-    const key = JSON.stringify([now.parameters, now.value, now.step, now.best, now.attempt, now.endTime, now.startTime, job.summary?.metric]);
+    const key = JSON.stringify([now.parameters, now.state, now.best, now.attempt, now.endTime, now.startTime]);
     if (details.dataset.key !== key) {
       details.dataset.key = key;
       details.replaceChildren(facts([
-        [isOver(now.state) ? "Result" : "Last value", numberOf(now.value) === null ? "none yet" : h("span", { class: "large" }, number(numberOf(now.value), 5)), now.step !== undefined && now.step !== null ? h("span", { class: "hint" }, ` step ${count(now.step)}`) : ""],
+        [isOver(now.state) ? "Result" : "Last value", value, lastStep],
         now.best && ["Best value", number(numberOf(now.best.value), 5), h("span", { class: "hint" }, ` step ${count(now.best.step)}`)],
         ["Parameters", h("span", { class: "chips" }, Object.entries(now.parameters ?? {}).map(([name, text]) => h("span", { class: "chip", title: `${name} = ${text}` }, `${name} `, h("b", {}, text))))],
         ["Started", now.startTime ? time(now.startTime) : "not yet"],
@@ -99,9 +99,12 @@ function make(main, jobId, trialId, job) {
   let shownState = null;
   const showRow = (row) => {
     if (!row) return;
+    const result = numberOf(row.result ?? row.value);
+    write(value, result === null ? (isOver(row.state) ? "none" : "none yet") : shortNumber(result, 5), fullNumber(result));
+    write(lastStep, row.step === undefined || row.step === null ? "" : ` step ${count(row.step)}`);
     if (shownState !== row.state) { shownState = row.state; stateBox.replaceChildren(state(row.state)); }
     stop.hidden = isOver(row.state);
-    banner.replaceChildren(...(row.reason && !detail?.why ? [h("p", { class: `banner ${row.state === "FAILED" ? "bad" : ""}` }, row.reason)] : []));
+    banner.replaceChildren(...(row.reason && !detail?.why ? [h("p", { class: `banner ${row.state === "FAILED" ? "bad" : ""}` }, sentence(row.reason))] : []));
     const at = job.trials.findIndex(({ id }) => id === trialId);
     for (const [link, trial] of [[before, job.trials[at - 1]], [after, job.trials[at + 1]]]) {
       link.hidden = at < 0 || !trial;
@@ -135,7 +138,7 @@ function whyPart(why, trialId, job, jobId) {
     summary: `${plural(why.others?.length ?? 0, "other curve")}`,
   });
   const element = section("Why it was stopped", { tools: [h("span", { class: "legend" }, h("span", { class: "key stopped" }), "this trial", h("span", { class: "key finished" }), "others", Number.isFinite(threshold) && [h("span", { class: "key level" }), "threshold"])] },
-    h("p", { class: "sentence" }, why.sentence),
+    h("p", { class: "sentence" }, sentence(why.sentence)),
     facts([
       ["Rule", why.rule ?? ""], ["Step", why.step === undefined || why.step === null ? "" : count(why.step)], ["Value then", number(numberOf(why.value), 5)],
       Number.isFinite(threshold) && ["Threshold", number(threshold, 5)], ["Decided", time(why.decidedAt)], ["Compared with", plural(why.others?.length ?? 0, "trial")],
@@ -213,7 +216,7 @@ function seriesPart(path, job) {
 
 function startedPart({ command = [], environment = [], replicas = [], directory }) {
   return section("Command", { tools: [copyButton(() => commandText(command), "the command")] },
-    h("pre", { class: "code wrap", tabindex: "0", role: "region", "aria-label": "Command" }, commandText(command)),
+    h("pre", { class: "code wrap", tabindex: "0", role: "group", "aria-label": "Command" }, commandText(command)),
     facts([
       ["Directory", h("code", {}, directory ?? "")],
       environment.length > 0 && ["Environment", h("span", { class: "chips" }, environment.map((name) => h("code", { class: "chip" }, name)))],
@@ -230,7 +233,7 @@ function filesPart(files) {
     if (readTo < size) parts.push(`read to ${bytes(readTo)}`);
     return parts.length ? parts.flatMap((part, idx) => (idx ? [", ", part] : [part])) : "read whole";
   };
-  return section("Files", { hint: plural(files.length, "file") }, h("div", { class: "scroller plain-scroller", tabindex: "0", role: "region", "aria-label": "Files" }, h("table", { class: "list" },
+  return section("Files", { hint: plural(files.length, "file") }, h("div", { class: "scroller plain-scroller", tabindex: "0", role: "group", "aria-label": "Files" }, h("table", { class: "list" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "File"), h("th", { scope: "col" }, "Kind"), h("th", { scope: "col", class: "num" }, "Size"), h("th", { scope: "col" }, "Health"))),
     h("tbody", {}, files.map((file) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, file.path)), h("td", {}, file.kind ?? ""), h("td", { class: "num", title: `${file.size} bytes` }, bytes(file.size ?? 0)), h("td", {}, health(file))))))));
 }

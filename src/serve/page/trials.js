@@ -68,6 +68,8 @@ function reader(name, job) {
 }
 
 function contains(word, job) {
-  return (trial) => trial.id === word || stateText(trial.state).includes(word) || (trial.reason ?? "").toLowerCase().includes(word)
-    || job.parameters.some(({ name }) => String(trial.parameters[name] ?? "").toLowerCase().includes(word));
+  return (trial) => {
+    trial.words ??= [trial.id, stateText(trial.state), trial.reason ?? "", ...job.parameters.map(({ name }) => trial.parameters[name] ?? "")].join("\n").toLowerCase();
+    return trial.words.includes(word);
+  };
 }
