@@ -73,25 +73,32 @@ export async function logPiece(path, parameters, signal) {
 }
 
 /** Follows an event stream. `on` has a function an event, and `opened` and `broken` for the connection. A stream that
-    breaks is opened again where it was, with growing pauses, until `close` is called or an event's function returns false. */
+    breaks is opened again where it was, with growing pauses, until `close` is called or an event's function returns false.
+    A tab that is not seen has none: a browser opens six connections to a server, for all its tabs together. */
 export function follow(path, on) {
-  const abort = new AbortController();
-  let lastId = null, pause = 500;
+  let isClosed = false, connection = null, lastId = null, pause = 500;
+  const seen = () => { if (document.hidden) connection?.abort(); };
+  document.addEventListener("visibilitychange", seen);
+  const close = () => { isClosed = true; connection?.abort(); document.removeEventListener("visibilitychange", seen); };
   const run = async () => {
-    while (!abort.signal.aborted) {
+    while (!isClosed) {
+      while (document.hidden) await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+      if (isClosed) return;
+      connection = new AbortController();
       try {
         const headers = { Accept: "text/event-stream" };
         if (lastId !== null) headers["Last-Event-ID"] = lastId;
-        const response = await request(typeof path === "function" ? path() : path, { headers, signal: abort.signal });
-        on.opened?.(lastId !== null);
+        const response = await request(typeof path === "function" ? path() : path, { headers, signal: connection.signal });
+        on.opened?.();
         pause = 500;
         for await (const event of eventsOf(response.body)) {
           if (event.id !== null) lastId = event.id;
-          if (on[event.name]?.(JSON.parse(event.data)) === false) return;
+          if (on[event.name]?.(JSON.parse(event.data)) === false) { close(); return; }
         }
       } catch (error) {
-        if (abort.signal.aborted) return;
-        if (error.code >= 400 && error.code < 500) { on.refused?.(error); return; }
+        if (isClosed) return;
+        if (connection.signal.aborted) continue;
+        if (error.code >= 400 && error.code < 500 && ![408, 429].includes(error.code)) { close(); on.refused?.(error); return; }
       }
       on.broken?.();
       await new Promise((resolve) => setTimeout(resolve, pause));
@@ -99,7 +106,7 @@ export function follow(path, on) {
     }
   };
   run();
-  return { close: () => abort.abort() };
+  return { close };
 }
 
 async function* eventsOf(body) {

@@ -75,7 +75,9 @@ function makeHead(job) {
     cancel.hidden = isOver(summary.state) || summary.state === "CANCELLING";
     progress(bar, summary, false);
     write(counts, countsText(summary));
-    banner.replaceChildren(...(summary.errorMessage ? [h("p", { class: "banner bad" }, sentence(summary.errorMessage))] : []));
+    const isLost = summary.state === "RUNNING" && summary.running === false;
+    const problem = summary.errorMessage ? sentence(summary.errorMessage) : isLost ? `No process leads this job. hptune jobs resume ${job.jobId} goes on with it.` : "";
+    if (banner.textContent !== problem) banner.replaceChildren(...(problem ? [h("p", { class: `banner ${isLost ? "" : "bad"}` }, problem)] : []));
     const { best } = job;
     const key = JSON.stringify([best?.id, best?.result, summary.metric, summary.endTime, summary.startTime]);
     if (details.dataset.key !== key) {
@@ -86,8 +88,7 @@ function makeHead(job) {
         best && ["With", h("span", { class: "chips" }, Object.entries(best.parameters ?? {}).map(([name, text]) => h("span", { class: "chip", title: `${name} = ${text}` }, `${name} `, h("b", {}, shortText(text)))))],
         ["Search", algorithmText(summary.algorithm)],
         summary.earlyStopping && ["Early stopping", summary.earlyStopping.enabled ? summary.earlyStopping.rule : "off"],
-        ["Started", summary.startTime ? time(summary.startTime) : "not yet"],
-        ["Took", took],
+        ["Took", took, summary.startTime && h("span", { class: "hint" }, " since ", time(summary.startTime))],
       ]));
     }
     if (notes.dataset.n !== String(job.notes.length)) {

@@ -16,7 +16,7 @@ export function open(main, _, { linked }) {
     label: "Jobs", sortKey: "created", isDescending: true, empty: "",
     href: (job) => `#/jobs/${encodeURIComponent(job.jobId)}`,
     columns: [
-      { key: "job", label: "Job", width: 260, sortBy: (job) => job.jobId, text: (job) => job.jobId, title: (job) => (job.name && job.name !== job.jobId ? job.name : "") },
+      { key: "job", label: "Job", width: 260, phoneWidth: 176, sortBy: (job) => job.jobId, text: (job) => job.jobId, title: (job) => (job.name && job.name !== job.jobId ? job.name : "") },
       { key: "state", label: "State", width: 130, sortBy: (job) => stateText(job.state), fill: fillState },
       { key: "progress", label: "Trials", width: 250, sortBy: (job) => nOver(job), fill: (cell, job) => progress(cell, job, true) },
       { key: "best", label: "Best", width: 110, isNumber: true, sortBy: (job) => numberOf(job.best?.value), text: (job) => shortNumber(numberOf(job.best?.value)),

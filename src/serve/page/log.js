@@ -52,7 +52,10 @@ export class LogView {
       this.append(piece.from > 0 ? piece.text.slice(piece.text.indexOf("\n") + 1) : piece.text);
       this.showEarlier();
     } catch (error) {
-      if (!abort.signal.aborted) write(this.hint, error.message);
+      if (abort.signal.aborted) return;
+      write(this.hint, error.message);
+      // What is about to run has none yet.
+      if (!this.isOver) setTimeout(() => { if (!abort.signal.aborted) this.start(); }, 2000);
       return;
     }
     if (abort.signal.aborted) return;

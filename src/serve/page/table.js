@@ -7,7 +7,7 @@ const ROW_PX = 32;
 const MARGIN_ROWS = 4;
 
 export class Table {
-  /** Columns: `{key, label, width, isNumber, sortBy(row), text(row), title(row), fill(cell, row)}`; the first holds the link
+  /** Columns: `{key, label, width, phoneWidth, isNumber, sortBy(row), text(row), title(row), fill(cell, row)}`; the first holds the link
       of the row, made by `href(row)`. */
   constructor({ label, columns, href, sortKey, isDescending = false, empty = "nothing here", hovered = () => {} }) {
     Object.assign(this, { columns, href, sortKey, isDescending, hovered });
@@ -44,8 +44,10 @@ export class Table {
 
   setColumns(columns) {
     this.columns = columns;
-    this.group.replaceChildren(...columns.map(({ width }) => { const col = h("col", {}); col.style.width = `${width}px`; return col; }));
-    this.table.style.minWidth = `${columns.reduce((sum, { width }) => sum + width, 0)}px`;
+    const isPhone = matchMedia("(max-width: 640px)").matches;
+    const widths = columns.map(({ width, phoneWidth }) => (isPhone && phoneWidth) || width);
+    this.group.replaceChildren(...widths.map((width) => { const col = h("col", {}); col.style.width = `${width}px`; return col; }));
+    this.table.style.minWidth = `${widths.reduce((sum, width) => sum + width, 0)}px`;
     this.head.replaceChildren(...columns.map((column) => {
       const button = h("button", { class: "sort", onclick: () => this.sort(column.key) }, column.label, h("i", { "aria-hidden": "true" }));
       return h("th", { scope: "col", class: column.isNumber ? "num" : null, title: column.hint ?? null }, column.sortBy ? button : column.label);

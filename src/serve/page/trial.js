@@ -77,8 +77,7 @@ function make(main, jobId, trialId, job) {
         [isOver(now.state) ? "Result" : "Last value", value, lastStep],
         now.best && ["Best value", number(numberOf(now.best.value), 5), h("span", { class: "hint" }, ` step ${count(now.best.step)}`)],
         ["Parameters", h("span", { class: "chips" }, Object.entries(now.parameters ?? {}).map(([name, text]) => h("span", { class: "chip", title: `${name} = ${text}` }, `${name} `, h("b", {}, text))))],
-        ["Started", now.startTime ? time(now.startTime) : "not yet"],
-        ["Took", took],
+        ["Took", took, now.startTime && h("span", { class: "hint" }, " since ", time(now.startTime))],
         now.attempt > 1 && ["Attempt", String(now.attempt)],
       ]));
     }
