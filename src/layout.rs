@@ -13,7 +13,7 @@ pub const OWN_DIRECTORY: &str = ".hptune";
 /// Where the cloudml-hypertune package is told to write where nobody keeps its lines, relative to a trial's directory.
 pub const METRICS_PATH: &str = ".hptune/output.metrics";
 
-/// The name of the file in which a trial's keeper puts all lines that came in such a file: in its own directory, or
+/// The name of the file in which a trial's supervisor puts all lines that came in such a file: in its own directory, or
 /// in one below it.
 pub const REPORTS_NAME: &str = "reports.jsonl";
 

@@ -29,7 +29,7 @@
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`], [`tuner`] | specification, search space, trials, result; one algorithm or rule a file; the controller of trials that hptune runs; ask and tell for those that others run |
 //! | 7 | [`report`] | the events of a job and the lines of a watcher, as plain data, and their encoders |
 //! | 8 | [`engine`] | where attempts of trials run: one trait; processes under supervisors on this machine |
-//! | 8 | [`edge`] | following a trial's files, object stores, sinks, keepers of trials and process trees, control groups, GPUs, the SQLite store, the clock |
+//! | 8 | [`edge`] | following a trial's files, object stores, sinks, supervisors of trials and process trees, control groups, GPUs, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!
 //! What must stay absent is checked by tests that scan the sources whole: no IO below layer 8, no protobuf and no event file
@@ -77,16 +77,16 @@
 //!   controller, for ask and tell, and for the store that reads a job back.
 //! - **A job** ([`app::run::Job`]) is a value: several run in one process. Requests to it, such as to cancel it or to stop one
 //!   trial, are in the store, whoever made them, until the store has what was decided of them.
-//! - **The keeper** ([`edge::keeper`]) is a small process between the controller and a trial's processes. All that is
+//! - **The supervisor** ([`engine::local::supervisor`]) is a small process between the controller and a trial's processes. All that is
 //!   orphaned below it is handed to it, so that it knows when nothing is left, and it writes down how each replica
 //!   ended. One that somebody stopped is had go on by its controller. A record that can be made only once is what keeps a
 //!   trial from being run twice; it, the event files and
-//!   the process table ([`edge::kept`]) tell a new controller what happened while there was none. What the trainer
-//!   reports in a file that holds its last hundred reports alone the keeper copies ([`edge::reports`]): nobody could
-//!   read it again. What the trainer writes outside of its directory the keeper finds ([`edge::outside`]), by what its
+//!   the process table ([`engine::local::trial_processes`]) tell a new controller what happened while there was none. What the trainer
+//!   reports in a file that holds its last hundred reports alone the supervisor copies ([`edge::reports`]): nobody could
+//!   read it again. What the trainer writes outside of its directory the supervisor finds ([`edge::outside`]), by what its
 //!   processes have open and by the names that they give: nobody could tell whose it is later. Where a command ends while
-//!   what it started is still there, the keeper looks whether the trial's work was left with that ([`edge::left`]).
-//! - **Catching up** ([`study::CatchUp`]): files are read again from their beginning, and only what differs from what the
+//!   what it started is still there, the supervisor looks whether the trial's work was left with that ([`engine::local::left`]).
+//! - **Catching up** ([`study::Reconciler`]): files are read again from their beginning, and only what differs from what the
 //!   store has is news.
 //! - **A metric that is not there** ([`objective::missing`]): names are compared as words, those of the run counted
 //!   ([`objective::nearby`]), and only what means the same is offered. `doctor` and the notes of a job say it in one voice.

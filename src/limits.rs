@@ -165,14 +165,14 @@ pub const MAX_STORE_COPIES: u32 = 100;
 /// The pause before a store that failed is written to again.
 pub const STORE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long the keeper of a trial that was killed may take to write that down, before it is killed too.
-pub const KEEPER_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the supervisor of a trial that was killed may take to write that down, before it is killed too.
+pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How many file handles are to be left before a trial is started beside others: what starting it, following it and
 /// the store take at once.
 pub const HANDLES_A_TRIAL: u64 = 16;
 
-/// How long a keeper tries to write down how its trial ended, where the disk is full.
+/// How long a supervisor tries to write down how its trial ended, where the disk is full.
 pub const RECORD_PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// How long a store that is locked, or that has no room, is written to again before the job gives up.
@@ -284,7 +284,7 @@ pub const SINK_FULL_PAUSE: Duration = Duration::from_millis(10);
 pub const SINK_LOOK: Duration = Duration::from_millis(100);
 
 /// How long the reader of a socket may take nothing before the user is told; one that is only slow is no
-/// trouble.
+/// warning.
 pub const SOCKET_STALLED_AFTER: Duration = Duration::from_secs(10);
 
 /// The longest line of a sink that is read back, in bytes: many times the longest tag.

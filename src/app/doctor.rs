@@ -1,4 +1,4 @@
-//! `doctor`: why the metric is not found, and what mends it.
+//! `doctor`: why the metric is not found, and what to change.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -371,7 +371,7 @@ impl Case<'_> {
 
     fn no_files(&self) -> Diagnosis {
         let shown = self.path.display();
-        if !self.inspection.troubles.is_empty() {
+        if !self.inspection.warnings.is_empty() {
             return self.unreadable();
         }
         if let [first, others @ ..] = &*self.inspection.notes {
@@ -409,7 +409,7 @@ impl Case<'_> {
             Cause::Unreadable,
             format!("no value was found below {shown}, and not all can be read"),
         );
-        if self.inspection.troubles.iter().any(|trouble| trouble.contains("Permission denied")) {
+        if self.inspection.warnings.iter().any(|warning| warning.contains("Permission denied")) {
             unreadable.fix = vec![format!(
                 "chmod -R u+rX {}      # or run hptune as the trainer's user",
                 quoted(&shown.to_string())
@@ -419,7 +419,7 @@ impl Case<'_> {
     }
 
     fn nothing_written(&self) -> Diagnosis {
-        if !self.inspection.troubles.is_empty() {
+        if !self.inspection.warnings.is_empty() {
             return self.unreadable();
         }
         if self.inspection.runs.values().any(|run| run.count_damages() > 0) {
@@ -499,7 +499,7 @@ impl Case<'_> {
     /// What else is wrong with the files.
     fn faults(&self) -> Vec<String> {
         let mut notes: Vec<String> =
-            self.inspection.troubles.iter().map(|trouble| format!("cannot be read: {trouble}")).collect();
+            self.inspection.warnings.iter().map(|warning| format!("cannot be read: {warning}")).collect();
         if !self.inspection.runs.is_empty() {
             notes.extend(self.inspection.notes.iter().take(MAX_NAMED).cloned());
         }

@@ -213,7 +213,7 @@ impl Source {
     /// Writes the table to `out`.
     ///
     /// # Errors
-    /// Those of writing, and of integers that the format has no room for.
+    /// Errors of writing, and of integers that the format has no room for.
     pub fn write<W: Write + Send>(self, out: W) -> Result<(Exported, W), ExportError> {
         let Self { logs, request, first, hparams } = self;
         let columns = HparamColumns::of(hparams.values());

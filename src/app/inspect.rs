@@ -25,7 +25,7 @@ pub struct Inspection {
     /// The runs by name.
     pub runs: BTreeMap<RunName, Run>,
     /// What could not be read, in the system's words.
-    pub troubles: Vec<String>,
+    pub warnings: Vec<String>,
     /// That files are packed, and what there is to say of steps that were written more than once.
     pub notes: Vec<String>,
 }
@@ -83,7 +83,7 @@ struct FileSummary {
     n_damages: BTreeMap<DamageKind, u64>,
     unreadable: UnreadableReports,
     packed: Option<&'static str>,
-    trouble: Option<String>,
+    warning: Option<String>,
 }
 
 impl Inspection {
@@ -91,16 +91,16 @@ impl Inspection {
     #[must_use]
     pub fn has_faults(&self) -> bool {
         self.runs.is_empty()
-            || !self.troubles.is_empty()
+            || !self.warnings.is_empty()
             || self.runs.values().any(|run| run.count_damages() + run.n_unread + run.unreadable.n() > 0)
     }
 
     fn add(&mut self, file: FileSummary) {
-        if let Some(trouble) = &file.trouble {
-            self.troubles.push(format!("{}: {trouble}", file.path));
+        if let Some(warning) = &file.warning {
+            self.warnings.push(format!("{}: {warning}", file.path));
         }
         if file.hparams.n_left_out() > 0 {
-            self.troubles.push(hparams_left_out(&file.path, &file.hparams));
+            self.warnings.push(hparams_left_out(&file.path, &file.hparams));
         }
         if let Some(with) = file.packed {
             self.notes.push(packed_in_words(&file.path, with));
@@ -241,7 +241,7 @@ impl FileSummary {
                 let content = Content::Scalar(entry.value);
                 self.add(&entry.tag, entry.step, entry.wall_time, &content, Metadata::default());
             }
-            Found::Unreadable { error, .. } => self.trouble = Some(error),
+            Found::Unreadable { error, .. } => self.warning = Some(error),
             Found::Packed { with, .. } => self.packed = Some(with),
             Found::UnreadableReports { path, unreadable, .. } => self.unreadable.add(path, &unreadable),
             Found::Rewritten { .. } | Found::MissedReports { .. } | Found::TooManyFiles { .. } => {}
@@ -296,8 +296,8 @@ impl FileSummary {
 /// `path` is missing or cannot be looked at. What goes wrong below it is part of the answer.
 pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
     let logs = open_logs("inspect", &[path.to_owned()])?;
-    let troubles = logs.errors().iter().map(ToString::to_string).collect();
-    let mut inspection = Inspection { troubles, ..Inspection::default() };
+    let warnings = logs.errors().iter().map(ToString::to_string).collect();
+    let mut inspection = Inspection { warnings, ..Inspection::default() };
     logs.read_runs(FileSummary::handle, |_, files| files.into_iter().for_each(|file| inspection.add(file)));
     let runs = inspection.runs.iter_mut();
     let hidden: BTreeMap<RunName, BTreeMap<Tag, Standing>> =
@@ -325,7 +325,8 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
 pub struct InspectionJson<'a> {
     path: String,
     runs: Vec<RunJson<'a>>,
-    troubles: &'a [String],
+    #[serde(rename = "troubles")]
+    warnings: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
 }
@@ -413,7 +414,7 @@ impl<'a> InspectionJson<'a> {
         Self {
             path: path.display().to_string(),
             runs: runs.collect(),
-            troubles: &inspection.troubles,
+            warnings: &inspection.warnings,
             notes: &inspection.notes,
         }
     }

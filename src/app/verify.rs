@@ -23,7 +23,7 @@ pub struct Verification {
     /// Each event file, by path.
     pub files: Vec<VerifiedFile>,
     /// What could not be looked at, in the system's words.
-    pub troubles: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// What checking one event file gave.
@@ -42,7 +42,7 @@ pub struct VerifiedFile {
     /// How many there are, of each kind.
     pub n_damages: BTreeMap<DamageKind, u64>,
     /// Why it could not be read, or its good records not be saved.
-    pub trouble: Option<String>,
+    pub warning: Option<String>,
     /// Where its good records were saved.
     pub repaired: Option<PathBuf>,
 }
@@ -51,13 +51,13 @@ impl Verification {
     /// Whether anything is damaged or could not be done, or there is no event file at all.
     #[must_use]
     pub fn has_faults(&self) -> bool {
-        self.files.is_empty() || !self.troubles.is_empty() || self.files.iter().any(VerifiedFile::has_faults)
+        self.files.is_empty() || !self.warnings.is_empty() || self.files.iter().any(VerifiedFile::has_faults)
     }
 
     /// Whether something could not be read or saved: trying again may help.
     #[must_use]
-    pub fn has_troubles(&self) -> bool {
-        !self.troubles.is_empty() || self.files.iter().any(|file| file.trouble.is_some())
+    pub fn has_warnings(&self) -> bool {
+        !self.warnings.is_empty() || self.files.iter().any(|file| file.warning.is_some())
     }
 }
 
@@ -65,7 +65,7 @@ impl VerifiedFile {
     /// Whether it is damaged or could not be read.
     #[must_use]
     pub fn has_faults(&self) -> bool {
-        self.trouble.is_some() || !self.n_damages.is_empty()
+        self.warning.is_some() || !self.n_damages.is_empty()
     }
 
     fn add(&mut self, damage: Damage) {
@@ -107,8 +107,8 @@ pub fn verify(paths: &[PathBuf], repair: Option<&Path>) -> Result<Verification, 
         let out = repair.map(|out| if is_one_file { out.to_owned() } else { out.join(&file.path) });
         check(logs.root(), file, out, buffer)
     };
-    let troubles = logs.errors().iter().map(ToString::to_string).collect();
-    let mut verification = Verification { files: Vec::new(), troubles };
+    let warnings = logs.errors().iter().map(ToString::to_string).collect();
+    let mut verification = Verification { files: Vec::new(), warnings };
     disk::in_order(files.len(), n_threads, check, |file| verification.files.push(file));
     Ok(verification)
 }
@@ -122,7 +122,7 @@ fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8
     // What cannot be read is told by the reading that follows.
     let n = source.read_at(0, &mut head).unwrap_or(0);
     if let Some(with) = packed_with(head.get(..n).unwrap_or(&[])) {
-        file.trouble = Some(format!("is packed with {with}; unpack it first"));
+        file.warning = Some(format!("is packed with {with}; unpack it first"));
         return file;
     }
     let mut ingest = Ingest::default();
@@ -141,7 +141,7 @@ fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8
     });
     file.n_records = ingest.n_records() - file.n_damages.get(&DamageKind::NotAnEvent).copied().unwrap_or(0);
     if let Err(e) = &read {
-        file.trouble = Some(format!("cannot be read: {e}"));
+        file.warning = Some(format!("cannot be read: {e}"));
     }
     if let Some(copy) = copy.filter(|_| read.is_ok() || file.n_records > 0) {
         let path = copy.path.clone();
@@ -149,7 +149,7 @@ fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8
         match saved.and_then(|()| copy.finish(ingest.resume_offset())) {
             Ok(()) => file.repaired = Some(path),
             Err(e) => {
-                file.trouble = Some(format!("its good records cannot be written to {}: {e}", path.display()));
+                file.warning = Some(format!("its good records cannot be written to {}: {e}", path.display()));
             }
         }
     }
@@ -220,7 +220,8 @@ impl Copy<'_> {
 pub struct VerificationJson<'a> {
     path: String,
     files: Vec<FileJson<'a>>,
-    troubles: &'a [String],
+    #[serde(rename = "troubles")]
+    warnings: &'a [String],
 }
 
 #[derive(Debug, Serialize)]
@@ -231,7 +232,8 @@ struct FileJson<'a> {
     bad_bytes: u64,
     damaged: BTreeMap<&'static str, u64>,
     damages: Vec<DamageJson<'a>>,
-    trouble: Option<&'a str>,
+    #[serde(rename = "trouble")]
+    warning: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repaired: Option<String>,
 }
@@ -247,9 +249,9 @@ impl<'a> VerificationJson<'a> {
             bad_bytes: file.bad_bytes,
             damaged: file.n_damages.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
             damages: file.damages.iter().map(damage_json).collect(),
-            trouble: file.trouble.as_deref(),
+            warning: file.warning.as_deref(),
             repaired: file.repaired.as_ref().map(|path| path.display().to_string()),
         });
-        Self { path: path.display().to_string(), files: files.collect(), troubles: &verification.troubles }
+        Self { path: path.display().to_string(), files: files.collect(), warnings: &verification.warnings }
     }
 }

@@ -77,7 +77,7 @@ pub(super) enum Verb {
     /// Show the jobs in the store, or go on with one
     Jobs(Jobs),
     /// Waits for a trial's processes, so that how they end is known whatever happens to the controller
-    #[command(name = crate::edge::kept::KEEPER_VERB, hide = true)]
+    #[command(name = crate::engine::local::SUPERVISOR_VERB, hide = true)]
     KeepTrial,
     /// The trainer of `hptune demo`
     #[command(name = crate::app::demo::TRAINER_VERB, hide = true)]

@@ -25,7 +25,7 @@ use crate::app::request::{cancel, stop_trial};
 use crate::app::run::{first_trial, run};
 use crate::app::why::why;
 use crate::app::{Failure, demo, jobs, tuner};
-use crate::edge::keeper::keep;
+use crate::engine::local::supervise;
 use crate::plot::{Cells, Ink};
 use crate::study::{FinalState, Outcome, State};
 use args::{Cli, Format, JobsVerb, Verb};
@@ -151,11 +151,11 @@ fn run_job(plan: Plan, store_asked: Option<&Path>, json: bool, printer: Printer)
     Ok(finished.exit_code())
 }
 
-/// The keeper of a trial, which gets its order on stdin.
+/// The supervisor of a trial, which gets what to start on stdin.
 fn keep_trial(printer: Printer) -> Result<u8, Failure> {
-    let failed = |e: std::io::Error| Failure::outside(format!("cannot keep a trial: {e}"));
-    let order = serde_json::from_reader(std::io::stdin().lock()).map_err(|e| failed(e.into()))?;
-    keep(&order, printer.out()).map_err(failed)?;
+    let failed = |e: std::io::Error| Failure::outside(format!("cannot supervise a trial: {e}"));
+    let spec = serde_json::from_reader(std::io::stdin().lock()).map_err(|e| failed(e.into()))?;
+    supervise(&spec, printer.out()).map_err(failed)?;
     Ok(0)
 }
 

@@ -120,7 +120,7 @@ impl Printer {
     /// Where talk goes, for another process.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub(super) fn errors(self) -> io::Result<OwnedFd> {
         io::stderr().as_fd().try_clone_to_owned()
     }

@@ -24,7 +24,7 @@ use tfevents::{Faults, unread_in_words};
 const MAX_TAGS_NAMED: usize = 8;
 
 pub(super) fn inspect(paths: &[PathBuf], json: bool, printer: Printer) -> Result<u8, Failure> {
-    let code_of = |found: &app_inspect::Inspection| match (found.has_faults(), found.troubles.is_empty()) {
+    let code_of = |found: &app_inspect::Inspection| match (found.has_faults(), found.warnings.is_empty()) {
         (false, _) => 0,
         (true, true) => 1,
         (true, false) => 3,
@@ -97,7 +97,7 @@ pub(super) fn verify(args: &Verify, printer: Printer) -> Result<u8, Failure> {
     } else {
         printer.data(&tables::verification(&place, &verification, printer.style()))?;
     }
-    Ok(if verification.has_troubles() { 3 } else { u8::from(verification.has_faults()) })
+    Ok(if verification.has_warnings() { 3 } else { u8::from(verification.has_faults()) })
 }
 
 pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
@@ -359,8 +359,8 @@ fn tell(faults: &Faults, path: &Path, printer: Printer) -> u8 {
             faults.n_left_out
         ));
     }
-    for trouble in &faults.errors {
-        printer.talk(&format!("warning: cannot be read: {trouble}"));
+    for warning in &faults.errors {
+        printer.talk(&format!("warning: cannot be read: {warning}"));
     }
     if faults.errors.is_empty() { u8::from(faults.any()) } else { 3 }
 }

@@ -70,10 +70,10 @@ pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
         format!("{}  {}", style.bold(&format!("Trial {}", first.number)), hyperparameters.join(" ")),
         format!("{}  {}", style.bold("Passed"), passed(first)),
         format!("{}   {}", style.bold("Files"), first.directory.display()),
-        format!("{}   {}", style.bold("Runs in"), first.order.directory.display()),
+        format!("{}   {}", style.bold("Runs in"), first.spec.directory.display()),
     ];
-    let is_cluster = first.order.replicas.len() > 1;
-    for replica in &first.order.replicas {
+    let is_cluster = first.spec.replicas.len() > 1;
+    for replica in &first.spec.replicas {
         let words = std::iter::once(&replica.program).chain(&replica.arguments);
         let words: Vec<String> = words.map(|word| quoted(word)).collect();
         lines.push(String::new());

@@ -118,7 +118,7 @@ pub(super) fn inspection(path: &Path, inspection: &Inspection, style: Style) -> 
     sections.extend(inspection.runs.iter().map(|(name, run)| section(name, run, style)));
     sections.extend(inspection.notes.iter().map(|note| format!("note: {}", printable(note))));
     sections
-        .extend(inspection.troubles.iter().map(|trouble| format!("cannot be read: {}", printable(trouble))));
+        .extend(inspection.warnings.iter().map(|warning| format!("cannot be read: {}", printable(warning))));
     sections.join("\n\n") + "\n"
 }
 
@@ -220,7 +220,7 @@ fn steps(first: Step, last: Step) -> String {
     if first == last { first.to_string() } else { format!("{first}..{last}") }
 }
 
-/// What is the matter with a metric: the finding, what mends it, and what there is.
+/// What is the matter with a metric: the finding, what to change, and what there is.
 pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
     let mark = if diagnosis.found { "found" } else { "not found" };
     let mut sections = vec![format!("{}: {}", style.bold(mark), printable(&diagnosis.message))];
@@ -300,7 +300,7 @@ pub(super) fn verification(path: &Path, verification: &Verification, style: Styl
         if n_damages > MAX_DAMAGES as u64 {
             lines.push(format!("  and {} more", n_damages - MAX_DAMAGES as u64));
         }
-        lines.extend(file.trouble.iter().map(|trouble| format!("  {}", printable(trouble))));
+        lines.extend(file.warning.iter().map(|warning| format!("  {}", printable(warning))));
         lines.extend(
             file.repaired
                 .iter()
@@ -309,7 +309,7 @@ pub(super) fn verification(path: &Path, verification: &Verification, style: Styl
         sections.push(lines.join("\n"));
     }
     sections.extend(
-        verification.troubles.iter().map(|trouble| format!("cannot be read: {}", printable(trouble))),
+        verification.warnings.iter().map(|warning| format!("cannot be read: {}", printable(warning))),
     );
     if verification.files.is_empty() {
         sections.push(format!("{}: no event files (names with `tfevents`) here or below", path.display()));
@@ -318,10 +318,10 @@ pub(super) fn verification(path: &Path, verification: &Verification, style: Styl
         let count =
             |has: fn(&VerifiedFile) -> bool| verification.files.iter().filter(|file| has(file)).count();
         let n_damaged = count(|file| !file.n_damages.is_empty());
-        let n_troubled = count(|file| file.trouble.is_some());
+        let n_failing = count(|file| file.warning.is_some());
         let n_records: u64 = verification.files.iter().map(|file| file.n_records).sum();
         let bytes: u64 = verification.files.iter().map(|file| file.bytes).sum();
-        let counted = [(n_damaged, "damaged"), (n_troubled, "with trouble")];
+        let counted = [(n_damaged, "damaged"), (n_failing, "with warning")];
         let counted = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
         let sum = counted.collect::<Vec<_>>().join(", ");
         let sum = if sum.is_empty() { "all good".to_owned() } else { sum };

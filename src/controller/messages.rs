@@ -15,8 +15,8 @@ pub enum Input {
     Suggested(TrialId, Option<Assignment>),
     /// A trial's process runs.
     Started(TrialId),
-    /// A trial of an earlier controller runs; see [`Output::TakeBack`].
-    TakenBack(TrialId),
+    /// A trial of an earlier controller runs; see [`Output::Reattach`].
+    Reattached(TrialId),
     /// A trial's process could not be started; nothing of it is left.
     StartFailed(TrialId, String),
     /// The objective of a trial changed.
@@ -60,9 +60,9 @@ pub enum Output {
     /// Start an attempt, counted from 1, of a trial with these parameters. In a job that was taken up again it may
     /// have been started before, and is taken back then.
     Start(TrialId, Assignment, u32),
-    /// Take back a trial that ran when the job's earlier controller ended. Where it runs, [`Input::TakenBack`] is to
+    /// Reattach a trial that ran when the job's earlier controller ended. Where it runs, [`Input::Reattached`] is to
     /// follow, or [`Input::Started`] if that was not known; where not, [`Input::Exited`] or [`Input::Settled`].
-    TakeBack(TrialId, u32),
+    Reattach(TrialId, u32),
     /// Send a signal to all of a trial's processes that are left, if any.
     Signal(TrialId, Signal),
     /// A trial that was killed is still there, and holds its slot: the user should know.

@@ -152,7 +152,7 @@ impl Controller {
             // One that is only suggested may have been started all the same.
             if trial.stage == Stage::Running || (trial.stage == Stage::Suggested && is_ending) {
                 self.unseen.insert(trial.id);
-                self.outputs.push_back(Output::TakeBack(trial.id, trial.attempt));
+                self.outputs.push_back(Output::Reattach(trial.id, trial.attempt));
             }
         }
         for trial in self.study.trials().iter().filter(|t| t.stage == Stage::Suggested && !is_ending) {
@@ -203,7 +203,7 @@ impl Controller {
 
     /// Takes an input. One about a trial that is over, or unknown, changes nothing.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
-        if let Input::TakenBack(id)
+        if let Input::Reattached(id)
         | Input::Started(id)
         | Input::Exited(id, ..)
         | Input::Settled(id, _)
@@ -246,7 +246,7 @@ impl Controller {
                 self.cancel(now);
                 self.kill_all(now);
             }
-            Input::TakenBack(_) | Input::Tick => {}
+            Input::Reattached(_) | Input::Tick => {}
         }
         self.go_on_with_stops(now);
         self.stop_overdue(now);

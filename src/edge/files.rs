@@ -51,7 +51,7 @@ fn with_records(root: Root) -> Root {
 }
 
 /// Where the records of a trial would stand whose directory this is: `JOB_DIR/.hptune/3` of `JOB_DIR/3`.
-pub(super) fn records_beside(directory: &Path) -> Option<PathBuf> {
+pub(crate) fn records_beside(directory: &Path) -> Option<PathBuf> {
     let directory = std::path::absolute(directory).ok()?;
     let name = directory.file_name().filter(|name| name.to_str().is_some_and(is_trial))?;
     Some(directory.parent()?.join(OWN_DIRECTORY).join(name))
@@ -75,6 +75,6 @@ pub fn event_files_near(path: &Path) -> Vec<PathBuf> {
 }
 
 /// What tells a file or a directory from others.
-pub(super) fn identify(stat: &Stat) -> FileId {
+pub(crate) fn identify(stat: &Stat) -> FileId {
     FileId { device: stat.st_dev, inode: stat.st_ino }
 }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::beside::Beside;
 use super::clock::{Clock, moment};
-use super::notice::Notices;
+use super::fs_watcher::FsWatcher;
 use super::outside::{Claim, OutsideFile, TrialPlace};
 use super::process_table::variable_of_writer;
 use super::remote::{Bucket, environment};
@@ -24,8 +24,8 @@ use crate::layout::NAMING;
 use crate::limits::{FOLLOW_BATCH, REMOTE_POLL_INTERVAL};
 use crate::objective::Change;
 use crate::objective::RunSelector;
-use crate::objective::{Burst, Gather, Overdue, Seen, burst};
-use crate::study::{CatchUp, Curve, launch};
+use crate::objective::{Burst, ObjectiveCollector, Overdue, Seen, burst};
+use crate::study::{Curve, Reconciler, launch};
 use crate::units::{Tag, TrialId, WallTime};
 use tfevents::tail::{Config, Found, Ingested, Progress, Tail};
 
@@ -107,7 +107,7 @@ impl Follower {
     /// Follows everything that a trial writes and reports to `reports`, waiting where that is full.
     ///
     /// # Errors
-    /// Those of starting a thread, and of an address that is none.
+    /// Errors of starting a thread, and of an address that is none.
     pub fn start(
         trial: TrialId,
         at: At<'_>,
@@ -131,8 +131,8 @@ impl Follower {
         let flag = Arc::clone(&is_draining);
         let root = at.directory.to_owned();
         let thread = thread::Builder::new().name(format!("trial-{trial}")).spawn(move || {
-            let notices = Notices::new(&root, thread::current());
-            let source = TrialSource { reader, notices, others };
+            let watcher = FsWatcher::new(&root, thread::current());
+            let source = TrialSource { reader, watcher, others };
             let following = AssertUnwindSafe(|| follow(trial, source, &objective, clock, &flag, &reports));
             if catch_unwind(following).is_err() {
                 give_up(trial, &flag, &reports);
@@ -159,8 +159,8 @@ fn give_up(trial: TrialId, is_draining: &AtomicBool, reports: &Sender<Followed>)
     while !is_draining.load(Ordering::Acquire) {
         thread::park();
     }
-    let trouble = "its files could not be followed to their end, by a fault of hptune".to_owned();
-    let seen = Seen { troubles: vec![trouble], ..Seen::default() };
+    let warning = "its files could not be followed to their end, by a fault of hptune".to_owned();
+    let seen = Seen { warnings: vec![warning], ..Seen::default() };
     // Nobody is left to tell if this fails.
     let _ = reports.blocking_send(Followed::Drained(trial, Box::new(seen)));
 }
@@ -168,7 +168,7 @@ fn give_up(trial: TrialId, is_draining: &AtomicBool, reports: &Sender<Followed>)
 /// Where a follower gets what it reports.
 struct TrialSource {
     reader: FileFollower,
-    notices: Notices,
+    watcher: FsWatcher,
     others: Others,
 }
 
@@ -202,7 +202,7 @@ impl Others {
         }
     }
 
-    fn hand_on(&mut self, found: Found<'_>, gather: &mut Gather) {
+    fn hand_on(&mut self, found: Found<'_>, collector: &mut ObjectiveCollector) {
         self.take_noticed();
         let Members { directory, mark } = &self.members;
         // The first event may say only about when the file was begun.
@@ -211,13 +211,13 @@ impl Others {
         {
             let file = || self.outside.get(*path).cloned().unwrap_or_else(|| directory.join(path));
             for alive in self.beside.meet(run, *writer, *started, file, Some(mark)) {
-                gather.is_alive(run, alive.writer, alive.started, alive.until);
-                gather.set_rank(run, alive.writer, alive.started, alive.rank);
+                collector.is_alive(run, alive.writer, alive.started, alive.until);
+                collector.set_rank(run, alive.writer, alive.started, alive.rank);
             }
         }
         let (true, Found::Event { path, .. } | Found::Hypertune { path, .. }) = (self.is_cluster, &found)
         else {
-            return gather.handle(found);
+            return collector.handle(found);
         };
         if !self.known.contains_key(*path) {
             let file = self.outside.get(*path).cloned().unwrap_or_else(|| directory.join(path));
@@ -230,8 +230,8 @@ impl Others {
             self.known.insert((*path).to_owned(), writer.filter(is_other));
         }
         match self.known.get(*path).cloned().flatten() {
-            Some(name) => gather.handle_aside(found, &name),
-            None => gather.handle(found),
+            Some(name) => collector.handle_aside(found, &name),
+            None => collector.handle(found),
         }
     }
 
@@ -276,24 +276,25 @@ impl Punctuality {
 
 fn follow(
     trial: TrialId,
-    TrialSource { mut reader, mut notices, mut others }: TrialSource,
+    TrialSource { mut reader, mut watcher, mut others }: TrialSource,
     objective: &Objective,
     clock: Clock,
     is_draining: &AtomicBool,
     reports: &Sender<Followed>,
 ) {
     let tell_missing_at = clock.now().checked_add(objective.no_metric_after).ok();
-    let mut gather = Gather::new(objective.tag.clone(), objective.run.clone(), tell_missing_at);
+    let mut collector =
+        ObjectiveCollector::new(objective.tag.clone(), objective.run.clone(), tell_missing_at);
     if let Some(since) = objective.attempt_since {
-        gather = gather.of_attempt(since);
+        collector = collector.of_attempt(since);
     }
-    let mut catch_up = objective.known.run().map(|_| CatchUp::new(objective.known.clone()));
+    let mut catch_up = objective.known.run().map(|_| Reconciler::new(objective.known.clone()));
     let mut changes = Vec::new();
     let mut punctuality = Punctuality::default();
     let mut ending = None;
     loop {
         let (mut wait_until, mut is_over) = (None, false);
-        let mut found = |found: Found<'_>| others.hand_on(found, &mut gather);
+        let mut found = |found: Found<'_>| others.hand_on(found, &mut collector);
         if is_draining.load(Ordering::Acquire) {
             let ending = ending.get_or_insert_with(|| reader.begin_to_end());
             is_over = reader.step_to_end(ending, &mut found);
@@ -307,20 +308,20 @@ fn follow(
                 return;
             }
         }
-        let new = gather.take_changes();
+        let new = collector.take_changes();
         match &mut catch_up {
             None => changes.extend(new),
             Some(known) => changes.extend(known.take(new)),
         }
         let is_batch = wait_until.is_some() || is_over;
         if is_batch {
-            changes.extend(catch_up.take().map(CatchUp::finish).unwrap_or_default());
+            changes.extend(catch_up.take().map(Reconciler::finish).unwrap_or_default());
         }
         if (is_batch || changes.len() >= FOLLOW_BATCH)
             && !is_known
             && let Some(burst) = punctuality.look(clock, &changes)
             && reports
-                .blocking_send(Followed::Late(trial, Late { burst, writers: gather.seen().writers }))
+                .blocking_send(Followed::Late(trial, Late { burst, writers: collector.seen().writers }))
                 .is_err()
         {
             return;
@@ -335,20 +336,20 @@ fn follow(
         if is_over {
             // Nobody is left to tell if this fails.
             let seen =
-                Seen { unclear: others.unclear.map(|path| path.display().to_string()), ..gather.seen() };
+                Seen { unclear: others.unclear.map(|path| path.display().to_string()), ..collector.seen() };
             let _ = reports.blocking_send(Followed::Drained(trial, Box::new(seen)));
             return;
         }
         let Some(until) = wait_until else { continue };
         let now = clock.now();
-        if let Some(why) = gather.take_missing(now)
-            && reports.blocking_send(Followed::NoMetric(trial, why, Box::new(gather.seen()))).is_err()
+        if let Some(why) = collector.take_missing(now)
+            && reports.blocking_send(Followed::NoMetric(trial, why, Box::new(collector.seen()))).is_err()
         {
             return;
         }
         // Without watches polling alone finds what is new.
-        let _ = notices.keep();
-        notices.wait(until.since(moment(now)));
-        notices.pass_on(&mut reader);
+        let _ = watcher.keep();
+        watcher.wait(until.since(moment(now)));
+        watcher.pass_on(&mut reader);
     }
 }

@@ -48,7 +48,7 @@ impl fmt::Display for HostError {
 }
 
 /// What the host lacks where the system gave this error, if it lacks anything.
-pub(super) fn shortage(error: &io::Error) -> Option<Shortage> {
+pub(crate) fn shortage(error: &io::Error) -> Option<Shortage> {
     match Errno::from_io_error(error)? {
         Errno::MFILE | Errno::NFILE => Some(Shortage::Handles),
         Errno::NOSPC

@@ -3,21 +3,16 @@
 //! Layer 8: may import layers 0 to 7. It carries out and reports; what to do is decided below.
 
 pub(crate) mod beside;
-pub mod cgroup;
 pub mod clock;
 pub mod files;
 pub mod follow;
-pub mod gpu;
+pub mod fs_watcher;
 pub mod home;
 pub mod host;
-pub mod keeper;
-pub mod kept;
-pub mod left;
-pub mod notice;
 pub mod output;
 pub mod outside;
 pub mod process;
-mod process_table;
+pub(crate) mod process_table;
 pub mod process_tree;
 pub mod remote;
 pub mod reports;

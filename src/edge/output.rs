@@ -65,7 +65,7 @@ impl Output {
     /// followed; a pipe or a device is written to.
     ///
     /// # Errors
-    /// Those of opening; [`io::ErrorKind::IsADirectory`] where a directory stands there.
+    /// Errors of opening; [`io::ErrorKind::IsADirectory`] where a directory stands there.
     pub fn replacing(path: &Path) -> io::Result<Self> {
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -85,7 +85,7 @@ impl Output {
     /// Begins a file at `path`, where nothing may stand when it is finished.
     ///
     /// # Errors
-    /// Those of opening.
+    /// Errors of opening.
     pub fn new(path: &Path) -> io::Result<Self> {
         Self::begin(path.to_owned(), Over::Nothing)
     }
@@ -109,7 +109,7 @@ impl Output {
     /// A second handle of the file, which stays open when it is in its place.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub fn handle(&self) -> io::Result<File> {
         self.file.try_clone()
     }
@@ -117,7 +117,7 @@ impl Output {
     /// Puts the file in its place, durably.
     ///
     /// # Errors
-    /// Those of writing and naming; [`io::ErrorKind::AlreadyExists`] where something stands in a place that
+    /// Errors of writing and naming; [`io::ErrorKind::AlreadyExists`] where something stands in a place that
     /// was to be empty.
     pub fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;

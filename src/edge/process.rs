@@ -61,7 +61,7 @@ pub enum Status {
 /// Makes the children of ended children ours, so that they stay below us and can be waited for.
 ///
 /// # Errors
-/// Those of the system.
+/// Errors of the system.
 pub fn adopt_orphans() -> io::Result<()> {
     Ok(set_child_subreaper(Some(getpid()))?)
 }
@@ -94,7 +94,7 @@ impl Group {
     /// Starts a command as the leader of a new group. Orphans must be ours by then; see [`adopt_orphans`].
     ///
     /// # Errors
-    /// Those of starting the program; nothing is left then.
+    /// Errors of starting the program; nothing is left then.
     pub fn start(launch: &Launch) -> io::Result<Self> {
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).envs(launch.environment.iter().map(|(name, value)| (name, value)));
@@ -185,13 +185,13 @@ pub fn own_cpus() -> Vec<usize> {
 
 /// A process that is not ours, whose end can be seen all the same, however its number is used again.
 #[derive(Debug)]
-pub struct Stranger(Option<OwnedFd>);
+pub struct ProcessHandle(Option<OwnedFd>);
 
-impl Stranger {
+impl ProcessHandle {
     /// The process with this number; one that is not there has ended.
     ///
     /// # Errors
-    /// Those of the system, and that no process can have this number.
+    /// Errors of the system, and that no process can have this number.
     pub fn open(id: i32) -> io::Result<Self> {
         let id = Pid::from_raw(id).filter(|id| id.as_raw_nonzero().get() > 0);
         let id = id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "want a number above 0"))?;
@@ -211,7 +211,7 @@ impl Stranger {
 }
 
 /// How a process ended, where it has.
-pub(super) fn exit_of(status: WaitStatus) -> Option<Exit> {
+pub(crate) fn exit_of(status: WaitStatus) -> Option<Exit> {
     status.exit_status().map(Exit::Code).or_else(|| status.terminating_signal().map(Exit::Signal))
 }
 

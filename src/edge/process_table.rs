@@ -17,23 +17,23 @@ use tfevents::tail::FileId;
 
 /// A process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process {
-    pub(super) id: i32,
-    pub(super) parent: i32,
-    pub(super) group: i32,
+pub(crate) struct Process {
+    pub(crate) id: i32,
+    pub(crate) parent: i32,
+    pub(crate) group: i32,
     /// When it was started, in ticks since the machine was: with its number it names one process for good.
-    pub(super) start: u64,
+    pub(crate) start: u64,
     /// It has ended, and waits for its parent to ask how.
-    pub(super) is_zombie: bool,
+    pub(crate) is_zombie: bool,
     /// A signal stopped it, and it does nothing until another has it go on.
-    pub(super) is_stopped: bool,
+    pub(crate) is_stopped: bool,
 }
 
 /// All processes that can be seen.
 ///
 /// # Errors
 /// The host lacks what looking needs, such as file handles: nothing is known.
-pub(super) fn processes() -> io::Result<Vec<Process>> {
+pub(crate) fn processes() -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -48,7 +48,7 @@ pub(super) fn processes() -> io::Result<Vec<Process>> {
 ///
 /// # Errors
 /// As of [`processes`].
-pub(super) fn process(id: i32) -> io::Result<Option<Process>> {
+pub(crate) fn process(id: i32) -> io::Result<Option<Process>> {
     let stat = read(&format!("/proc/{id}/stat"))?;
     Ok(stat.and_then(|stat| parse(id, &String::from_utf8_lossy(&stat))))
 }
@@ -74,7 +74,7 @@ fn parse(id: i32, stat: &str) -> Option<Process> {
 }
 
 /// What names this start of the machine; empty where it is not told.
-pub(super) fn boot_id() -> &'static str {
+pub(crate) fn boot_id() -> &'static str {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
     BOOT_ID.get_or_init(|| {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -83,14 +83,14 @@ pub(super) fn boot_id() -> &'static str {
 }
 
 /// The machine's name.
-pub(super) fn host_name() -> &'static str {
+pub(crate) fn host_name() -> &'static str {
     static HOST_NAME: OnceLock<String> = OnceLock::new();
     HOST_NAME
         .get_or_init(|| fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned())
 }
 
 /// What names the space of process numbers that we are in, as containers have their own; empty where it is not told.
-pub(super) fn pid_namespace() -> &'static str {
+pub(crate) fn pid_namespace() -> &'static str {
     static PID_NAMESPACE: OnceLock<String> = OnceLock::new();
     PID_NAMESPACE.get_or_init(|| {
         fs::read_link("/proc/self/ns/pid").map(|path| path.display().to_string()).unwrap_or_default()
@@ -102,13 +102,13 @@ pub(super) fn pid_namespace() -> &'static str {
 ///
 /// # Errors
 /// As of [`processes`].
-pub(super) fn has_variable(process: i32, variable: &str) -> io::Result<bool> {
+pub(crate) fn has_variable(process: i32, variable: &str) -> io::Result<bool> {
     let environment = read(&format!("/proc/{process}/environ"))?.unwrap_or_default();
     Ok(environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes()))
 }
 
 /// Whether a process has a variable in its environment that is set to something else than `value`.
-pub(super) fn has_other_value(process: i32, variable: &str, value: &str) -> bool {
+pub(crate) fn has_other_value(process: i32, variable: &str, value: &str) -> bool {
     let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
     environment.split(|byte| *byte == 0).any(|entry| {
         let set = entry.strip_prefix(variable.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
@@ -117,12 +117,12 @@ pub(super) fn has_other_value(process: i32, variable: &str, value: &str) -> bool
 }
 
 /// The directory that a process runs in, without links.
-pub(super) fn working_directory(process: i32) -> Option<PathBuf> {
+pub(crate) fn working_directory(process: i32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{process}/cwd")).ok()
 }
 
 /// The words of a process's command, with blanks between them and not longer than a line; `None` where it is gone.
-pub(super) fn command_line(process: i32) -> Option<String> {
+pub(crate) fn command_line(process: i32) -> Option<String> {
     let words = fs::read(format!("/proc/{process}/cmdline")).ok()?;
     let words = String::from_utf8_lossy(&words);
     let words: Vec<&str> =
@@ -136,7 +136,7 @@ pub(super) fn command_line(process: i32) -> Option<String> {
 
 /// The files of wanted paths that a process has open to write to. One that does not stand at its path any more is
 /// none.
-pub(super) fn open_for_writing(process: i32, is_wanted: impl Fn(&Path) -> bool) -> Vec<(PathBuf, FileId)> {
+pub(crate) fn open_for_writing(process: i32, is_wanted: impl Fn(&Path) -> bool) -> Vec<(PathBuf, FileId)> {
     let handles = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     handles
         .filter_map(|handle| {
@@ -153,7 +153,7 @@ pub(super) fn open_for_writing(process: i32, is_wanted: impl Fn(&Path) -> bool) 
 
 /// What a variable was set to that a process has in its environment which has a file open and was started with
 /// `mark`; `None` where there is no such process.
-pub(super) fn variable_of_writer(file: &Path, mark: &str, variable: &str) -> Option<String> {
+pub(crate) fn variable_of_writer(file: &Path, mark: &str, variable: &str) -> Option<String> {
     let file = file.canonicalize().ok()?;
     let has_open = |process: &Process| {
         let open = fs::read_dir(format!("/proc/{}/fd", process.id)).into_iter().flatten().flatten();
@@ -169,7 +169,7 @@ pub(super) fn variable_of_writer(file: &Path, mark: &str, variable: &str) -> Opt
 }
 
 /// The event files that processes have open to write to which were started with `mark`, or any, by process.
-pub(super) fn event_files_of(mark: Option<&str>) -> Vec<(Process, Vec<PathBuf>)> {
+pub(crate) fn event_files_of(mark: Option<&str>) -> Vec<(Process, Vec<PathBuf>)> {
     let is_marked =
         |process: &Process| mark.is_none_or(|mark| has_variable(process.id, mark).is_ok_and(|has| has));
     let is_event_file = |path: &Path| path.to_string_lossy().contains("tfevents");
@@ -181,14 +181,14 @@ pub(super) fn event_files_of(mark: Option<&str>) -> Vec<(Process, Vec<PathBuf>)>
 }
 
 /// When the machine was started, by the clock of today.
-pub(super) fn boot_time() -> Option<SystemTime> {
+pub(crate) fn boot_time() -> Option<SystemTime> {
     let since = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
     SystemTime::now().checked_sub(since)
 }
 
 impl Process {
     /// When it was started, to a tick, where the machine was at `boot`.
-    pub(super) fn started(&self, boot: SystemTime) -> Option<SystemTime> {
+    pub(crate) fn started(&self, boot: SystemTime) -> Option<SystemTime> {
         /// The ticks in which `/proc` counts, on every architecture (`USER_HZ`).
         const TICK_MS: u64 = 10;
         boot.checked_add(Duration::from_millis(TICK_MS.saturating_mul(self.start)))
@@ -196,7 +196,7 @@ impl Process {
 }
 
 /// What the first of some variables in the environment of a process is set to, where that is a number.
-pub(super) fn number_in_environment(process: i32, variables: &[&str]) -> Option<u32> {
+pub(crate) fn number_in_environment(process: i32, variables: &[&str]) -> Option<u32> {
     let environment = fs::read(format!("/proc/{process}/environ")).ok()?;
     let environment = String::from_utf8_lossy(&environment);
     variables.iter().find_map(|variable| {
@@ -207,7 +207,7 @@ pub(super) fn number_in_environment(process: i32, variables: &[&str]) -> Option<
 
 /// Whether this program was started with a signal ignored, as `nohup` does with 1 (HUP) and shells do
 /// with 2 (INT) for what they start in the background: then it is to stay ignored.
-pub(super) fn is_ignored(signal: u32) -> bool {
+pub(crate) fn is_ignored(signal: u32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

@@ -95,11 +95,11 @@ impl ProcessIdentity {
 
 /// The processes that come from a root, but for the root itself.
 #[derive(Debug, Clone)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     /// The root's number, while it is known to be there.
-    pub(super) root: Option<i32>,
+    pub(crate) root: Option<i32>,
     /// A variable that all of them were started with, as `NAME=VALUE`, and nobody else.
-    pub(super) mark: Option<String>,
+    pub(crate) mark: Option<String>,
 }
 
 impl Tree {
@@ -107,7 +107,7 @@ impl Tree {
     ///
     /// # Errors
     /// They could not be looked for.
-    pub(super) fn living(&self) -> io::Result<Vec<Process>> {
+    pub(crate) fn living(&self) -> io::Result<Vec<Process>> {
         self.partition().map(|(ours, _)| ours)
     }
 
@@ -115,7 +115,7 @@ impl Tree {
     ///
     /// # Errors
     /// As of [`Self::living`].
-    pub(super) fn partition(&self) -> io::Result<(Vec<Process>, Vec<Process>)> {
+    pub(crate) fn partition(&self) -> io::Result<(Vec<Process>, Vec<Process>)> {
         let processes = process_table::processes()?;
         let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
         for process in &processes {
@@ -146,7 +146,7 @@ impl Tree {
     ///
     /// # Errors
     /// They could not all be looked for.
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         match signal {
             Signal::Terminate => {
                 let living = self.living()?;
@@ -176,7 +176,7 @@ impl Tree {
 }
 
 /// Has a child of ours go on that was not collected yet, where somebody stopped it.
-pub(super) fn wake_child(id: u32) {
+pub(crate) fn wake_child(id: u32) {
     if let Ok(Some(child)) = process(id.cast_signed())
         && child.is_stopped
     {

@@ -62,7 +62,7 @@ impl<'f> Copier<'f> {
     /// Copies what is new; with no metrics file there is nothing.
     ///
     /// # Errors
-    /// Those of reading and writing. What was not copied then is at the next look.
+    /// Errors of reading and writing. What was not copied then is at the next look.
     pub fn look(&mut self) -> io::Result<()> {
         let metadata = match fs::metadata(&self.files.metrics) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -112,7 +112,7 @@ fn known_of(log: &Path) -> io::Result<HypertuneFile> {
 }
 
 /// Appends whole lines; what a write that failed left of one stays on a line of its own.
-pub(super) fn append_lines(path: &Path, lines: &[u8]) -> io::Result<File> {
+pub(crate) fn append_lines(path: &Path, lines: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
     let mut last = [b'\n'];
     if file.metadata()?.len() > 0 {
@@ -135,7 +135,7 @@ impl Copying {
     /// Begins.
     ///
     /// # Errors
-    /// Those of starting a thread.
+    /// Errors of starting a thread.
     pub fn start(files: Vec<ReportFiles>) -> io::Result<Self> {
         let has_ended = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&has_ended);
@@ -205,7 +205,7 @@ mod tests {
         report(&files, 60..160);
         copier.look().expect("it is copied");
         assert_eq!(kept(&files), (0..160).map(Some).collect::<Vec<_>>());
-        // A full disk cut a line off, and another keeper goes on.
+        // A full disk cut a line off, and another supervisor goes on.
         let text = fs::read(&files.log).expect("it is there");
         fs::write(&files.log, &text[..text.len() - 5]).expect("it is cut");
         report(&files, 100..200);

@@ -29,7 +29,7 @@ pub struct Signals {
 
 /// What a signal says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub enum SignalEvent {
     /// To end: [`HANGUP`], [`INTERRUPT`] or [`TERMINATE`].
     End(i32),
     /// A process of ours ended.
@@ -42,7 +42,7 @@ impl Signals {
     /// Listens from now on.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub fn listen() -> io::Result<Self> {
         let unless_ignored = |number: i32| match is_ignored(number.unsigned_abs()) {
             true => Ok(None),
@@ -60,7 +60,7 @@ impl Signals {
     /// Listens to QUIT, USR1 and USR2 too, which end this program otherwise.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub fn pass_on_others(&mut self) -> io::Result<()> {
         for (slot, number) in self.passed_on.iter_mut().zip(PASSED_ON) {
             *slot = Some(signal(SignalKind::from_raw(number))?);
@@ -69,17 +69,17 @@ impl Signals {
     }
 
     /// The next signal; nothing is lost where this is not waited for to its end.
-    pub async fn next(&mut self) -> Heard {
+    pub async fn next(&mut self) -> SignalEvent {
         let [quit, user_1, user_2] = &mut self.passed_on;
         let [quit_number, user_1_number, user_2_number] = PASSED_ON;
         tokio::select! {
-            () = heard(quit) => Heard::Other(quit_number),
-            () = heard(user_1) => Heard::Other(user_1_number),
-            () = heard(user_2) => Heard::Other(user_2_number),
-            () = heard(&mut self.hangup) => Heard::End(HANGUP),
-            () = heard(&mut self.interrupt) => Heard::End(INTERRUPT),
-            () = heard(&mut self.terminate) => Heard::End(TERMINATE),
-            _ = self.child.recv() => Heard::Child,
+            () = heard(quit) => SignalEvent::Other(quit_number),
+            () = heard(user_1) => SignalEvent::Other(user_1_number),
+            () = heard(user_2) => SignalEvent::Other(user_2_number),
+            () = heard(&mut self.hangup) => SignalEvent::End(HANGUP),
+            () = heard(&mut self.interrupt) => SignalEvent::End(INTERRUPT),
+            () = heard(&mut self.terminate) => SignalEvent::End(TERMINATE),
+            _ = self.child.recv() => SignalEvent::Child,
         }
     }
 }

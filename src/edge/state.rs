@@ -54,7 +54,7 @@ impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
     /// Opens the state of `subject`, which may not be there yet. As long as this lives, no other process opens it.
     ///
     /// # Errors
-    /// Those of reading; that it is of another version, of another subject, or no state at all;
+    /// Errors of reading; that it is of another version, of another subject, or no state at all;
     /// [`io::ErrorKind::ResourceBusy`] where another process has it open.
     pub fn open(path: &Path, subject: &str) -> io::Result<Self> {
         let bad = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
@@ -99,7 +99,7 @@ impl<T: Serialize + DeserializeOwned + Clone> StateFile<T> {
     /// Stores `part` under `name`, durably.
     ///
     /// # Errors
-    /// Those of writing; what was stored before is untouched then.
+    /// Errors of writing; what was stored before is untouched then.
     pub fn put(&self, name: &str, part: T) -> io::Result<()> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();

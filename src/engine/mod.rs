@@ -9,7 +9,7 @@
 //!            reattach              stop(TERM)      stop(KILL)       files are read
 //! ```
 //!
-//! A new engine is one folder here and one line in [`for_job`].
+//! A new engine is one folder here and one line in [`ENGINES`].
 
 pub mod local;
 
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use crate::controller::Signal;
 use crate::edge::host::HostError;
 use crate::edge::store::NewJob;
-use crate::study::{Assignment, Config, EngineKind, Exit, Replica};
+use crate::study::{Assignment, Config, Exit, Replica};
 use crate::units::TrialId;
 use local::{LocalEngine, Machine};
 
@@ -127,11 +127,24 @@ pub trait Engine: Send {
     fn abandon(&mut self, grace: Duration);
 }
 
-/// The engine of a job, as its configuration names it (`hptune.engine.kind`). `words` are those of the trainer's command,
-/// without what each trial adds; `machine` is what trials have of this one.
+/// Makes an engine of one job; see [`for_job`].
+type Make = fn(NewJob, Config, Vec<String>, Machine) -> Box<dyn Engine>;
+
+/// Each engine by its name in a configuration (`hptune.engine.kind`); the first where none is named.
+const ENGINES: &[(&str, Make)] =
+    &[("local", |job, config, words, machine| Box::new(LocalEngine::new(job, config, words, machine)))];
+
+/// What `hptune.engine.kind` may name.
 #[must_use]
-pub fn for_job(job: NewJob, config: Config, words: Vec<String>, machine: Machine) -> Box<dyn Engine> {
-    match config.engine {
-        EngineKind::Local => Box::new(LocalEngine::new(job, config, words, machine)),
-    }
+pub fn names() -> Vec<&'static str> {
+    ENGINES.iter().map(|(name, _)| *name).collect()
+}
+
+/// The engine of a job, as its configuration names it; `None` where there is none of that name. `words` are those of the
+/// trainer's command, without what each trial adds; `machine` is what trials have of this one.
+#[must_use]
+pub fn for_job(job: NewJob, config: Config, words: Vec<String>, machine: Machine) -> Option<Box<dyn Engine>> {
+    let is_named = |(name, _): &&(&str, Make)| config.engine.as_deref().is_none_or(|wanted| wanted == *name);
+    let (_, make) = ENGINES.iter().find(is_named)?;
+    Some(make(job, config, words, machine))
 }

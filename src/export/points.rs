@@ -113,7 +113,7 @@ impl<W: Write + Send> PointTable<W> {
     /// apart.
     ///
     /// # Errors
-    /// Those of writing ([`ExportError::Io`], [`ExportError::Inexact`]); [`ExportError::Misfit`] if
+    /// Errors of writing ([`ExportError::Io`], [`ExportError::Inexact`]); [`ExportError::Misfit`] if
     /// the columns were not made for these hyperparameters.
     pub fn begin_run(&mut self, name: &RunName, hparams: &Hparams) -> Result<(), ExportError> {
         self.end_run()?;
@@ -124,7 +124,7 @@ impl<W: Write + Send> PointTable<W> {
     /// Adds a point of the run that was begun last.
     ///
     /// # Errors
-    /// Those of writing; [`ExportError::UnknownTag`] in the wide form; [`ExportError::Misfit`] if no
+    /// Errors of writing; [`ExportError::UnknownTag`] in the wide form; [`ExportError::Misfit`] if no
     /// run was begun.
     pub fn point(&mut self, point: &Point<'_>) -> Result<(), ExportError> {
         let Some(run) = &self.run else { return Err(Run::missing()) };
@@ -137,7 +137,7 @@ impl<W: Write + Send> PointTable<W> {
     /// Ends the last run, writes what is left, flushes the writer and gives it back.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Errors of writing.
     pub fn finish(mut self) -> Result<W, ExportError> {
         self.end_run()?;
         self.table.finish()

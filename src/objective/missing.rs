@@ -1,4 +1,4 @@
-//! Why no value of a tag was found among the tags that are there, and the lines that mend it: for `doctor` and for the
+//! Why no value of a tag was found among the tags that are there, and the lines to write instead: for `doctor` and for the
 //! notes of a job alike.
 
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 //! Layer 2: may import layers 0 and 1 and the reading library. Pure.
 
 mod candidates;
+mod collector;
 mod filter;
-mod gather;
 mod lateness;
 mod meaning;
 pub mod missing;
@@ -15,8 +15,8 @@ mod select;
 mod words;
 
 pub use candidates::{Candidate, Choice, Why, choose, is_preferred, of_best_split, pattern_of};
+pub use collector::{Held, ObjectiveCollector, Overdue, Seen};
 pub use filter::{FilterError, SeriesFilter};
-pub use gather::{Gather, Held, Overdue, Seen};
 pub use lateness::{Burst, burst};
 pub use near::{NearMiss, Nearby, Other, Same, measures, near_misses, nearby};
 pub use objective::{Change, Objective};

@@ -6,12 +6,18 @@ mod decay;
 mod median;
 mod rungs;
 
-use crate::study::{EarlyStopping, StopDecision, Study, StudySpec, Trial, UsualEnds};
+use crate::study::{StopDecision, Study, StudySpec, Trial, UsualEnds};
 use crate::units::TrialId;
 
 pub use decay::DecayCurve;
 pub use median::MedianRule;
 pub use rungs::Rungs;
+
+/// How many others are to be known before a trial is compared with them, by default.
+const DEFAULT_MIN_TRIALS: u32 = 5;
+
+/// One trial in so many goes on, by default.
+const DEFAULT_REDUCTION_FACTOR: u32 = 3;
 
 /// An early-stopping rule.
 pub trait StopRule: Send + std::fmt::Debug {
@@ -43,6 +49,87 @@ pub fn finished<'t>(trial: &Trial, trials: &'t [Trial]) -> Vec<&'t Trial> {
     let is_finished =
         |other: &&Trial| other.id != trial.id && is_comparable(trial, other) && ends.is_reached_by(other);
     trials.iter().filter(is_finished).collect()
+}
+
+/// What a configuration says of its rule (`hptune.earlyStopping`), but for the name.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// No trial is stopped before this step.
+    pub min_steps: i64,
+    /// Nor before so many others, 1 or more, are known to compare it with.
+    pub min_trials: u32,
+    /// One in so many goes on, 2 or more; only some rules have this.
+    pub reduction_factor: Option<u32>,
+}
+
+/// The name of a rule with its settings, see [`Settings`]: a new rule is a file of its own, and a variant, a name and a line
+/// of [`for_spec`] here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlyStopping {
+    /// Never.
+    None,
+    /// By the median of the finished trials' running averages; see [`MedianRule`].
+    Median {
+        /// See above.
+        min_steps: i64,
+        /// See above.
+        min_trials: u32,
+    },
+    /// By what the finished trials' curves tell of its own; see [`DecayCurve`].
+    DecayCurve {
+        /// See above.
+        min_steps: i64,
+        /// See above.
+        min_trials: u32,
+    },
+    /// By its place among those that came to the same rung; see [`Rungs`].
+    Rungs {
+        /// See above.
+        min_steps: i64,
+        /// See above.
+        min_trials: u32,
+        /// One in so many goes on, 2 or more.
+        reduction_factor: u32,
+        /// Whether trials are spread over brackets (Hyperband) or not (ASHA).
+        has_brackets: bool,
+    },
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { min_steps: 0, min_trials: DEFAULT_MIN_TRIALS, reduction_factor: None }
+    }
+}
+
+impl Default for EarlyStopping {
+    /// The rule of a specification that asks for early stopping and names none.
+    fn default() -> Self {
+        let Settings { min_steps, min_trials, .. } = Settings::default();
+        Self::DecayCurve { min_steps, min_trials }
+    }
+}
+
+impl EarlyStopping {
+    /// What `hptune.earlyStopping.rule` may name, with these settings; the default first.
+    #[must_use]
+    pub fn choices(settings: Settings) -> [(&'static str, Self); 5] {
+        let Settings { min_steps, min_trials, reduction_factor } = settings;
+        let reduction_factor = reduction_factor.unwrap_or(DEFAULT_REDUCTION_FACTOR);
+        let rungs = |has_brackets| Self::Rungs { min_steps, min_trials, reduction_factor, has_brackets };
+        [
+            ("decay-curve", Self::DecayCurve { min_steps, min_trials }),
+            ("median", Self::Median { min_steps, min_trials }),
+            ("asha", rungs(false)),
+            ("hyperband", rungs(true)),
+            ("none", Self::None),
+        ]
+    }
+
+    /// Whether its rule has a reduction factor, or there is no rule.
+    #[must_use]
+    pub fn takes_reduction_factor(self) -> bool {
+        matches!(self, Self::None | Self::Rungs { .. })
+    }
 }
 
 /// The rule that a specification asks for.

@@ -3,7 +3,6 @@
 //! Layer 7: may import layers 0 and 4 and its own siblings ([`crate::suggest`], [`crate::stop`],
 //! [`crate::controller`]). Pure; it knows no protobuf and no event file.
 
-mod catch_up;
 mod command;
 pub mod config;
 mod curve;
@@ -15,6 +14,7 @@ pub mod launch;
 pub mod launcher;
 mod output;
 mod peak;
+mod reconciler;
 mod record;
 mod replay;
 mod slots;
@@ -22,11 +22,12 @@ mod space;
 mod state;
 mod trial;
 
+pub use crate::stop::EarlyStopping;
+pub use crate::suggest::Algorithm;
 use crate::units::Tag;
 
-pub use catch_up::CatchUp;
 pub use command::{Appended, CommandFault, CommandLine};
-pub use config::{Config, DEFAULT_METRIC_TAG, EngineKind, Problem, Severity};
+pub use config::{Config, DEFAULT_METRIC_TAG, Problem, Severity};
 pub use curve::{Curve, Measurement};
 pub use ends::{UsualEnds, all_alike};
 pub use excerpt::log_excerpt;
@@ -35,6 +36,7 @@ pub use output::{
     HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,
 };
 pub use peak::peak_before_end;
+pub use reconciler::Reconciler;
 pub use record::{Decided, JobEnd, Record};
 pub(crate) use record::{FOR_THIS, SAID_LAST};
 pub use replay::{PriorJob, Study};
@@ -88,66 +90,6 @@ pub enum Reduce {
     Last,
     /// The best finite value at any step.
     Best,
-}
-
-/// How the next trial's parameters are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Algorithm {
-    /// The default of the service.
-    #[default]
-    Unspecified,
-    /// Every combination in turn.
-    Grid,
-    /// Independent draws.
-    Random,
-    /// By the densities of good and of other trials; ours, for thousands of trials.
-    Tpe,
-}
-
-impl Algorithm {
-    /// The name in a configuration file.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Unspecified => "ALGORITHM_UNSPECIFIED",
-            Self::Grid => "GRID_SEARCH",
-            Self::Random => "RANDOM_SEARCH",
-            Self::Tpe => "tpe",
-        }
-    }
-}
-
-/// When a trial is given up before its end. In each rule: no trial is stopped before step `min_steps`, nor before
-/// `min_trials` others, 1 or more, are known to compare it with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EarlyStopping {
-    /// Never.
-    None,
-    /// By the median of the finished trials' running averages; see [`crate::stop::MedianRule`].
-    Median {
-        /// See above.
-        min_steps: i64,
-        /// See above.
-        min_trials: u32,
-    },
-    /// By what the finished trials' curves tell of its own; see [`crate::stop::DecayCurve`].
-    DecayCurve {
-        /// See above.
-        min_steps: i64,
-        /// See above.
-        min_trials: u32,
-    },
-    /// By its place among those that came to the same rung; see [`crate::stop::Rungs`].
-    Rungs {
-        /// See above.
-        min_steps: i64,
-        /// See above.
-        min_trials: u32,
-        /// One in so many goes on, 2 or more.
-        reduction_factor: u32,
-        /// Whether trials are spread over brackets (Hyperband) or not (ASHA).
-        has_brackets: bool,
-    },
 }
 
 /// What is tuned, how long, and by which rules.

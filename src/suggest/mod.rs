@@ -15,7 +15,7 @@ mod random;
 mod tests;
 mod tpe;
 
-use crate::study::{Algorithm, Assignment, Outcome, Study, StudySpec, Trial};
+use crate::study::{Assignment, Outcome, Study, StudySpec, Trial};
 use crate::units::TrialId;
 
 pub use bayes::BayesianOptimization;
@@ -102,6 +102,39 @@ impl Observation {
     #[must_use]
     pub fn of_all(spec: &StudySpec, trials: &[Trial]) -> Vec<Self> {
         trials.iter().map(|trial| Self::of(spec, trial)).collect()
+    }
+}
+
+/// The name of an algorithm: a new one is a file of its own, and a variant, a name and a line of [`for_spec`] here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// The default of the service: [`BayesianOptimization`].
+    #[default]
+    Unspecified,
+    /// Every combination in turn: [`GridSearch`].
+    Grid,
+    /// Independent draws: [`RandomSearch`].
+    Random,
+    /// By the densities of good and of other trials, for thousands of trials: [`TreeParzen`].
+    Tpe,
+}
+
+impl Algorithm {
+    /// What `algorithm` of the service's own specification may name.
+    pub const OF_SERVICE: [(&'static str, Self); 3] = [
+        ("ALGORITHM_UNSPECIFIED", Self::Unspecified),
+        ("GRID_SEARCH", Self::Grid),
+        ("RANDOM_SEARCH", Self::Random),
+    ];
+
+    /// What `hptune.algorithm` may name.
+    pub const OURS: [(&'static str, Self); 2] = [("bayesian", Self::Unspecified), ("tpe", Self::Tpe)];
+
+    /// The name in a configuration file: the service's, where it has one.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let mut all = Self::OF_SERVICE.iter().chain(&Self::OURS);
+        all.find(|(_, algorithm)| *algorithm == self).map_or("", |(name, _)| name)
     }
 }
 

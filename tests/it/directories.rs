@@ -105,7 +105,7 @@ fn a_job_of_an_earlier_version_goes_on() {
     first.kill().expect("it runs");
     first.wait().expect("it ends");
     place.write("alone", "");
-    // Its keeper writes that down, and is done.
+    // Its supervisor writes that down, and is done.
     let record = place.path().join("out/.hptune/1/attempt-1.jsonl");
     wait_for("its end", || fs::read_to_string(&record).is_ok_and(|text| text.ends_with("\"gone\"\n")));
     // Those kept their records in the trainer's directory.

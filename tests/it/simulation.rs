@@ -51,7 +51,7 @@ struct Process {
     next_ms: i64,
     /// When the whole tree is gone.
     gone_ms: Option<i64>,
-    /// How it ended, which its keeper writes down.
+    /// How it ended, which its supervisor writes down.
     exit: Option<Exit>,
     is_quarantined: bool,
 }
@@ -83,7 +83,7 @@ struct World {
     /// A controller is killed before one of so many outputs.
     crash_one_in: Option<u64>,
     running: BTreeMap<TrialId, Process>,
-    /// What keepers of trials that are gone have written down.
+    /// What supervisors of trials that are gone have written down.
     exits: BTreeMap<TrialId, Exit>,
     stored: Stored,
     max_running: usize,
@@ -161,7 +161,7 @@ impl World {
                     assert!(self.controller.spec().space.contains(&params));
                     self.start(trial);
                 }
-                Output::TakeBack(trial, _) => self.take_back(trial),
+                Output::Reattach(trial, _) => self.reattach(trial),
                 Output::Quarantine(trial) => {
                     // It may have gone just now.
                     let is_there = self.running.get_mut(&trial).map(|process| process.is_quarantined = true);
@@ -195,12 +195,12 @@ impl World {
     }
 
     /// What a new controller finds of a trial that the old one had started.
-    fn take_back(&mut self, trial: TrialId) {
+    fn reattach(&mut self, trial: TrialId) {
         match self.running.get(&trial).map(|process| process.exit) {
             Some(exit) => {
                 let n_resumed = self.stored.n_resumed;
                 let is_known = self.stored.study.trial(trial).is_some_and(|trial| trial.attempt_at.is_some());
-                self.feed(if is_known { Input::TakenBack(trial) } else { Input::Started(trial) });
+                self.feed(if is_known { Input::Reattached(trial) } else { Input::Started(trial) });
                 if let Some(exit) = exit
                     && self.stored.n_resumed == n_resumed
                 {

@@ -185,14 +185,14 @@ fn a_failed_trial_is_tried_again_and_is_no_new_one() {
 #[test]
 fn a_preempted_or_lost_trial_is_tried_again() {
     let place = Place::of_job(&config(1, "", ""));
-    // Somebody ends the trainer, then its keeper; the third attempt is left alone.
+    // Somebody ends the trainer, then its supervisor; the third attempt is left alone.
     let script = format!(
-        "echo $PPID > keeper; echo $$ > trainer; echo attempt >> attempts; \
+        "echo $PPID > supervisor; echo $$ > trainer; echo attempt >> attempts; \
          case $(wc -l < attempts) in 1) kill -TERM $$;; 2) sleep 1000;; esac; {WRITE}"
     );
     let mut job = place.start_job(&script);
     wait_for("the second attempt", || read(&place, "attempts").lines().count() == 2);
-    kill(&read(&place, "keeper"));
+    kill(&read(&place, "supervisor"));
     assert_eq!(job.wait().expect("it ends").code(), Some(0), "{:#}", place.describe("job"));
     let told = place.describe("job");
     assert_eq!(

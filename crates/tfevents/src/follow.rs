@@ -51,14 +51,14 @@ pub trait Place: Send {
     /// What a listing would show of one path; `None` where nothing to follow stands there.
     ///
     /// # Errors
-    /// Those of looking at it.
+    /// Errors of looking at it.
     fn look(&mut self, path: &str) -> io::Result<Option<Listed>>;
 
     /// Fills `buffer` from an offset of the file that was listed as `id` under `path`. Less than the whole
     /// buffer means that the file ends there. All bytes are of one and the same state of the file.
     ///
     /// # Errors
-    /// Those of opening and reading. A path at which another file stands by now is one too. Those that may
+    /// Errors of opening and reading. A path at which another file stands by now is one too. Those that may
     /// pass are told apart by `is_passing`.
     fn read(&mut self, path: &str, id: FileId, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
@@ -69,7 +69,7 @@ pub struct Follower {
     clock: Clock,
     tail: Tail,
     buffer: Vec<u8>,
-    /// Paths whose trouble was told.
+    /// Paths whose warning was told.
     told: BTreeSet<String>,
     /// Something could not be looked at that may be looked at again soon.
     is_failing: bool,
@@ -262,7 +262,7 @@ impl ReadAgain {
     /// Reads the next piece and gives the numbers in it that stand under a tag. False at the end of the file.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Errors of reading.
     pub fn step(
         &mut self,
         reader: &mut Follower,

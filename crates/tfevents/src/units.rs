@@ -334,7 +334,7 @@ impl Serialize for MetricValue {
 /// Serializes a float as [`MetricValue`] does, for `#[cfg_attr(feature = "serde", serde(serialize_with))]`.
 ///
 /// # Errors
-/// Those of the serializer.
+/// Errors of the serializer.
 #[cfg(feature = "serde")]
 pub fn serialize_f64<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     json_number(*value, serializer)

@@ -83,14 +83,14 @@ pub(super) fn check(words: &[String], config: &Config) -> Result<(), Failure> {
                 ));
                 let places = names.iter().map(|name| format!("--{name}={{{name}}}"));
                 let own = words.iter().map(|word| quoted(word)).filter(|_| is_short(words));
-                let mended: Vec<String> = own.chain(places).collect();
+                let completed: Vec<String> = own.chain(places).collect();
                 let all: Vec<String> =
                     config.spec.space.parameters.iter().map(|p| format!("--{}=VALUE", p.name)).collect();
                 hints.push(format!(
                     "put {} where the trainer takes {}: {}",
                     if is_one { "it" } else { "each" },
                     if is_one { "it" } else { "them" },
-                    mended.join(" ")
+                    completed.join(" ")
                 ));
                 hints.push(format!(
                     "or take out all placeholders: {} --job-dir=DIR are appended then, and {TRIAL_DIR_VARIABLE} \

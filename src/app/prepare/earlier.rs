@@ -84,7 +84,7 @@ fn read_chain(store: &Store, job: &NewJob, n_left: usize) -> Result<Config, Fail
     };
     let spec = previous.map(|previous| read_chain(store, &previous.job, n_left - 1)).transpose()?;
     let spec = spec.map(|config| config.spec);
-    let (mut config, _) = Config::read_continuing(&job.config, spec.as_ref()).map_err(|problems| {
+    let (mut config, _) = Config::read_continuing(&job.config, spec.as_ref(), None).map_err(|problems| {
         let first = problems.iter().find(|p| p.severity == Severity::Error);
         let first = first.map(ToString::to_string).unwrap_or_default();
         Failure::outside(format!("job `{}`: its stored configuration cannot be read: {first}", job.id))

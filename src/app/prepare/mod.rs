@@ -18,6 +18,7 @@ use crate::edge::clock::Clock;
 use crate::edge::process_tree::Presence;
 use crate::edge::remote::local_dir;
 use crate::edge::store::{JobNumber, NewJob, Resource, Store, StoreError, StoredJob};
+use crate::engine;
 use crate::engine::local::{Machine, MachineError};
 use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
 use crate::study::config::Needs;
@@ -112,8 +113,8 @@ pub fn read_config_file(path: &Path) -> Result<String, Failure> {
 /// # Errors
 /// All that is wrong with it.
 pub(super) fn read_config(name: &str, text: &str) -> Result<(Config, Vec<String>), Failure> {
-    let (config, problems) =
-        Config::read(text).map_err(|problems| Failure::usage(list_problems(name, &problems)))?;
+    let (config, problems) = Config::read_continuing(text, None, Some(&engine::names()))
+        .map_err(|problems| Failure::usage(list_problems(name, &problems)))?;
     Ok((config, problems.iter().map(|p| describe(name, p)).collect()))
 }
 
@@ -384,7 +385,8 @@ fn check(request: &Request, store: &Store, now: Timestamp) -> Result<Checked, Fa
         Some(id) => Some(earlier::previous_spec(store, &id)?),
         None => None,
     };
-    let read = Config::read_continuing(&request.config_text, previous.as_ref());
+    let engines = engine::names();
+    let read = Config::read_continuing(&request.config_text, previous.as_ref(), Some(&engines));
     let (mut config, problems) = read.map_err(|p| Failure::usage(list_problems(&request.config_name, &p)))?;
     let mut notes: Vec<String> = problems.iter().map(|p| describe(&request.config_name, p)).collect();
     let words = words(&config, &request.command)?;

@@ -8,7 +8,7 @@ use crate::app::Failure;
 use crate::app::prepare::DryRun;
 use crate::edge::remote::local_dir;
 use crate::edge::trial_files::TrialFiles;
-use crate::engine::local::{ForAll, Order, order};
+use crate::engine::local::{ForAll, LaunchSpec, launch_spec};
 use crate::study::CommandLine;
 use crate::suggest::{self, Request};
 
@@ -26,7 +26,7 @@ pub struct FirstTrial {
     pub directory: PathBuf,
     /// What would be started. Only the variables that are added to the environment are there: what it holds
     /// besides may be secret.
-    pub order: Order,
+    pub spec: LaunchSpec,
 }
 
 /// What the first trial of a job would get. Ports of a cluster are drawn anew when it starts.
@@ -43,7 +43,7 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
     let slot = machine.slots.take().unwrap_or_default();
     let files = TrialFiles::new(&job_dir, &local_dir(&job_dir, &directory, &job_id), trial);
     let all = ForAll { job_id: &job_id, config: &config, words: &words, directory: &directory };
-    let order = order(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;
+    let spec = launch_spec(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;
     let line = CommandLine::new(&words, params.iter().map(|(name, _)| name));
     let places = line.where_each_goes().into_iter().map(|(name, words)| (name.to_owned(), words)).collect();
     Ok(FirstTrial {
@@ -51,7 +51,7 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
         hyperparameters: params.iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect(),
         places,
         directory: files.trial_dir().into(),
-        order,
+        spec,
     })
 }
 
@@ -59,7 +59,7 @@ impl FirstTrial {
     /// All of it, for programs.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let replicas = self.order.replicas.iter().map(|replica| {
+        let replicas = self.spec.replicas.iter().map(|replica| {
             let environment: serde_json::Map<String, Json> = replica
                 .environment
                 .iter()
@@ -82,7 +82,7 @@ impl FirstTrial {
             "hyperparameters": hyperparameters,
             "places": places,
             "jobDir": self.directory,
-            "workingDirectory": self.order.directory,
+            "workingDirectory": self.spec.directory,
             "replicas": replicas.collect::<Vec<_>>(),
         })
     }

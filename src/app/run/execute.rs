@@ -91,7 +91,7 @@ impl Job<'_> {
             Output::Start(trial, params, attempt) => {
                 self.start_in_turn(Start::New(trial, params, attempt))?;
             }
-            Output::TakeBack(trial, attempt) => self.start_in_turn(Start::TakeBack(trial, attempt))?,
+            Output::Reattach(trial, attempt) => self.start_in_turn(Start::Reattach(trial, attempt))?,
             Output::Signal(trial, signal) => self.engine.stop(trial, signal),
             Output::StillThere(trial) => {
                 let text = format!("was killed, but {} still there", self.engine.rest_in_words(trial));

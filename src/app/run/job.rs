@@ -109,7 +109,14 @@ impl<'t> Job<'t> {
         let study = replace(&mut plan.study, Study::new(plan.config.spec.clone()));
         let controller = Controller::new(study, plan.config.policy);
         let (words, machine) = (plan.words.clone(), std::mem::take(&mut plan.machine));
-        let engine = engine::for_job(plan.job.clone(), plan.config.clone(), words, machine);
+        let engine =
+            engine::for_job(plan.job.clone(), plan.config.clone(), words, machine).ok_or_else(|| {
+                let kind = plan.config.engine.as_deref().unwrap_or_default();
+                let names = engine::names().join(", ");
+                Failure::usage(format!(
+                    "hptune.engine.kind: this program has no engine `{kind}`, only {names}"
+                ))
+            })?;
         Ok(Self {
             plan,
             controller,
@@ -301,7 +308,7 @@ impl<'t> Job<'t> {
                 inputs.extend((!is_started).then_some(Input::Started(trial)));
                 // One that has ended meanwhile ended by itself, whatever its time was.
                 let exited = ended.map(|(exit, at)| Input::Exited(trial, exit, at));
-                inputs.push(exited.unwrap_or(Input::TakenBack(trial)));
+                inputs.push(exited.unwrap_or(Input::Reattached(trial)));
             }
             Ok(Reattached::NeverStarted) => inputs.push(Input::Settled(trial, None)),
             Err(e) if e.shortage.is_some() => return Err(e),

@@ -16,7 +16,7 @@ use crate::units::TrialId;
 #[derive(Debug)]
 pub(super) enum Start {
     New(TrialId, Assignment, u32),
-    TakeBack(TrialId, u32),
+    Reattach(TrialId, u32),
 }
 
 /// What waits.
@@ -94,7 +94,7 @@ impl Job<'_> {
                 self.controller.handle(self.now(), input);
                 Ok(())
             }
-            Start::TakeBack(trial, attempt) => self.reattach(*trial, *attempt),
+            Start::Reattach(trial, attempt) => self.reattach(*trial, *attempt),
         }
     }
 

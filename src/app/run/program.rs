@@ -6,7 +6,7 @@ use super::{Finished, Job, Notice};
 use crate::app::Failure;
 use crate::app::prepare::Plan;
 use crate::edge::process::{adopt_orphans, collect_orphans};
-use crate::edge::signals::{HANGUP, Heard, Signals};
+use crate::edge::signals::{HANGUP, SignalEvent, Signals};
 use crate::limits::REAP_INTERVAL;
 use crate::report::JobEvent;
 use crate::suggest;
@@ -21,7 +21,7 @@ pub fn run(plan: Plan, tell: &mut dyn FnMut(&JobEvent)) -> Result<Finished, Fail
     runtime.block_on(async {
         let mut signals =
             Signals::listen().map_err(|e| Failure::outside(format!("cannot listen for signals: {e}")))?;
-        // What a keeper that was killed leaves behind comes to us; without it to the system's init.
+        // What a supervisor that was killed leaves behind comes to us; without it to the system's init.
         let _ = adopt_orphans();
         let suggest = suggest::for_spec(&plan.config.spec);
         let job = Job::new(plan, suggest, tell)?;
@@ -36,15 +36,15 @@ pub fn run(plan: Plan, tell: &mut dyn FnMut(&JobEvent)) -> Result<Finished, Fail
 async fn notice(signals: &mut Signals) -> Notice {
     loop {
         match signals.next().await {
-            Heard::Child => return Notice::ChildEnded,
-            Heard::End(HANGUP) => return Notice::HangUp,
-            Heard::End(signal) => return Notice::Interrupt(signal),
-            Heard::Other(_) => {}
+            SignalEvent::Child => return Notice::ChildEnded,
+            SignalEvent::End(HANGUP) => return Notice::HangUp,
+            SignalEvent::End(signal) => return Notice::Interrupt(signal),
+            SignalEvent::Other(_) => {}
         }
     }
 }
 
-/// Collects what keepers that were killed left to us.
+/// Collects what supervisors that were killed left to us.
 async fn collect_for_ever() -> Infallible {
     let mut interval = tokio::time::interval(REAP_INTERVAL);
     loop {

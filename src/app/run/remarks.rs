@@ -86,7 +86,7 @@ impl Job<'_> {
         }
     }
 
-    /// Tells that values come late, and what mends that in the program that writes them.
+    /// Tells that values come late, and what fixes that in the program that writes them.
     pub(super) fn tell_late(&mut self, trial: TrialId, late: &Late) {
         if std::mem::replace(&mut self.remarked.is_late_told, true) {
             return;

@@ -116,8 +116,8 @@ impl Job<'_> {
             self.note(trial, text.to_owned());
         }
         self.tell_shape(trial, seen);
-        for trouble in &seen.troubles {
-            self.note(trial, trouble.clone());
+        for warning in &seen.warnings {
+            self.note(trial, warning.clone());
         }
         // A trainer that is stopped while it writes leaves half a record behind.
         let was_stopped = self.signal.is_some() || self.trial(trial).is_some_and(|t| t.stop.is_some());
@@ -132,8 +132,8 @@ impl Job<'_> {
     /// Why no value of the metric was found.
     pub(super) fn explain_missing(&self, seen: &Seen) -> Missing {
         let config = &self.plan.config;
-        let mend = "set hyperparameterMetricTag to it";
-        let mut missing = seen.explain_missing(&config.spec.metric_tag, &config.run, mend);
+        let fix = "set hyperparameterMetricTag to it";
+        let mut missing = seen.explain_missing(&config.spec.metric_tag, &config.run, fix);
         missing.notes.extend(astray(Path::new(DEFAULT_METRICS_FILE), self.plan.job.created_at));
         self.suspect_launcher(missing, seen)
     }

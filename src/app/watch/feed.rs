@@ -14,7 +14,7 @@ use crate::objective::SeriesFilter;
 use crate::report::watch::Line;
 use crate::units::{RunName, Step, Tag, WallTime};
 use tfevents::scalar::{Content, Kind};
-use tfevents::series::{Live, Point, Rewound, Standing, Told, WriterId};
+use tfevents::series::{Live, OfferResult, Point, Rewound, Standing, WriterId};
 use tfevents::tail::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
 
 /// Which values are delivered.
@@ -113,14 +113,14 @@ pub(super) struct Feed {
     selection: Selection,
     memory: Memory,
     items: Vec<Item>,
-    troubles: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Feed {
     /// A feed that goes on from what another had seen.
     #[must_use]
     pub(super) fn new(selection: Selection, memory: Memory) -> Self {
-        Self { selection, memory, items: Vec::new(), troubles: Vec::new() }
+        Self { selection, memory, items: Vec::new(), warnings: Vec::new() }
     }
 
     /// What was seen so far, the items that were taken included.
@@ -141,8 +141,8 @@ impl Feed {
     }
 
     /// What went wrong outside of the files since the last call, in words.
-    pub(super) fn take_troubles(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.troubles)
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Takes it that so many values were delivered.
@@ -266,16 +266,16 @@ impl Feed {
                 self.items.push(Item::Line(Line::Rewritten { file: path.to_owned() }));
             }
             Found::Unreadable { path, error } => {
-                self.troubles.push(format!("{path}: cannot be read: {error}; it is tried again"));
+                self.warnings.push(format!("{path}: cannot be read: {error}; it is tried again"));
             }
-            Found::Packed { path, with } => self.troubles.push(packed_in_words(path, with)),
+            Found::Packed { path, with } => self.warnings.push(packed_in_words(path, with)),
             Found::UnreadableReports { path, unreadable, .. } => {
                 let words = Unreadable::in_words(unreadable.n, &unreadable.example);
-                self.troubles.push(format!("{path}: {words}"));
+                self.warnings.push(format!("{path}: {words}"));
             }
-            Found::MissedReports { path } => self.troubles.push(format!("{path}: {MISSED_REPORTS}")),
+            Found::MissedReports { path } => self.warnings.push(format!("{path}: {MISSED_REPORTS}")),
             Found::TooManyFiles { path } => {
-                self.troubles.push(format!("too many event files: {path} and later ones are not followed"));
+                self.warnings.push(format!("too many event files: {path} and later ones are not followed"));
             }
         }
     }
@@ -308,13 +308,13 @@ impl Feed {
         }
         let (Ok(point), true) = (value, self.selection.filter.has_tag(tag)) else { return };
         let (attempt, points) = match memory.live.offer(writer, tag, point) {
-            Told::Stands(attempt) => (attempt, vec![point]),
-            Told::Rewinds(rewound, points) => {
+            OfferResult::Stands(attempt) => (attempt, vec![point]),
+            OfferResult::Rewinds(rewound, points) => {
                 let attempt = rewound.attempt;
                 self.items.push(Item::Rewind(run.clone(), Box::new(rewound)));
                 (attempt, points)
             }
-            Told::Void | Told::LeftOut => {
+            OfferResult::Void | OfferResult::LeftOut => {
                 self.memory.n_left_out += 1;
                 return;
             }

@@ -27,9 +27,11 @@ use super::Failure;
 use crate::controller::Signal;
 use crate::edge::clock::Clock;
 use crate::edge::files;
-use crate::edge::process::{Group, Launch, Status, Stranger, adopt_orphans, collect_ended, find_program};
+use crate::edge::process::{
+    Group, Launch, ProcessHandle, Status, adopt_orphans, collect_ended, find_program,
+};
 use crate::edge::remote::{self, Bucket};
-use crate::edge::signals::{Heard, Signals};
+use crate::edge::signals::{SignalEvent, Signals};
 use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::{self, Figures};
@@ -45,7 +47,7 @@ pub use feed::Selection;
 use rules::Judge;
 pub use rules::{Better, Rules, StopIf};
 pub use worker::Summary;
-use worker::{Come, Control, Said, Worker};
+use worker::{Checkpoint, Control, Worker, WorkerEvent};
 
 /// What to watch, and what to do with it.
 pub struct Request {
@@ -130,7 +132,7 @@ struct Watch<'t> {
     control: Arc<Control>,
     group: Option<Group>,
     /// The process whose end is waited for.
-    process: Option<Stranger>,
+    process: Option<ProcessHandle>,
     /// Until when a trainer that was told to end may take.
     kill_at: Option<Instant>,
     /// Why the trainer is being stopped.
@@ -148,9 +150,9 @@ struct Watch<'t> {
     workers: Vec<Started>,
     summary: Option<Summary>,
     has_failed: bool,
-    last_trouble: Option<String>,
+    last_warning: Option<String>,
     /// What the workers tell us by.
-    told: mpsc::Sender<Said>,
+    told: mpsc::Sender<WorkerEvent>,
     tell: &'t mut dyn FnMut(&str),
 }
 
@@ -170,7 +172,7 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
     let process = request
         .until
         .pid
-        .map(|pid| Stranger::open(pid).map_err(|e| failed(&format!("--until-pid {pid}"), e)));
+        .map(|pid| ProcessHandle::open(pid).map_err(|e| failed(&format!("--until-pid {pid}"), e)));
     let process = process.transpose()?;
     let (told, mut said) = mpsc::channel(WATCH_QUEUE);
     let mut watch = Watch {
@@ -191,7 +193,7 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         workers: Vec::new(),
         summary: None,
         has_failed: false,
-        last_trouble: None,
+        last_warning: None,
         told,
         tell,
     };
@@ -220,11 +222,11 @@ async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Fa
         tokio::select! {
             Some(said) = said.recv() => watch.handle(said),
             heard = signals.next() => match heard {
-                Heard::End(signal) => watch.interrupted(signal),
-                Heard::Other(signal) => watch.group.iter().for_each(|group| group.pass_on(signal)),
+                SignalEvent::End(signal) => watch.interrupted(signal),
+                SignalEvent::Other(signal) => watch.group.iter().for_each(|group| group.pass_on(signal)),
                 // As the first process of a container we are the parent of all that have none.
-                Heard::Child if watch.group.is_none() => collect_ended(|_, _| {}),
-                Heard::Child => {}
+                SignalEvent::Child if watch.group.is_none() => collect_ended(|_, _| {}),
+                SignalEvent::Child => {}
             },
             () = tokio::time::sleep(UNTIL_INTERVAL) => {}
         }
@@ -314,10 +316,10 @@ impl Watch<'_> {
                 patience: patience.clone(),
                 told: self.told.clone(),
             };
-            let (place_to_read, notices) = self.place()?;
+            let (place_to_read, watcher) = self.place()?;
             // Its end is told; a thread that hangs in a write is left behind at the end.
             let thread =
-                worker.start(place_to_read, notices).map_err(|e| Failure::outside(format!("{place}{e}")))?;
+                worker.start(place_to_read, watcher).map_err(|e| Failure::outside(format!("{place}{e}")))?;
             self.workers.push(Started { thread: thread.thread().clone(), figures, patience, moved: None });
             self.n_workers += 1;
         }
@@ -332,8 +334,8 @@ impl Watch<'_> {
             return Ok((Box::new(bucket), None));
         }
         let root = files::of(&self.request.job_dirs);
-        let notices = self.request.poll.is_none().then(|| root.clone());
-        Ok((Box::new(root), notices))
+        let watcher = self.request.poll.is_none().then(|| root.clone());
+        Ok((Box::new(root), watcher))
     }
 
     fn config(&self) -> Config {
@@ -380,20 +382,20 @@ impl Watch<'_> {
         Some((VARIABLE.to_owned(), path.join(METRICS_PATH).to_string_lossy().into_owned()))
     }
 
-    fn handle(&mut self, said: Said) {
+    fn handle(&mut self, said: WorkerEvent) {
         match said {
-            // Each worker meets the same trouble.
-            Said::Trouble(text) => {
-                if self.last_trouble.as_ref() != Some(&text) {
+            // Each worker meets the same warning.
+            WorkerEvent::Warning(text) => {
+                if self.last_warning.as_ref() != Some(&text) {
                     (self.tell)(&text);
                 }
-                self.last_trouble = Some(text);
+                self.last_warning = Some(text);
             }
-            Said::Stop(reason) => {
+            WorkerEvent::Stop(reason) => {
                 (self.tell)(&format!("stopping: {reason}"));
                 self.stop(&format!("stopped: {reason}"));
             }
-            Said::Missing(tag, seen) => {
+            WorkerEvent::Missing(tag, seen) => {
                 let is_local = self.request.address().is_none();
                 let in_short =
                     seen.explain_missing(&tag, &RunSelector::default(), "give it with --tag").message;
@@ -411,10 +413,10 @@ impl Watch<'_> {
                         some => format!("no value of `{tag}` yet\n{}", some.join("\n")),
                     };
                     // Nobody is left to tell if this fails.
-                    let _ = told.blocking_send(Said::Trouble(text));
+                    let _ = told.blocking_send(WorkerEvent::Warning(text));
                 });
             }
-            Said::Ended(ended) => {
+            WorkerEvent::Ended(ended) => {
                 self.n_workers -= 1;
                 match ended {
                     Ok(summary) => {
@@ -520,7 +522,7 @@ impl Watch<'_> {
             return;
         }
         let until = &self.request.until;
-        if self.process.as_ref().is_some_and(Stranger::has_ended) {
+        if self.process.as_ref().is_some_and(ProcessHandle::has_ended) {
             return self.end("the process has ended", None);
         }
         if until.file.as_ref().is_some_and(|path| path.exists()) {
@@ -534,6 +536,6 @@ impl Watch<'_> {
     }
 }
 
-fn open_state(path: &Path, job_dir: &str) -> Result<StateFile<Come>, Failure> {
+fn open_state(path: &Path, job_dir: &str) -> Result<StateFile<Checkpoint>, Failure> {
     StateFile::open(path, job_dir).map_err(|e| Failure::outside(format!("--state {}: {e}", path.display())))
 }

@@ -17,7 +17,7 @@ use super::feed::{Feed, Item, Memory, Selection};
 use super::rules::Judge;
 use crate::edge::beside::Beside;
 use crate::edge::clock::{Clock, moment};
-use crate::edge::notice::Notices;
+use crate::edge::fs_watcher::FsWatcher;
 use crate::edge::sink::{Batch, Delivery, Patience, Undelivered};
 use crate::edge::state::StateFile;
 use crate::edge::status::Figures;
@@ -32,7 +32,7 @@ use tfevents::tail::{Config, Found, Ingested, Progress, Tail};
 
 /// How far one sink has come.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Come {
+pub(super) struct Checkpoint {
     /// The `seq` of the next line.
     next_seq: u64,
     /// What the sink had by then; see [`crate::edge::sink::Sink::mark`].
@@ -43,9 +43,9 @@ pub(super) struct Come {
 
 /// What a worker tells.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum WorkerEvent {
     /// Something is wrong outside, or right again; in words.
-    Trouble(String),
+    Warning(String),
     /// The trainer is to be stopped, for this reason.
     Stop(String),
     /// No value of a tag has come, and what is there instead.
@@ -93,7 +93,7 @@ impl Control {
 pub(super) struct Worker {
     /// Where it delivers to; none where it only looks for the others.
     pub(super) sink: Option<(String, Delivery)>,
-    pub(super) state: Option<Arc<StateFile<Come>>>,
+    pub(super) state: Option<Arc<StateFile<Checkpoint>>>,
     pub(super) selection: Selection,
     pub(super) judge: Option<Judge>,
     pub(super) tell_missing_after: Option<Duration>,
@@ -105,47 +105,50 @@ pub(super) struct Worker {
     pub(super) control: Arc<Control>,
     pub(super) figures: Arc<Figures>,
     pub(super) patience: Patience,
-    pub(super) told: Sender<Said>,
+    pub(super) told: Sender<WorkerEvent>,
 }
 
 impl Worker {
     /// Starts a thread that follows `place`; changes below `root` wake it, where there is one.
     ///
     /// # Errors
-    /// Those of the system, of the state, and of what the sink has.
+    /// Errors of the system, of the state, and of what the sink has.
     pub(super) fn start(
         mut self,
         place: Box<dyn Place>,
         root: Option<Root>,
     ) -> std::io::Result<thread::JoinHandle<()>> {
         let name = self.sink.as_ref().map_or("", |(name, _)| name).to_owned();
-        let mut come = self.state.as_ref().and_then(|state| state.get(&name)).unwrap_or_default();
+        let mut checkpoint = self.state.as_ref().and_then(|state| state.get(&name)).unwrap_or_default();
         let mut kept: HashMap<u64, u32> = HashMap::new();
         if let (Some((_, sink)), Some(_)) = (&mut self.sink, &self.state) {
             // What it was given after its state was stored is not delivered again.
-            sink.sink().kept_since(come.mark, &mut |line| {
+            sink.sink().kept_since(checkpoint.mark, &mut |line| {
                 if let Some((text, seq)) = watch::split(line) {
                     *kept.entry(digest(text)).or_default() += 1;
-                    come.next_seq = come.next_seq.max(seq + 1);
+                    checkpoint.next_seq = checkpoint.next_seq.max(seq + 1);
                 }
             })?;
         }
         let (told, control) = (self.told.clone(), Arc::clone(&self.control));
         thread::Builder::new().name(format!("watch {name}")).spawn(move || {
-            let tail =
-                Tail::with(self.config, std::mem::take(&mut come.progress), self.clock.of_reader().now());
+            let tail = Tail::with(
+                self.config,
+                std::mem::take(&mut checkpoint.progress),
+                self.clock.of_reader().now(),
+            );
             let reader = Follower::with(place, self.clock.of_reader(), tail);
-            let notices = root.as_ref().map(|root| Notices::of(root, thread::current()));
+            let watcher = root.as_ref().map(|root| FsWatcher::of(root, thread::current()));
             let beside = root.map(|root| (root.base().to_owned(), Beside::default()));
-            let feed = Feed::new(self.selection.clone(), std::mem::take(&mut come.memory));
+            let feed = Feed::new(self.selection.clone(), std::mem::take(&mut checkpoint.memory));
             let job = Following {
                 worker: self,
                 reader,
-                notices,
+                watcher,
                 beside,
                 feed,
                 kept,
-                next_seq: come.next_seq,
+                next_seq: checkpoint.next_seq,
                 pending: Pending::default(),
                 owed: BTreeMap::new(),
                 pay_at: Instant::now(),
@@ -158,7 +161,7 @@ impl Worker {
             });
             figures.has_ended.store(true, Ordering::Relaxed);
             // Nobody is left to tell if this fails.
-            let _ = told.blocking_send(Said::Ended(ended));
+            let _ = told.blocking_send(WorkerEvent::Ended(ended));
         })
     }
 }
@@ -204,7 +207,7 @@ fn meet(beside: &mut Option<(PathBuf, Beside)>, feed: &mut Feed, found: &Found<'
 struct Following {
     worker: Worker,
     reader: Follower,
-    notices: Option<Notices>,
+    watcher: Option<FsWatcher>,
     /// Of a directory on this machine: where it is, and who writes in it.
     beside: Option<(PathBuf, Beside)>,
     feed: Feed,
@@ -260,7 +263,7 @@ impl Following {
                     let items = self.feed.take_items();
                     self.deliver(items)?;
                     deliver_at = Instant::now() + self.worker.latest_per.unwrap_or_default();
-                    self.tell_troubles();
+                    self.give_warnings();
                     // What came meanwhile comes before any waiting.
                     continue;
                 }
@@ -268,7 +271,7 @@ impl Following {
             if !self.owed.is_empty() && Instant::now() >= self.pay_at {
                 self.pay()?;
             }
-            self.tell_troubles();
+            self.give_warnings();
             let Some(until) = wait_until else { continue };
             let now = self.worker.clock.now();
             if tell_missing_at.is_some_and(|at| at <= now) {
@@ -279,13 +282,13 @@ impl Following {
                         // Once for each new set of tags.
                         let tags = Some(seen.tags.clone());
                         if tags != std::mem::replace(&mut tags_told, tags.clone()) {
-                            self.tell(Said::Missing(tag, Box::new(seen)));
+                            self.tell(WorkerEvent::Missing(tag, Box::new(seen)));
                         }
                     }
                 }
             }
-            if let Some(trouble) = self.notices.as_mut().and_then(Notices::keep) {
-                self.tell(Said::Trouble(trouble));
+            if let Some(warning) = self.watcher.as_mut().and_then(FsWatcher::keep) {
+                self.tell(WorkerEvent::Warning(warning));
             }
             let mut wait = until.since(moment(now));
             if self.feed.n_items() > 0 {
@@ -297,24 +300,24 @@ impl Following {
             if let Some(at) = tell_missing_at.filter(|at| *at > now) {
                 wait = wait.min(Duration::try_from(at.duration_since(now)).unwrap_or_default());
             }
-            match &self.notices {
-                Some(notices) => {
-                    notices.wait(wait);
-                    notices.pass_on(&mut self.reader);
+            match &self.watcher {
+                Some(watcher) => {
+                    watcher.wait(wait);
+                    watcher.pass_on(&mut self.reader);
                 }
                 None => thread::park_timeout(wait),
             }
         }
     }
 
-    fn tell(&self, said: Said) {
+    fn tell(&self, said: WorkerEvent) {
         // Nobody is left to tell if this fails.
         let _ = self.worker.told.blocking_send(said);
     }
 
-    fn tell_troubles(&mut self) {
-        for trouble in self.feed.take_troubles() {
-            self.tell(Said::Trouble(trouble));
+    fn give_warnings(&mut self) {
+        for warning in self.feed.take_warnings() {
+            self.tell(WorkerEvent::Warning(warning));
         }
     }
 
@@ -339,7 +342,7 @@ impl Following {
         let end = Line::End { reason, exit_code, points: n_points, left_out: n_left_out };
         self.deliver(vec![Item::Line(end)])?;
         self.store(true);
-        self.tell_troubles();
+        self.give_warnings();
         Ok(Summary { n_points, n_left_out, n_damages })
     }
 
@@ -433,7 +436,7 @@ impl Following {
                     points.extend(attempt.map(|attempt| (point, attempt)));
                 });
                 has_more = read.unwrap_or_else(|e| {
-                    self.tell(Said::Trouble(format!(
+                    self.tell(WorkerEvent::Warning(format!(
                         "values of `{tag}` that stand cannot be read again: {e}"
                     )));
                     false
@@ -455,7 +458,7 @@ impl Following {
             self.pending.last_clock = Some(wall_time);
         }
         if let Some(reason) = self.worker.judge.as_mut().and_then(|judge| judge.handle(&line)) {
-            self.tell(Said::Stop(reason));
+            self.tell(WorkerEvent::Stop(reason));
         }
         if self.worker.sink.is_none() {
             return Ok(());
@@ -494,9 +497,9 @@ impl Following {
             figures.n_queued.store(lines.len() as u64, Ordering::Relaxed);
             let mut deliver = || {
                 let batch = Batch { first_seq, lines: &lines, trial: self.worker.trial.as_deref() };
-                sink.deliver(&batch, &self.worker.patience, &mut |trouble| {
+                sink.deliver(&batch, &self.worker.patience, &mut |warning| {
                     // Nobody is left to tell if this fails.
-                    let _ = told.blocking_send(Said::Trouble(trouble));
+                    let _ = told.blocking_send(WorkerEvent::Warning(warning));
                 })
             };
             let must_look = self.reader.tail().has_metrics_files() && self.worker.control.ending().is_none();
@@ -528,16 +531,16 @@ impl Following {
         if self.feed.n_items() > 0 || !self.owed.is_empty() || !(must || state.is_due()) {
             return;
         }
-        let come = Come {
+        let checkpoint = Checkpoint {
             next_seq: self.next_seq,
             mark: sink.sink().mark(),
             progress: self.reader.tail().progress(),
             memory: self.feed.memory().clone(),
         };
-        if let Err(e) = sink.sink().sync().and_then(|()| state.put(name, come)) {
-            let trouble =
+        if let Err(e) = sink.sink().sync().and_then(|()| state.put(name, checkpoint)) {
+            let warning =
                 format!("the state cannot be stored: {e}; what is delivered now comes twice after a crash");
-            self.tell(Said::Trouble(trouble));
+            self.tell(WorkerEvent::Warning(warning));
         }
     }
 }
@@ -614,7 +617,7 @@ mod tests {
             _ => None,
         });
         assert_eq!(steps.collect::<Vec<_>>(), (0..290).chain(995..1_095).collect::<Vec<_>>());
-        let troubles = feed.take_troubles();
-        assert!(matches!(&*troubles, [trouble] if trouble.contains("values may be missing")), "{troubles:?}");
+        let warnings = feed.take_warnings();
+        assert!(matches!(&*warnings, [warning] if warning.contains("values may be missing")), "{warnings:?}");
     }
 }

@@ -9,7 +9,7 @@ use tfevents::tail::FileId;
 /// The process that made an event file, as its name says: TensorFlow and TensorBoard's own writer, which PyTorch and
 /// Lightning use, name theirs `events.out.tfevents.SECONDS.HOST.PROCESS.N`. That writer opens its file for moments
 /// only, so that the process table does not show it. `None` where the name does not say, or says another machine.
-pub(in crate::edge) fn process_in_name(path: &Path, host: &str) -> Option<i32> {
+pub(crate) fn process_in_name(path: &Path, host: &str) -> Option<i32> {
     let name = path.file_name()?.to_str()?;
     let (_, rest) = name.split_once("tfevents.")?;
     let (seconds, rest) = rest.split_once('.')?;

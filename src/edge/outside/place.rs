@@ -13,7 +13,7 @@ use super::record::{Claim, OutsideFile, RecordReader};
 use crate::layout::NAMING;
 use tfevents::tail::{FileId, Listed};
 
-/// The directory of a trial, wherever that is, and the files that the record of its keeper names.
+/// The directory of a trial, wherever that is, and the files that the record of its supervisor names.
 pub struct TrialPlace {
     /// The trial's directory on this machine, and the one in an object store.
     inside: Vec<Box<dyn Place>>,

@@ -35,7 +35,7 @@ pub enum Claim {
 /// Adds to a record.
 ///
 /// # Errors
-/// Those of writing, and a path that is no text.
+/// Errors of writing, and a path that is no text.
 pub(super) fn append(record: &Path, file: &OutsideFile) -> io::Result<()> {
     let line = serde_json::to_string(file)? + "\n";
     append_lines(record, line.as_bytes()).map(drop)
@@ -75,7 +75,7 @@ impl RecordReader {
 }
 
 /// The paths that a record names as the trial's.
-pub(in crate::edge) fn known(record: &Path) -> BTreeSet<PathBuf> {
+pub(crate) fn known(record: &Path) -> BTreeSet<PathBuf> {
     let files = RecordReader::new(record).take_new().into_iter();
     files.filter(|file| file.claim == Claim::Own).map(|file| file.path).collect()
 }

@@ -1,4 +1,4 @@
-//! Looks, in the keeper of a trial, for event files that the trial's processes write outside of its directory.
+//! Looks, in the supervisor of a trial, for event files that the trial's processes write outside of its directory.
 //!
 //! A file is the trial's
 //! - if one of its processes has it open to write to, wherever it is;
@@ -49,7 +49,7 @@ pub struct Search {
 
 /// A search on a thread of its own.
 #[derive(Debug)]
-pub(in crate::edge) struct Finding {
+pub(crate) struct Finding {
     /// Closed to end it.
     stop: PipeWriter,
     started: Sender<i32>,
@@ -60,8 +60,8 @@ impl Finding {
     /// Begins. What is changed after `since` may be of the trial.
     ///
     /// # Errors
-    /// Those of starting a thread.
-    pub(in crate::edge) fn start(search: Search, since: SystemTime) -> io::Result<Self> {
+    /// Errors of starting a thread.
+    pub(crate) fn start(search: Search, since: SystemTime) -> io::Result<Self> {
         let (stopped, stop) = io::pipe()?;
         let (started, members) = channel();
         let (ending, ended) = channel();
@@ -74,13 +74,13 @@ impl Finding {
     }
 
     /// A process of the trial was started. It may have ended before anybody looks.
-    pub(in crate::edge) fn started(&self, process: i32) {
+    pub(crate) fn started(&self, process: i32) {
         // The thread's end is told by `finish`.
         let _ = self.started.send(process);
     }
 
     /// Looks once more, nothing being written any more, and ends. A file system that hangs is not waited for.
-    pub(in crate::edge) fn finish(self) {
+    pub(crate) fn finish(self) {
         drop(self.stop);
         let _ = self.ended.recv_timeout(DRAIN_TIMEOUT);
     }
@@ -124,7 +124,7 @@ impl Finder {
             directory,
             since,
             host: host_name().to_owned(),
-            // All that is orphaned is handed to the keeper.
+            // All that is orphaned is handed to the supervisor.
             tree: Tree { root: Some(getpid().as_raw_nonzero().get()), mark: None },
             started,
             living: Vec::new(),

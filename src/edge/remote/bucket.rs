@@ -105,7 +105,7 @@ impl Bucket {
     /// The content of the one object that the address names.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Errors of the store.
     pub fn fetch(&self) -> io::Result<Vec<u8>> {
         let got = self.runtime.block_on(async { self.store.get(&self.prefix).await?.bytes().await });
         Ok(got.map_err(io::Error::other)?.into())

@@ -79,7 +79,7 @@ impl FileSink {
     /// Opens the file at `path`, or makes it. Nobody else may write it through this program meanwhile.
     ///
     /// # Errors
-    /// Those of opening, with the path; [`io::ErrorKind::ResourceBusy`] where another process has it as
+    /// Errors of opening, with the path; [`io::ErrorKind::ResourceBusy`] where another process has it as
     /// its sink.
     pub fn open(path: &Path) -> io::Result<Self> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));

@@ -87,7 +87,7 @@ pub trait Sink: Send {
     /// before the first [`Self::take`]. Sinks that cannot say hand on nothing.
     ///
     /// # Errors
-    /// Those of looking, and where what the sink has is not ours.
+    /// Errors of looking, and where what the sink has is not ours.
     fn kept_since(&mut self, mark: u64, line: &mut dyn FnMut(&str)) -> io::Result<()> {
         let _ = (mark, line);
         Ok(())
@@ -97,7 +97,7 @@ pub trait Sink: Send {
     /// a [`Self::mark`] is stored.
     ///
     /// # Errors
-    /// Those of the system; the mark must not be stored then.
+    /// Errors of the system; the mark must not be stored then.
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -120,7 +120,7 @@ impl fmt::Debug for SinkOptions {
 /// Opens a sink. Only a file must be there or be made now; servers are looked for at the first delivery.
 ///
 /// # Errors
-/// Those of opening, with the path or the address.
+/// Errors of opening, with the path or the address.
 pub fn open(spec: &SinkSpec, options: SinkOptions) -> io::Result<Delivery> {
     Ok(Delivery::new(spec.address().open(options)?, spec.to_string()))
 }

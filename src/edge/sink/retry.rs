@@ -305,19 +305,19 @@ mod tests {
         let mut given = Vec::new();
         let mut warnings = Warnings::at("there");
         for cause in [1, 2, 1, 1, 2] {
-            let words = format!("trouble {cause}");
+            let words = format!("warning {cause}");
             warnings.met(Cause::Status(cause), &words, TRIES_AGAIN, &mut |words| given.push(words));
         }
-        assert_eq!(warnings.last, "there: trouble 2");
+        assert_eq!(warnings.last, "there: warning 2");
         warnings.passed(&mut |words| given.push(words));
         warnings.passed(&mut |words| given.push(words));
-        let again = warnings.met(Cause::Status(1), "trouble 1", TRIES_AGAIN, &mut |words| given.push(words));
+        let again = warnings.met(Cause::Status(1), "warning 1", TRIES_AGAIN, &mut |words| given.push(words));
         assert_eq!(again, 1);
         let expected = [
-            "there: trouble 1; tries again",
-            "there: trouble 2; tries again",
+            "there: warning 1; tries again",
+            "there: warning 2; tries again",
             "there: takes lines again",
-            "there: trouble 1; tries again",
+            "there: warning 1; tries again",
         ];
         assert_eq!(given, expected);
     }

@@ -21,7 +21,7 @@ pub trait Address: fmt::Debug + fmt::Display + Send + Sync {
     /// Opens the sink.
     ///
     /// # Errors
-    /// Those of opening, with the path or the address.
+    /// Errors of opening, with the path or the address.
     fn open(&self, options: SinkOptions) -> io::Result<Box<dyn Sink>>;
 
     /// Whether the sink writes to standard output: nothing else may.

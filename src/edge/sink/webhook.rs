@@ -568,7 +568,7 @@ mod tests {
         seqs.map(|seq| format!("{{\"kind\":\"point\",\"seq\":{seq}}}\n")).collect()
     }
 
-    /// Delivers lines, with patience that ends at the trouble that has `end` in its text.
+    /// Delivers lines, with patience that ends at the warning that has `end` in its text.
     fn deliver(
         sink: &mut Delivery<Webhook>,
         seqs: std::ops::Range<u64>,
@@ -587,7 +587,7 @@ mod tests {
         (result, told)
     }
 
-    const NEVER: &str = "no trouble has this";
+    const NEVER: &str = "no warning has this";
 
     #[test]
     fn lines_are_posted_with_what_says_who_and_what() {

@@ -19,7 +19,7 @@ use super::Figures;
 /// was asked for; the future never ends.
 ///
 /// # Errors
-/// Those of listening.
+/// Errors of listening.
 pub async fn serve(
     address: SocketAddr,
     figures: Vec<Arc<Figures>>,

@@ -19,7 +19,7 @@ use crate::limits::{MAX_STORE_COPIES, STORE_BUSY_TIMEOUT};
 /// The caller holds the database's write lock.
 ///
 /// # Errors
-/// Those of the database and of the file; then no file has the name, and a part of one may be left as
+/// Errors of the database and of the file; then no file has the name, and a part of one may be left as
 /// `hptune.db.v3.part`, which the next call removes.
 pub(super) fn copy_beside(path: &Path, version: i64) -> Result<PathBuf, PrepareError> {
     let beside = |suffix: &str| {

@@ -581,7 +581,7 @@ fn what_cannot_be_read_is_an_error_that_names_the_row_and_hides_no_other_job() {
         assert_eq!(jobs.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true], "newest first");
         spoil
             .execute(&format!("UPDATE trial SET {column} = ? WHERE job = 2"), [before])
-            .expect("it is mended");
+            .expect("it is written");
     }
     assert!(store.job("bad").expect("it reads").is_some());
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::cgroup::Cgroup;
+use super::gpu::Gpu;
 use super::own;
-use crate::edge::cgroup::Cgroup;
-use crate::edge::gpu::Gpu;
-use crate::edge::keeper::{Order, ReplicaOrder};
+use super::supervisor::{LaunchSpec, ReplicaSpec};
 use crate::edge::output::Output;
 use crate::edge::outside::Search;
 use crate::edge::trial_files::{DESCRIPTION, ObjectiveRecord, TrialFiles};
@@ -36,14 +36,14 @@ pub struct ForAll<'a> {
 ///
 /// # Errors
 /// There is no free port.
-pub fn order(
+pub fn launch_spec(
     all: ForAll<'_>,
     files: &TrialFiles,
     trial: TrialId,
     params: &Assignment,
     slot: &Slot,
     attempt: u32,
-) -> io::Result<Order> {
+) -> io::Result<LaunchSpec> {
     let replicas = all.config.cluster.replicas();
     let ports = if replicas.len() > 1 { free_ports(replicas.len())? } else { vec![0] };
     let members: Vec<(Replica, u16)> = replicas.iter().copied().zip(ports).collect();
@@ -82,7 +82,7 @@ pub fn order(
         if !slot.cpus.is_empty() && std::env::var_os("OMP_NUM_THREADS").is_none() {
             environment.push(("OMP_NUM_THREADS".into(), slot.cpus.len().to_string()));
         }
-        ReplicaOrder {
+        ReplicaSpec {
             replica,
             program: program.clone(),
             arguments: arguments.clone(),
@@ -90,7 +90,7 @@ pub fn order(
             log: files.log(replica),
         }
     });
-    Ok(Order {
+    Ok(LaunchSpec {
         record: files.record(attempt),
         directory,
         reports,
@@ -111,11 +111,11 @@ pub(super) fn describe(
     params: &Assignment,
     slot: &Slot,
     gpus: &[Gpu],
-    order: &Order,
+    spec: &LaunchSpec,
 ) -> io::Result<()> {
     let of_trial = gpus.iter().filter(|gpu| slot.gpus.contains(&gpu.id));
     let gpu_memory: BTreeMap<&str, u64> = of_trial.map(|gpu| (&*gpu.id, gpu.used_mib)).collect();
-    let main = order.replicas.first();
+    let main = spec.replicas.first();
     let description = json!({
         "job": all.job_id,
         "objective": ObjectiveRecord::of(all.config),

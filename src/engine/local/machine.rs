@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::edge::gpu::{self, Gpu};
+use super::gpu::{self, Gpu};
 use crate::edge::process::own_cpus;
 use crate::study::config::Needs;
 use crate::study::{Slots, StudySpec};

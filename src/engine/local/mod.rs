@@ -3,9 +3,14 @@
 //! What an attempt has of the machine ([`Slot`]) it has until nothing of it is left, its files are read, and the memory of its
 //! GPUs is as free as it was before it.
 
+mod cgroup;
+mod gpu;
 mod launch;
+mod left;
 mod machine;
 mod own;
+mod supervisor;
+mod trial_processes;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -19,19 +24,20 @@ use jiff::Timestamp;
 
 use super::{Attempt, Ending, Engine, EngineEvent, Reattached};
 use crate::controller::Signal;
-use crate::edge::cgroup::Cgroup;
-use crate::edge::gpu::{self, Gpu};
 use crate::edge::host::{HostError, check_handles, raise_handle_limit};
-pub use crate::edge::keeper::Order;
-use crate::edge::kept::{Kept, StartError};
 use crate::edge::reports::Copier;
 use crate::edge::store::NewJob;
 use crate::edge::trial_files::TrialFiles;
 use crate::limits::{HANDLES_A_TRIAL, KILL_PATIENCE, LEFT_BEHIND_AFTER, REAP_INTERVAL};
 use crate::study::{Config, Exit, Replica, Slot};
 use crate::units::TrialId;
-pub use launch::{ForAll, order};
+use cgroup::Cgroup;
+use gpu::Gpu;
+pub use launch::{ForAll, launch_spec};
 pub use machine::{Machine, MachineError};
+pub use supervisor::{LaunchSpec, supervise};
+pub use trial_processes::SUPERVISOR_VERB;
+use trial_processes::{StartError, TrialProcesses};
 
 /// Runs attempts as processes on this machine.
 pub struct LocalEngine {
@@ -53,7 +59,7 @@ type Freed = (TrialId, Vec<(String, String)>);
 
 /// An attempt that runs, or ran.
 struct Running {
-    processes: Kept,
+    processes: TrialProcesses,
     slot: Slot,
     /// It was started just now, not by an earlier controller.
     is_new: bool,
@@ -108,7 +114,12 @@ impl LocalEngine {
         slot
     }
 
-    fn start(&self, attempt: Attempt<'_>, files: &TrialFiles, slot: &Slot) -> Result<Kept, HostError> {
+    fn start(
+        &self,
+        attempt: Attempt<'_>,
+        files: &TrialFiles,
+        slot: &Slot,
+    ) -> Result<TrialProcesses, HostError> {
         let Attempt { trial, params, number } = attempt;
         let all = ForAll {
             job_id: &self.job.id,
@@ -116,18 +127,18 @@ impl LocalEngine {
             words: &self.words,
             directory: &self.job.directory,
         };
-        let mut order = order(all, files, trial, params, slot, number)?;
-        order.max_handles = self.max_handles;
+        let mut spec = launch_spec(all, files, trial, params, slot, number)?;
+        spec.max_handles = self.max_handles;
         let group = launch::cgroup(files, &self.job.id, trial, number).filter(Cgroup::make);
-        order.cgroup = group.as_ref().map(|group| group.path().to_owned());
-        let started = launch::describe(all, files, trial, params, slot, &self.machine.gpus, &order)
+        spec.cgroup = group.as_ref().map(|group| group.path().to_owned());
+        let started = launch::describe(all, files, trial, params, slot, &self.machine.gpus, &spec)
             .map_err(StartError::from)
-            .and_then(|()| Kept::start(self.machine.program.as_deref(), &order, files.mark()));
+            .and_then(|()| TrialProcesses::start(self.machine.program.as_deref(), &spec, files.mark()));
         match started {
             Ok(processes) => Ok(processes),
             // The earlier controller's supervisor had not yet begun when we looked.
-            Err(StartError::WasStarted) => Ok(Kept::take_back(&order.record, files.mark())?
-                .ok_or_else(|| io::Error::other("its keeper's record vanished"))?),
+            Err(StartError::WasStarted) => Ok(TrialProcesses::reattach(&spec.record, files.mark())?
+                .ok_or_else(|| io::Error::other("its supervisor's record vanished"))?),
             Err(StartError::Failed(e)) => {
                 if let Some(group) = group {
                     group.remove();
@@ -183,7 +194,7 @@ impl Engine for LocalEngine {
             check_handles(HANDLES_A_TRIAL)?;
         }
         let files = self.files(attempt.trial);
-        if let Some(processes) = Kept::take_back(&files.record(attempt.number), files.mark())? {
+        if let Some(processes) = TrialProcesses::reattach(&files.record(attempt.number), files.mark())? {
             let slot = self.claim(&files);
             self.attempts.insert(attempt.trial, Running::new(processes, slot, false));
             return Ok(());
@@ -204,7 +215,7 @@ impl Engine for LocalEngine {
 
     fn reattach(&mut self, trial: TrialId, attempt: u32, now: Timestamp) -> Result<Reattached, HostError> {
         let files = self.files(trial);
-        let Some(mut processes) = Kept::take_back(&files.record(attempt), files.mark())? else {
+        let Some(mut processes) = TrialProcesses::reattach(&files.record(attempt), files.mark())? else {
             // It was killed before it had any process.
             if let Some(group) = launch::cgroup(&files, &self.job.id, trial, attempt) {
                 group.remove();
@@ -307,7 +318,7 @@ impl Engine for LocalEngine {
     }
 
     fn abandon(&mut self, grace: Duration) {
-        let mut all: Vec<&mut Kept> =
+        let mut all: Vec<&mut TrialProcesses> =
             self.attempts.values_mut().map(|running| &mut running.processes).collect();
         all.iter_mut().for_each(|processes| processes.signal(Signal::Terminate));
         let deadline = Instant::now() + grace;
@@ -319,7 +330,7 @@ impl Engine for LocalEngine {
 }
 
 impl Running {
-    fn new(processes: Kept, slot: Slot, is_new: bool) -> Self {
+    fn new(processes: TrialProcesses, slot: Slot, is_new: bool) -> Self {
         Self {
             processes,
             slot,
@@ -334,7 +345,7 @@ impl Running {
 }
 
 /// Kills all of an attempt and waits until nothing is left, for a limited time.
-fn kill_and_wait(processes: &mut Kept) {
+fn kill_and_wait(processes: &mut TrialProcesses) {
     let deadline = Instant::now() + KILL_PATIENCE;
     processes.signal(Signal::Kill);
     while !processes.poll().is_gone && Instant::now() < deadline {

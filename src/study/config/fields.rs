@@ -15,6 +15,8 @@ const ALIKE: f64 = 0.6;
 #[derive(Default)]
 pub(super) struct Reader {
     problems: Vec<Problem>,
+    /// The engines that there are; `None`: a name is taken as it is.
+    engines: Option<Vec<String>>,
 }
 
 /// The fields of a mapping; those that nobody takes are unknown.
@@ -25,6 +27,18 @@ pub(super) struct Fields<'n> {
 }
 
 impl Reader {
+    pub(super) fn knowing(engines: Option<&[&str]>) -> Self {
+        let engines = engines.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        Self { engines, ..Self::default() }
+    }
+
+    /// The name of an engine.
+    pub(super) fn engine(&mut self, node: &Node, path: &str) -> Option<String> {
+        let Some(engines) = self.engines.clone() else { return self.text(node, path) };
+        let choices: Vec<(&str, &str)> = engines.iter().map(|name| (name.as_str(), name.as_str())).collect();
+        self.choice(node, path, &choices).map(str::to_owned)
+    }
+
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }

@@ -34,14 +34,6 @@ pub const OUTPUT_KEY: &str = "hptuneOutput";
 /// How long the memory of a GPU may stay in use after its trial has ended, by default.
 const DEFAULT_GPU_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where trials run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum EngineKind {
-    /// As processes on this machine.
-    #[default]
-    Local,
-}
-
 /// A checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -80,7 +72,7 @@ pub struct Config {
     /// `hptune.trial.waitForChildren`: whether a trial lasts until all that its command started has ended.
     pub waits_for_children: bool,
     /// `hptune.engine.kind`: where trials run.
-    pub engine: EngineKind,
+    pub engine: Option<String>,
     /// `hptune.warmStart`: which earlier jobs the search learns from.
     pub warm_start: WarmStart,
     /// `hptune.trial.noMetricAfter`: when to tell that no value of the objective has come.
@@ -198,7 +190,7 @@ impl Config {
     /// All problems of the file, at least one of them a [`Severity::Error`], by place. Otherwise the
     /// configuration comes with its notes and warnings.
     pub fn read(text: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        Self::read_continuing(text, None)
+        Self::read_continuing(text, None, None)
     }
 
     /// `jobId` of a configuration, where it is readable so far and has one.
@@ -219,15 +211,17 @@ impl Config {
     }
 
     /// Reads a configuration as [`Self::read`] does, of a job that continues one with the study `previous`: what it
-    /// leaves out of goal, tag and parameters is taken from there, and what it gives must be the same.
+    /// leaves out of goal, tag and parameters is taken from there, and what it gives must be the same. `engines` are the
+    /// names that `hptune.engine.kind` may have; `None`: any.
     ///
     /// # Errors
     /// As of [`Self::read`].
     pub fn read_continuing(
         text: &str,
         previous: Option<&StudySpec>,
+        engines: Option<&[&str]>,
     ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let mut reader = Reader::default();
+        let mut reader = Reader::knowing(engines);
         let config = match document::parse(text) {
             Ok(node) => job::read(&mut reader, &node, previous),
             Err(e) => {

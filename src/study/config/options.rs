@@ -5,17 +5,14 @@ use std::time::Duration;
 use super::super::document::{Node, Position, Value};
 use super::super::{Algorithm, EarlyStopping, Reduce, StudySpec};
 use super::fields::Reader;
-use super::study::DEFAULT_STOP_MIN_TRIALS;
-use super::{EngineKind, Needs, WarmStart};
+use super::{Needs, WarmStart};
 use crate::controller::{OnMissingMetric, Policy};
 use crate::limits::{MAX_CPUS, MAX_GPUS, MAX_TRIALS};
 use crate::objective::RunSelector;
+use crate::stop::Settings;
 
 /// The default time between TERM and KILL.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
-
-/// One in so many trials goes on from a rung, by default.
-const DEFAULT_REDUCTION_FACTOR: u32 = 3;
 
 /// When a trial without a value of the objective is told of, by default.
 const DEFAULT_NO_METRIC_AFTER: Duration = Duration::from_secs(600);
@@ -29,7 +26,7 @@ pub(super) struct Options {
     pub(super) appends_job_dir: bool,
     pub(super) runs_in_own: bool,
     pub(super) waits_for_children: bool,
-    pub(super) engine: EngineKind,
+    pub(super) engine: Option<String>,
     pub(super) warm_start: WarmStart,
     pub(super) no_metric_after: Duration,
 }
@@ -44,7 +41,7 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         appends_job_dir: true,
         runs_in_own: false,
         waits_for_children: false,
-        engine: EngineKind::default(),
+        engine: None,
         warm_start: WarmStart::default(),
         no_metric_after: DEFAULT_NO_METRIC_AFTER,
     };
@@ -78,10 +75,9 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         }
         objective.finish(reader);
     }
-    let choices = [("bayesian", Algorithm::Unspecified), ("tpe", Algorithm::Tpe)];
     let algorithm = fields
         .take("algorithm")
-        .and_then(|node| Some((reader.choice(node, "hptune.algorithm", &choices)?, node.at)));
+        .and_then(|node| Some((reader.choice(node, "hptune.algorithm", &Algorithm::OURS)?, node.at)));
     let stopping = fields.take("earlyStopping").and_then(|node| read_stopping(reader, node));
     if let Some(spec) = spec {
         spec.reduce = reduce;
@@ -110,9 +106,7 @@ pub(super) fn read(reader: &mut Reader, node: Option<&Node>, spec: Option<&mut S
         && let Some(mut engine) = reader.fields(node, "hptune.engine")
     {
         if let Some(kind) = engine.take("kind") {
-            options.engine = reader
-                .choice(kind, "hptune.engine.kind", &[("local", EngineKind::Local)])
-                .unwrap_or_default();
+            options.engine = reader.engine(kind, "hptune.engine.kind");
         }
         engine.finish(reader);
     }
@@ -132,36 +126,22 @@ fn read_stopping(reader: &mut Reader, node: &Node) -> Option<(EarlyStopping, Pos
         let path = format!("hptune.earlyStopping.{name}");
         fields.take(name).and_then(|node| reader.integer(node, &path, range))
     };
-    let min_steps = integer(reader, "minSteps", 0..=i64::MAX).unwrap_or(0);
+    let default = Settings::default();
+    let min_steps = integer(reader, "minSteps", 0..=i64::MAX).unwrap_or(default.min_steps);
     let min_trials = integer(reader, "minTrials", 1..=i64::from(MAX_TRIALS));
-    let min_trials = min_trials.map_or(DEFAULT_STOP_MIN_TRIALS, |n| n as u32);
+    let min_trials = min_trials.map_or(default.min_trials, |n| n as u32);
     let reduction_factor = integer(reader, "reductionFactor", 2..=100).map(|n| n as u32);
-    let rungs = |has_brackets| EarlyStopping::Rungs {
-        min_steps,
-        min_trials,
-        reduction_factor: reduction_factor.unwrap_or(DEFAULT_REDUCTION_FACTOR),
-        has_brackets,
-    };
-    let decay_curve = EarlyStopping::DecayCurve { min_steps, min_trials };
-    let choices = [
-        ("decay-curve", decay_curve),
-        ("median", EarlyStopping::Median { min_steps, min_trials }),
-        ("asha", rungs(false)),
-        ("hyperband", rungs(true)),
-        ("none", EarlyStopping::None),
-    ];
+    let choices = EarlyStopping::choices(Settings { min_steps, min_trials, reduction_factor });
     let rule = match fields.take("rule") {
-        None => Some(decay_curve),
+        None => choices.first().map(|(_, rule)| *rule),
         Some(node) => reader.choice(node, "hptune.earlyStopping.rule", &choices),
     };
-    if let (Some(_), Some(EarlyStopping::Median { .. } | EarlyStopping::DecayCurve { .. })) =
-        (reduction_factor, rule)
-    {
-        reader.warn(
-            node.at,
-            "hptune.earlyStopping.reductionFactor",
-            "without effect: it belongs to the rules asha and hyperband",
-        );
+    if reduction_factor.is_some() && rule.is_some_and(|rule| !rule.takes_reduction_factor()) {
+        let takes =
+            |(_, rule): &&(_, EarlyStopping)| *rule != EarlyStopping::None && rule.takes_reduction_factor();
+        let rules: Vec<&str> = choices.iter().filter(takes).map(|(name, _)| *name).collect();
+        let message = format!("without effect: it belongs to the rules {}", rules.join(" and "));
+        reader.warn(node.at, "hptune.earlyStopping.reductionFactor", &message);
     }
     fields.finish(reader);
     Some((rule?, node.at))

@@ -7,9 +7,6 @@ use super::{DEFAULT_METRIC_TAG, parameters};
 use crate::limits::{MAX_PARALLEL_TRIALS, MAX_TRIALS};
 use crate::units::Tag;
 
-/// How many trials an early-stopping rule waits for.
-pub(super) const DEFAULT_STOP_MIN_TRIALS: u32 = 5;
-
 /// The study, and the job that it continues.
 pub(super) fn read(
     reader: &mut Reader,
@@ -55,10 +52,9 @@ pub(super) fn read(
     let resume_path = fields.path_of("resumePreviousJobId");
     let resumed = fields.take("resumePreviousJobId").and_then(|node| reader.text(node, &resume_path));
     let algorithm_path = fields.path_of("algorithm");
-    let algorithms = [Algorithm::Unspecified, Algorithm::Grid, Algorithm::Random].map(|a| (a.name(), a));
     let algorithm = match fields.take("algorithm") {
         None => Some(Algorithm::default()),
-        Some(node) => reader.choice(node, &algorithm_path, &algorithms),
+        Some(node) => reader.choice(node, &algorithm_path, &Algorithm::OF_SERVICE),
     };
     let params_path = fields.path_of("params");
     let params_at = fields.at("params");
@@ -83,11 +79,7 @@ pub(super) fn read(
         );
         reader.warn(max_trials_at, &format!("{path}.maxTrials"), &message);
     }
-    let early_stopping = if is_stopping? {
-        EarlyStopping::DecayCurve { min_steps: 0, min_trials: DEFAULT_STOP_MIN_TRIALS }
-    } else {
-        EarlyStopping::None
-    };
+    let early_stopping = if is_stopping? { EarlyStopping::default() } else { EarlyStopping::None };
     let (goal, tag) = (goal?, tag?);
     if let Some(previous) = previous {
         let differs = |what: &str, theirs: &str| {

@@ -182,7 +182,10 @@ fn what_this_version_cannot_do_is_refused_not_ignored() {
         assert!(problems.iter().any(|p| p.to_string().contains(expected)), "{problems:?}");
     }
     check(&format!("{spec}}}\nhptune: {{trial: {{gpus: 1.5}}}}\n"), "a whole number of GPUs, or a share");
-    check(&format!("{spec}}}\nhptune: {{engine: {{kind: ray}}}}\n"), "want one of local");
+    let text = format!("{spec}}}\nhptune: {{engine: {{kind: ray}}}}\n");
+    let problems =
+        Config::read_continuing(&text, None, Some(&["local", "slurm"])).expect_err("no such engine");
+    assert!(problems.iter().any(|p| p.to_string().contains("want one of local, slurm")), "{problems:?}");
     check(
         &format!("{spec}}}\nhptune: {{earlyStopping: {{rule: luck}}}}\n"),
         "want one of decay-curve, median, asha, hyperband, none",

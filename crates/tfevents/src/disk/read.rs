@@ -211,7 +211,7 @@ impl<'a> Source<'a> {
     /// Fills a buffer from an offset and says how much it put there, 0 at the file's end.
     ///
     /// # Errors
-    /// Those of opening and reading that do not pass. A path at which another file stands by now is one.
+    /// Errors of opening and reading that do not pass. A path at which another file stands by now is one.
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut n_tries = 0;
         loop {

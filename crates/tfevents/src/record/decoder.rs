@@ -294,7 +294,7 @@ impl Decoder {
                         let data = data.get(..bytes).unwrap_or(&[]);
                         return Decoded::Part(Part { offset: from, length, at, data });
                     }
-                    Passed::Told(decoded) => return decoded,
+                    Passed::Decoded(decoded) => return decoded,
                     Passed::On => continue,
                 }
             }
@@ -447,7 +447,7 @@ impl Decoder {
             let window = if carried.is_empty() { *input } else { carried };
             if window.is_empty() {
                 return match more {
-                    More::Possible => Passed::Told(Decoded::NeedMore),
+                    More::Possible => Passed::Decoded(Decoded::NeedMore),
                     More::Never => self.search_inside(from, DamageKind::Torn, input),
                 };
             }
@@ -467,7 +467,7 @@ impl Decoder {
                 return Passed::On;
             }
             return match more {
-                More::Possible => Passed::Told(Decoded::NeedMore),
+                More::Possible => Passed::Decoded(Decoded::NeedMore),
                 More::Never => self.search_inside(from, DamageKind::Torn, input),
             };
         };
@@ -475,11 +475,11 @@ impl Decoder {
             if let Some((start, kind)) = self.pending.take() {
                 self.go_back(from, State::Framed, input);
                 let damage = Damage { offset: start, bytes: from - start, kind };
-                return Passed::Told(Decoded::Damage(damage));
+                return Passed::Decoded(Decoded::Damage(damage));
             }
             self.state = State::Framed;
             self.consume(FOOTER_BYTES, input);
-            return Passed::Told(Decoded::LongRecord { offset: from, length });
+            return Passed::Decoded(Decoded::LongRecord { offset: from, length });
         }
         self.search_inside(from, DamageKind::Data, input)
     }
@@ -489,7 +489,7 @@ impl Decoder {
         self.checked_in_vain += (self.offset - from).max(READ_CHUNK_BYTES as u64);
         self.pending.get_or_insert((from, kind));
         self.go_back(from + 1, State::Searching, input);
-        Passed::Told(Decoded::NeedMore)
+        Passed::Decoded(Decoded::NeedMore)
     }
 
     /// Asks for the bytes from `offset` on again.
@@ -540,7 +540,7 @@ enum Passed<'s> {
         at: u64,
         bytes: usize,
     },
-    Told(Decoded<'s>),
+    Decoded(Decoded<'s>),
     On,
 }
 

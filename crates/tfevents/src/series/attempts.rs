@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::stretch::{Section, Walked, session_rewind};
-use super::writer::Moment;
+use super::writer::{Claim, Moment, counting};
 use super::{Rewind, Stretches, Writer, WriterId};
 use crate::units::{MetricValue, Step, Tag, WallTime};
 
@@ -22,9 +22,9 @@ use crate::units::{MetricValue, Step, Tag, WallTime};
 ///
 /// By when a writer starts: the least step from which it or a later one resumed. Both rise.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Voids(Vec<(Moment, Step)>);
+pub(super) struct SupersededFrom(Vec<(Moment, Step)>);
 
-impl Voids {
+impl SupersededFrom {
     /// Takes it that a writer which started at `start` resumed at `from`.
     pub(super) fn add(&mut self, start: Moment, from: Step) {
         let at = self.0.partition_point(|(moment, _)| *moment < start);
@@ -65,7 +65,7 @@ struct Beginning {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sessions {
     writers: BTreeMap<WriterId, (Writer, Vec<Step>)>,
-    voids: Voids,
+    voids: SupersededFrom,
 }
 
 impl Sessions {
@@ -182,7 +182,7 @@ impl Attempts {
         &self,
         parts: impl IntoIterator<Item = (Writer, &'a Stretches)> + Clone,
     ) -> Standing {
-        let mut voids = Voids::default();
+        let mut voids = SupersededFrom::default();
         for (writer, stretches) in parts.clone() {
             stretches.iter().for_each(|stretch| voids.add(writer.start(), stretch.resumed.from));
         }
@@ -363,6 +363,35 @@ pub(super) struct Ended {
     pub(super) by: Writer,
 }
 
+/// The values at the largest step that any writer wrote.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Largest(Vec<Ended>);
+
+impl Largest {
+    /// Takes a value; of one writer at one step the last.
+    pub(super) fn take(&mut self, ended: Ended) {
+        if let Some(step) = self.0.first().map(|last| last.step)
+            && step != ended.step
+        {
+            if ended.step < step {
+                return;
+            }
+            self.0.clear();
+        }
+        match self.0.iter_mut().find(|known| known.by.id == ended.by.id) {
+            Some(known) => *known = ended,
+            None => self.0.push(ended),
+        }
+    }
+
+    /// That which counts; `None` before there is one.
+    pub(super) fn counting(&self) -> Option<Ended> {
+        let claim = |ended: &Ended| Claim { value: *ended, by: ended.by, clock: ended.clock, rank: None };
+        let claims: Vec<Claim<Ended>> = self.0.iter().map(claim).collect();
+        counting(&claims).map(|claim| claim.value)
+    }
+}
+
 /// The last value of a tag that stands, of which `standing` says what does.
 pub(super) fn last_standing<'a>(
     parts: impl IntoIterator<Item = (Writer, &'a Stretches)>,
@@ -370,28 +399,19 @@ pub(super) fn last_standing<'a>(
 ) -> LastStanding {
     let mut parts: Vec<(Writer, &Stretches)> = parts.into_iter().collect();
     parts.sort_by_key(|(writer, _)| writer.start());
-    let mut voids = Voids::default();
+    let mut voids = SupersededFrom::default();
     for (writer, stretches) in &parts {
         stretches.iter().for_each(|stretch| voids.add(writer.start(), stretch.resumed.from));
     }
-    let mut last: Option<Ended> = None;
+    let mut last = Largest::default();
     let mut hidden: Option<Step> = None;
     for (by, stretches) in parts {
         let others = least([voids.of(&by), attempts.sessions.voids.of(&by)]);
         let untils = stretches.untils(attempts.sessions.of(by.id));
-        let mut take = |ended: Ended| {
-            let counts = |last: &Ended| {
-                ended.step > last.step
-                    || (ended.step == last.step && ended.by.counts_over(ended.clock, &last.by, last.clock))
-            };
-            if last.as_ref().is_none_or(counts) {
-                last = Some(ended);
-            }
-        };
         if let Some((step, clock, value)) = stretches.end_of_pass()
             && others.is_none_or(|until| step < until)
         {
-            take(Ended { step, clock, value, by });
+            last.take(Ended { step, clock, value, by });
             continue;
         }
         let mut own: Option<Ended> = None;
@@ -406,9 +426,9 @@ pub(super) fn last_standing<'a>(
                 own = Some(Ended { step, clock, value, by });
             }
         }
-        own.into_iter().for_each(take);
+        own.into_iter().for_each(|ended| last.take(ended));
     }
-    match (last, hidden) {
+    match (last.counting(), hidden) {
         (Some(last), hidden) if hidden.is_none_or(|hidden| hidden < last.step) => LastStanding::Of(last),
         (None, None) => LastStanding::None,
         (_, _) => LastStanding::Hidden,

@@ -1,6 +1,7 @@
 //! Every point of one series, of every attempt.
 
 use super::attempts::{Attempts, Standing};
+use super::writer::{Claim, counting};
 use super::{Point, Points, Stretches, Writer};
 use crate::units::Step;
 
@@ -142,28 +143,33 @@ fn latest_of(
         let mut of_writer: Vec<Latest> = points.filter_map(stands).collect();
         if !lacks_steps {
             of_writer.sort_by_key(|latest| latest.point.step);
-            keep_one_of_each_step(&mut of_writer, |_, _| true);
+            // Of one writer the last written.
+            of_writer.dedup_by(|later, kept| {
+                let is_same = later.point.step == kept.point.step;
+                if is_same {
+                    *kept = *later;
+                }
+                is_same
+            });
         }
         all.append(&mut of_writer);
     }
     if !lacks_steps {
         all.sort_by_key(|latest: &Latest| (latest.point.step, latest.writer.start()));
-        let counts = |later: &Latest, kept: &Latest| {
-            later.writer.counts_over(later.point.wall_time, &kept.writer, kept.point.wall_time)
-        };
-        keep_one_of_each_step(&mut all, counts);
+        return all.chunk_by(|a, b| a.point.step == b.point.step).filter_map(counting_of).collect();
     }
     all
 }
 
-fn keep_one_of_each_step(sorted: &mut Vec<Latest>, counts: impl Fn(&Latest, &Latest) -> bool) {
-    sorted.dedup_by(|later, kept| {
-        let is_same = later.point.step == kept.point.step;
-        if is_same && counts(later, kept) {
-            *kept = *later;
-        }
-        is_same
-    });
+/// Of the values of several writers at one step that which counts.
+fn counting_of(at_step: &[Latest]) -> Option<Latest> {
+    if let [one] = at_step {
+        return Some(*one);
+    }
+    let claim =
+        |value: &Latest| Claim { value: *value, by: value.writer, clock: value.point.wall_time, rank: None };
+    let claims: Vec<Claim<Latest>> = at_step.iter().map(claim).collect();
+    counting(&claims).map(|claim| claim.value)
 }
 
 #[cfg(test)]
@@ -322,15 +328,27 @@ mod properties {
             order in prop::collection::vec(any::<prop::sample::Index>(), 40),
         ) {
             let mut files: Vec<File> = files;
-            // Only one file without sessions passes over its steps again: passes, and what was written beside them or made void
-            // in one of them, are not told apart by step alone.
-            if files.len() > 1 || files.iter().flat_map(|(_, said)| said).any(|(is_session, ..)| *is_session) {
-                for (_, said) in &mut files {
-                    let mut last = 0;
-                    for (is_session, step, _) in said {
-                        *step = if *is_session { *step } else { last.max(*step) };
-                        last = if *is_session { 0 } else { *step };
+            // Only one file without sessions passes over its steps again, and in a later pass steps fall to the beginning
+            // alone: passes, and what was written beside them or made void in one of them, are not told apart by step.
+            let is_alone = files.len() == 1 && files.iter().flat_map(|(_, said)| said).all(|(is_session, ..)| !is_session);
+            for (_, said) in &mut files {
+                let (mut last, mut beginning, mut is_first_pass) = (0, Vec::new(), true);
+                for (is_session, step, _) in said {
+                    if *is_session {
+                        last = 0;
+                        continue;
                     }
+                    let is_pass = is_alone && beginning.last().is_some_and(|second| *step < *second);
+                    let rises = *step >= last || (is_alone && is_first_pass);
+                    if is_pass {
+                        (is_first_pass, beginning) = (false, vec![*step]);
+                    } else if !rises {
+                        *step = last;
+                    }
+                    if beginning.len() < 2 {
+                        beginning.push(*step);
+                    }
+                    last = *step;
                 }
             }
             let mut queues: Vec<Vec<(bool, i64, f64)>> = files.iter().map(|(started, said)| {
@@ -365,7 +383,7 @@ mod properties {
                 let point = Point { step: Step(step), wall_time: WallTime(clock), value: MetricValue::F64(clock) };
                 match series.offer(writer, started, point) {
                     Offered::Stands(pass, point) => {
-                        told.insert(Position { pass, step: point.step }, clock);
+                        told.insert(Position { pass, step: point.step }, point.wall_time.0);
                     }
                     Offered::Replaced => {}
                     Offered::Retold(from) => {

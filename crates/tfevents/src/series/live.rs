@@ -8,7 +8,7 @@
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
-use super::attempts::{Begun as AttemptsBegun, Standing, Voids, least, segments};
+use super::attempts::{Begun as AttemptsBegun, Standing, SupersededFrom, least, segments};
 use super::stretch::{Added, Begun, Section, session_rewind};
 use super::writer::Moment;
 use super::{Point, Rewind, RewindReason, Shape, SmallMap, Stretches, Writer, WriterId};
@@ -26,7 +26,7 @@ pub struct Live {
     /// When the writers started, in order.
     starts: Vec<Moment>,
     /// Of the sessions, for all tags.
-    voids: Voids,
+    voids: SupersededFrom,
     /// No value of any writer that its own later sessions left standing lies behind this step.
     reach: Option<Step>,
 }
@@ -45,12 +45,12 @@ struct AtWork {
 struct LiveTag {
     parts: SmallMap<WriterId, Stretches>,
     /// What its writers resumed at, once there are two.
-    voids: Voids,
+    voids: SupersededFrom,
 }
 
 /// What became of an offered point.
 #[derive(Debug, Clone)]
-pub enum Told {
+pub enum OfferResult {
     /// It stands, and belongs to this attempt, from 1.
     Stands(u32),
     /// A later attempt was there before it: it is void.
@@ -147,15 +147,15 @@ impl Live {
     }
 
     /// Takes a point, after [`Self::at_work`] with its clock.
-    pub fn offer(&mut self, id: WriterId, tag: &str, point: Point) -> Told {
-        let Some(AtWork { writer, sessions }) = self.writers.get(&id) else { return Told::LeftOut };
+    pub fn offer(&mut self, id: WriterId, tag: &str, point: Point) -> OfferResult {
+        let Some(AtWork { writer, sessions }) = self.writers.get(&id) else { return OfferResult::LeftOut };
         if self.tags.get(tag).is_none() {
             if self.tags.len() >= MAX_TAGS {
-                return Told::LeftOut;
+                return OfferResult::LeftOut;
             }
             self.tags.get_or_insert_with(Tag::from(tag), LiveTag::default);
         }
-        let Some(live) = self.tags.get_mut(tag) else { return Told::LeftOut };
+        let Some(live) = self.tags.get_mut(tag) else { return OfferResult::LeftOut };
         self.reach = self.reach.max(Some(point.step));
         let writer = *writer;
         let stretches = live.part(id, &self.writers);
@@ -184,9 +184,13 @@ impl Live {
             let attempt = self.attempts.of(&writer, section);
             let leaves_some = self.leaves_some(tag, rewind.from, Some(id));
             let tag = self.tags.get_key_value(tag).map_or_else(|| Tag::from(tag), |(tag, _)| tag.clone());
-            return Told::Rewinds(Rewound { tag, rewind, attempt, leaves_some, by: Some(id) }, points);
+            return OfferResult::Rewinds(Rewound { tag, rewind, attempt, leaves_some, by: Some(id) }, points);
         }
-        if is_standing(point.step) { Told::Stands(self.attempts.of(&writer, section)) } else { Told::Void }
+        if is_standing(point.step) {
+            OfferResult::Stands(self.attempts.of(&writer, section))
+        } else {
+            OfferResult::Void
+        }
     }
 
     /// How many attempts the run has had.
@@ -257,7 +261,7 @@ fn as_point(Added { step, clock, value }: Added) -> Option<Point> {
 }
 
 /// Whether a value of a writer at a step is replaced by no other writer.
-fn stands(of_tag: &Voids, of_run: &Voids, writer: &Writer, step: Step) -> bool {
+fn stands(of_tag: &SupersededFrom, of_run: &SupersededFrom, writer: &Writer, step: Step) -> bool {
     least([of_tag.of(writer), of_run.of(writer)]).is_none_or(|until| step < until)
 }
 
@@ -289,7 +293,7 @@ impl LiveTag {
     fn is_replaced(
         &self,
         writers: &SmallMap<WriterId, AtWork>,
-        of_run: &Voids,
+        of_run: &SupersededFrom,
         by: &Writer,
         from: Step,
     ) -> bool {
@@ -301,7 +305,7 @@ impl LiveTag {
     fn is_replaced_of_others(
         &self,
         writers: &SmallMap<WriterId, AtWork>,
-        of_run: &Voids,
+        of_run: &SupersededFrom,
         by: &Writer,
         from: Step,
     ) -> bool {
@@ -344,7 +348,7 @@ impl From<Stored> for Live {
         live.starts.sort_unstable();
         live.writers = stored.writers.into_iter().map(|at_work| (at_work.writer.id, at_work)).collect();
         let of_tag = |mut parts: Vec<(WriterId, Stretches)>| {
-            let mut voids = Voids::default();
+            let mut voids = SupersededFrom::default();
             let is_one = parts.len() == 1;
             for (id, stretches) in &mut parts {
                 let Some(AtWork { writer, sessions }) = live.writers.get(id) else { continue };
@@ -408,13 +412,13 @@ mod tests {
                 self.rewind(&rewound);
             }
             match self.live.offer(writer, "m", point) {
-                Told::Rewinds(rewound, points) => {
+                OfferResult::Rewinds(rewound, points) => {
                     self.rewind(&rewound);
                     self.told.extend(points.iter().map(|point| (point.step.0, point.wall_time.0)));
                 }
-                Told::Stands(_) => drop(self.told.insert(step, clock)),
-                Told::Void => {}
-                Told::LeftOut => panic!("it is not left out"),
+                OfferResult::Stands(_) => drop(self.told.insert(step, clock)),
+                OfferResult::Void => {}
+                OfferResult::LeftOut => panic!("it is not left out"),
             }
             self.files.entry(writer).or_default().push(point);
         }
@@ -496,7 +500,7 @@ mod tests {
         assert_eq!((follower.n_rewinds, follower.live.n_attempts()), (1, 2));
         assert_eq!(follower.told.len(), 91);
         let point = Point { step: Step(91), wall_time: WallTime(2091.0), value: MetricValue::F64(1.0) };
-        assert!(matches!(follower.live.offer(WriterId(1), "m", point), Told::Stands(2)));
+        assert!(matches!(follower.live.offer(WriterId(1), "m", point), OfferResult::Stands(2)));
     }
 
     #[test]

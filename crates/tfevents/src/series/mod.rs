@@ -33,7 +33,7 @@ pub use by_tag::{ByTag, Recording};
 pub use course::{Course, Dropped, Outline};
 pub use file_history::FileHistory;
 pub use history::{History, Written};
-pub use live::{Live, Rewound, Told};
+pub use live::{Live, OfferResult, Rewound};
 pub use pass::{Position, Shape, begins_pass};
 pub use points::Points;
 pub use sample::Sample;

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Live, Point, Position, Rank, RewindReason, Rewound, Sample, Shape, Standing, Told, WriterId};
+use super::writer::{Claim, counting, keep_side_by_side};
+use super::{
+    Live, OfferResult, Point, Position, Rank, RewindReason, Rewound, Sample, Shape, Standing, WriterId,
+};
 use crate::limits::MAX_SERIES_POINTS;
 use crate::units::{MetricValue, Step, WallTime};
 
@@ -79,7 +82,7 @@ struct KeptPoint {
 struct Held {
     point: Point,
     by: WriterId,
-    /// Those of writers at its side.
+    /// The values of writers at its side that count less.
     beside: Vec<(Point, WriterId)>,
 }
 
@@ -152,15 +155,15 @@ impl Series {
         self.n_kept += added.is_new;
         let pass = kept.first_pass + pass;
         let stood = match told {
-            Told::Stands(_) => self.put(writer, pass, added.point),
-            Told::Void | Told::LeftOut => false,
-            Told::Rewinds(rewound, _) if self.is_pass(writer, &rewound) => {
+            OfferResult::Stands(_) => self.put(writer, pass, added.point),
+            OfferResult::Void | OfferResult::LeftOut => false,
+            OfferResult::Rewinds(rewound, _) if self.is_pass(writer, &rewound) => {
                 self.pass = self.n_passes();
                 let kept = self.writers.entry(writer).or_default();
                 kept.first_pass = self.pass;
                 self.put(writer, self.pass, added.point)
             }
-            Told::Rewinds(rewound, points) => {
+            OfferResult::Rewinds(rewound, points) => {
                 let from = self.resume(&rewound, started);
                 let from = from.min(Position { pass: from.pass, step: point.step });
                 // What counts of several values at a step is what is kept.
@@ -244,7 +247,8 @@ impl Series {
             return Some(held.point);
         }
         let n = self.beside.iter().filter(|id| self.are_beside(**id, held.by)).count();
-        let all = || std::iter::once(&held.point).chain(held.beside.iter().map(|(point, _)| point));
+        let others = || held.beside.iter().filter(|(_, by)| self.beside.contains(by));
+        let all = || std::iter::once(&held.point).chain(others().map(|(point, _)| point));
         if all().count() < n {
             return None;
         }
@@ -319,50 +323,37 @@ impl Series {
     /// changed.
     fn put(&mut self, writer: WriterId, pass: u32, point: Point) -> bool {
         let at = Position { pass, step: point.step };
-        let Some(held) = self.standing.get(&at) else {
+        let Some(held) = self.standing.get_mut(&at) else {
             self.standing.insert(at, Held { point, by: writer, beside: Vec::new() });
             return true;
         };
-        let (counts, are_beside) =
-            if held.by == writer { (true, false) } else { self.counts_more(writer, point, held) };
-        let takes_mean = self.rule.takes_mean_of_writers;
-        let Some(held) = self.standing.get_mut(&at) else { return false };
-        if held.by == writer {
+        if held.by == writer && held.beside.is_empty() {
             held.point = point;
             return true;
         }
-        if !are_beside {
-            if counts {
-                *held = Held { point, by: writer, beside: Vec::new() };
-            }
-            return counts;
+        let (was_by, others) = (held.by, std::mem::take(&mut held.beside));
+        let others = std::iter::once((held.point, held.by)).chain(others).filter(|(_, by)| *by != writer);
+        let values = others.chain([(point, writer)]);
+        let mut claims: Vec<Claim<Point>> = values.filter_map(|(point, by)| self.claim(by, point)).collect();
+        keep_side_by_side(&mut claims);
+        let (stands, by) = counting(&claims).map_or((point, writer), |claim| (claim.value, claim.by.id));
+        let beside: Vec<&Claim<Point>> = claims.iter().filter(|claim| claim.by.has_clock()).collect();
+        let is_beside_others = beside.len() > 1 && beside.iter().any(|claim| claim.by.id == writer);
+        if is_beside_others {
+            let bits = |point: Point| point.value.as_f64().to_bits();
+            self.beside.extend(beside.iter().map(|claim| claim.by.id));
+            self.do_they_differ |= beside.iter().any(|claim| bits(claim.value) != bits(point));
         }
-        self.beside.extend([writer, held.by]);
-        self.do_they_differ |= point.value.as_f64().to_bits() != held.point.value.as_f64().to_bits();
-        let (mut other, mut by) = (point, writer);
-        if counts {
-            std::mem::swap(&mut other, &mut held.point);
-            std::mem::swap(&mut by, &mut held.by);
-            held.beside.retain(|(_, known)| *known != writer);
-        }
-        match held.beside.iter_mut().find(|(_, known)| *known == by) {
-            Some((known, _)) => *known = other,
-            None => held.beside.push((other, by)),
-        }
-        counts || takes_mean
+        let beside = claims.iter().filter(|claim| claim.by.id != by).map(|claim| (claim.value, claim.by.id));
+        self.standing.insert(at, Held { point: stands, by, beside: beside.collect() });
+        by != was_by || by == writer || (is_beside_others && self.rule.takes_mean_of_writers)
     }
 
-    /// Whether a point of a writer counts more than what another one holds there, and whether they work side by side: of
-    /// those the lowest rank comes first, where it is known.
-    fn counts_more(&self, writer: WriterId, point: Point, held: &Held) -> (bool, bool) {
-        let known = |id| self.live.known_writer(id);
-        let (Some(own), Some(other)) = (known(writer), known(held.by)) else { return (true, false) };
-        let counts = own.counts_over(point.wall_time, other, held.point.wall_time);
-        if !own.is_beside(other) || !own.has_clock() || !other.has_clock() {
-            return (counts, false);
-        }
-        let rank = |id| self.writers.get(&id).and_then(|kept| kept.rank).unwrap_or(Rank::Process(u32::MAX));
-        (rank(writer) < rank(held.by) || (rank(writer) == rank(held.by) && counts), true)
+    /// A point of a writer as one of several at its step; `None` where the writer is not known any more.
+    fn claim(&self, writer: WriterId, point: Point) -> Option<Claim<Point>> {
+        let rank = self.writers.get(&writer).and_then(|kept| kept.rank);
+        let by = *self.live.known_writer(writer)?;
+        Some(Claim { value: point, by, clock: point.wall_time, rank })
     }
 
     /// Removes what stands from `from` on; `again` says that points of all writers, or of all but one, stand all the
@@ -731,7 +722,7 @@ mod tests {
             series.offer(A, WallTime(1.0), point);
         }
         assert!(series.len() < 3 * MAX_SERIES_POINTS);
-        // Told anew from what the writers keep.
+        // OfferResult anew from what the writers keep.
         series.retell(Position::FIRST, Some(None));
         let steps: Vec<i64> = series.points().map(|(_, point)| point.step.0).collect();
         for step in [77_777, 88_889, n - 1] {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::attempts::{Ended, LastStanding, last_standing};
+use super::attempts::{Ended, Largest, LastStanding, last_standing};
 use super::{Attempts, Rewind, RewindReason, Shape, Standing, Stretches, Writer, WriterId};
 use crate::limits::MAX_WRITERS_COMPARED;
 use crate::scalar::{Content, Kind};
@@ -37,7 +37,7 @@ pub struct TagSummary {
     written: Stretches,
     /// What each of the run's writers wrote, before this is finished.
     parts: Vec<(Writer, Stretches)>,
-    last: Option<Ended>,
+    last: Largest,
     /// Whose values are to be gone over to find the last.
     writers: Vec<Writer>,
     rewinds: Vec<Rewind>,
@@ -64,7 +64,7 @@ impl TagSummary {
             wall_times: None,
             written: Stretches::default(),
             parts: Vec::new(),
-            last: None,
+            last: Largest::default(),
             writers: Vec::new(),
             rewinds: Vec::new(),
             shape: Shape::default(),
@@ -166,7 +166,7 @@ impl TagSummary {
         match last_standing(writers.clone(), attempts) {
             LastStanding::None => None,
             LastStanding::Of(last) => {
-                self.last = Some(last);
+                self.last.take(last);
                 None
             }
             LastStanding::Hidden => {
@@ -184,13 +184,8 @@ impl TagSummary {
         clock: WallTime,
         value: Option<MetricValue>,
     ) {
-        let Some(by) = self.writers.iter().find(|known| known.id == writer) else { return };
-        let counts = |last: &Ended| match step.cmp(&last.step) {
-            Ordering::Equal => by.id == last.by.id || by.counts_over(clock, &last.by, last.clock),
-            order => order.is_gt(),
-        };
-        if self.last.as_ref().is_none_or(counts) {
-            self.last = Some(Ended { step, clock, value, by: *by });
+        if let Some(by) = self.writers.iter().find(|known| known.id == writer) {
+            self.last.take(Ended { step, clock, value, by: *by });
         }
     }
 
@@ -211,7 +206,7 @@ impl TagSummary {
     /// last written; the first step of all where nothing stands. For a summary that is finished.
     #[must_use]
     pub fn last(&self) -> (Step, Option<MetricValue>) {
-        self.last.map_or((self.first_step, None), |last| (last.step, last.value))
+        self.last.counting().map_or((self.first_step, None), |last| (last.step, last.value))
     }
 
     /// How often a file began the steps anew from the beginning, without a session: by a restart or as a pass. For a summary

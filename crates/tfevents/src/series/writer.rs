@@ -66,19 +66,6 @@ impl Writer {
         self.end() >= other.start() && other.end() >= self.start()
     }
 
-    /// Whether a value of it, written at `clock`, counts more than one of another writer at the same step: of writers one
-    /// after the other that of the later, of those side by side that of the first, and where their clocks do not tell that
-    /// with the later clock.
-    pub(super) fn counts_over(&self, clock: WallTime, other: &Self, other_clock: WallTime) -> bool {
-        if !self.is_beside(other) {
-            return self.start() > other.end();
-        }
-        if self.has_clock() && other.has_clock() {
-            return self.start() < other.start();
-        }
-        Moment::of_value(clock, self.id) >= Moment::of_value(other_clock, other.id)
-    }
-
     /// When it started. Where its clock does not tell, before any other had ended.
     pub(super) fn start(&self) -> Moment {
         Moment::new(self.started, f64::NEG_INFINITY, self.id)
@@ -89,6 +76,44 @@ impl Writer {
     pub(super) fn end(&self) -> Moment {
         Moment::new(self.last, f64::INFINITY, self.id)
     }
+}
+
+/// A value of one of several writers at one step, of which one counts; see [`counting`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim<T> {
+    pub(super) value: T,
+    pub(super) by: Writer,
+    /// When it was written.
+    pub(super) clock: WallTime,
+    /// The writer's place among the processes of a training, where it is known.
+    pub(super) rank: Option<Rank>,
+}
+
+/// Which of the values that several writers wrote at one step counts; `None` of none.
+///
+/// It is decided for all of them at once, not in pairs, since a writer may be beside two that follow each other: of what
+/// [`keep_side_by_side`] leaves, that of the lowest rank counts, and where ranks are equal or unknown, that of the first
+/// writer to start. Where the clock of one of these does not tell when it started, the value with the latest clock counts.
+pub(super) fn counting<T>(claims: &[Claim<T>]) -> Option<&Claim<T>> {
+    let last_start = last_start(claims)?;
+    let left = || claims.iter().filter(|claim| claim.by.end() >= last_start);
+    if left().all(|claim| claim.by.has_clock()) {
+        let rank = |claim: &Claim<T>| claim.rank.unwrap_or(Rank::Process(u32::MAX));
+        left().min_by_key(|claim| (rank(claim), claim.by.start()))
+    } else {
+        left().max_by_key(|claim| Moment::of_value(claim.clock, claim.by.id))
+    }
+}
+
+/// Removes the values of writers that had ended when another of them started: those count no more.
+pub(super) fn keep_side_by_side<T>(claims: &mut Vec<Claim<T>>) {
+    if let Some(last_start) = last_start(claims) {
+        claims.retain(|claim| claim.by.end() >= last_start);
+    }
+}
+
+fn last_start<T>(claims: &[Claim<T>]) -> Option<Moment> {
+    claims.iter().map(|claim| claim.by.start()).max()
 }
 
 /// A clock, and the order of files for clocks that are equal.

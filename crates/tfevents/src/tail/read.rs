@@ -29,7 +29,7 @@ pub fn read_bytes(bytes: &[u8], sink: &mut impl FnMut(WallTime, Ingested<'_>)) {
 /// source can go back, [`read_at`] loses nothing.
 ///
 /// # Errors
-/// Those of `source`; what was read before is told.
+/// Errors of `source`; what was read before is told.
 pub fn read(mut source: impl Read, sink: &mut impl FnMut(WallTime, Ingested<'_>)) -> io::Result<()> {
     let mut ingest = Ingest::forward_only(FORWARD_HELD_BYTES);
     let mut buffer = vec![0; READ_CHUNK_BYTES];
@@ -61,7 +61,7 @@ pub fn read(mut source: impl Read, sink: &mut impl FnMut(WallTime, Ingested<'_>)
 /// much it put there, 0 at the file's end. Pieces are as large as `buffer`.
 ///
 /// # Errors
-/// Those of `read`; what was read before is told.
+/// Errors of `read`; what was read before is told.
 pub fn read_at(
     buffer: &mut [u8],
     read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
@@ -74,7 +74,7 @@ impl Ingest {
     /// Reads on to the end of the file; see [`read_at`].
     ///
     /// # Errors
-    /// Those of `read`; what was read before is told.
+    /// Errors of `read`; what was read before is told.
     pub fn read_to_end(
         &mut self,
         buffer: &mut [u8],

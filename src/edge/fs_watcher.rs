@@ -21,13 +21,13 @@ use tfevents::tail::FileId;
 
 /// Wakes a thread when something changes below a directory, and says what.
 #[derive(Debug)]
-pub struct Notices {
+pub struct FsWatcher {
     bases: Arc<[Base]>,
     /// Of each base what is watched: another directory may stand there by now.
     watched: Vec<Option<FileId>>,
     watcher: Option<RecommendedWatcher>,
     thread: Thread,
-    heard: Arc<Mutex<Heard>>,
+    heard: Arc<Mutex<Changes>>,
     /// The system gives no more watches: there is no use in asking again.
     is_refused: bool,
 }
@@ -71,14 +71,14 @@ impl Pace {
 
 /// What was heard and not yet passed on.
 #[derive(Debug, Default)]
-struct Heard {
+struct Changes {
     paths: BTreeSet<String>,
     must_list: bool,
     /// Watched directories that were removed or renamed: what has their inode later may be another.
     gone: BTreeSet<PathBuf>,
 }
 
-impl Notices {
+impl FsWatcher {
     /// Hears of nothing yet; see [`Self::keep`].
     #[must_use]
     pub fn new(root: &Path, thread: Thread) -> Self {
@@ -157,7 +157,7 @@ impl Notices {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Heard> {
+    fn lock(&self) -> MutexGuard<'_, Changes> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -175,7 +175,7 @@ impl Notices {
 fn hear(
     bases: &Arc<[Base]>,
     thread: &Thread,
-    heard: &Arc<Mutex<Heard>>,
+    heard: &Arc<Mutex<Changes>>,
 ) -> notify::Result<RecommendedWatcher> {
     let (bases, thread, heard) = (Arc::clone(bases), thread.clone(), Arc::clone(heard));
     let mut pace = Pace::default();
@@ -191,7 +191,7 @@ fn hear(
     })
 }
 
-impl Heard {
+impl Changes {
     fn has_news(&self) -> bool {
         self.must_list || !self.paths.is_empty()
     }
@@ -246,7 +246,7 @@ mod tests {
 
     #[track_caller]
     fn check(heard: notify::Result<notify::Event>, expected: (bool, &[&str], bool)) {
-        let mut all = Heard::default();
+        let mut all = Changes::default();
         let is_news = all.take(&bases(), heard);
         let paths: Vec<&str> = all.paths.iter().map(String::as_str).collect();
         assert_eq!((is_news, &*paths, all.must_list), expected);
@@ -270,12 +270,12 @@ mod tests {
     #[test]
     fn what_came_before_the_watch_stood_is_not_waited_for() {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut notices = Notices::new(directory.path(), std::thread::current());
-        assert_eq!(notices.keep(), None);
+        let mut watcher = FsWatcher::new(directory.path(), std::thread::current());
+        assert_eq!(watcher.keep(), None);
         // Somebody else's wait took the wake-up.
         std::thread::park_timeout(Duration::ZERO);
-        notices.wait(Duration::MAX);
-        assert!(notices.lock().must_list);
+        watcher.wait(Duration::MAX);
+        assert!(watcher.lock().must_list);
     }
 
     #[test]
@@ -283,25 +283,25 @@ mod tests {
         let parent = tempfile::tempdir().expect("a directory");
         let directory = parent.path().join("1");
         std::fs::create_dir(&directory).expect("it is made");
-        let mut notices = Notices::new(&directory, std::thread::current());
-        assert_eq!(notices.keep(), None);
+        let mut watcher = FsWatcher::new(&directory, std::thread::current());
+        assert_eq!(watcher.keep(), None);
         let next = || {
-            while !notices.lock().has_news() {
+            while !watcher.lock().has_news() {
                 std::thread::park_timeout(Duration::from_millis(10));
             }
-            std::mem::take(&mut *notices.lock())
+            std::mem::take(&mut *watcher.lock())
         };
         next();
         // Many file systems give the new one the inode of the old one.
         std::fs::remove_dir(&directory).expect("it is empty");
         let heard = next();
         assert_eq!((heard.must_list, heard.gone.first()), (true, Some(&directory)));
-        notices.lock().gone = heard.gone;
+        watcher.lock().gone = heard.gone;
         std::fs::create_dir(&directory).expect("it is made");
-        assert_eq!(notices.keep(), None);
-        assert!(std::mem::take(&mut *notices.lock()).must_list);
+        assert_eq!(watcher.keep(), None);
+        assert!(std::mem::take(&mut *watcher.lock()).must_list);
         std::fs::write(directory.join("x.tfevents.1"), "x").expect("it is written");
-        while notices.lock().paths.first().is_none_or(|path| path != "x.tfevents.1") {
+        while watcher.lock().paths.first().is_none_or(|path| path != "x.tfevents.1") {
             std::thread::park_timeout(Duration::from_millis(10));
         }
     }
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn more_changes_than_are_named_ask_for_a_listing() {
-        let mut heard = Heard::default();
+        let mut heard = Changes::default();
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         for n in 0..=MAX_HINTS {
             heard.take(&bases(), Ok(event(data, &format!("/job/x.tfevents.{n}"))));

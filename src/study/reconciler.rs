@@ -15,7 +15,7 @@ use tfevents::series::{Point, Position};
 /// Of a curve of which only a sample is known, and of more than [`MAX_CATCH_UP_POINTS`] points, some come twice: they are
 /// handed on as they are read.
 #[derive(Debug)]
-pub struct CatchUp {
+pub struct Reconciler {
     known: Curve,
     run: Option<RunName>,
     points: BTreeMap<Position, Point>,
@@ -25,7 +25,7 @@ pub struct CatchUp {
     is_over: bool,
 }
 
-impl CatchUp {
+impl Reconciler {
     /// From this curve on.
     #[must_use]
     pub fn new(known: Curve) -> Self {
@@ -124,7 +124,7 @@ mod tests {
         for (step, value) in stored {
             known.insert(Measurement::new(Step(*step), *value, WallTime(0.0)));
         }
-        let mut catch_up = CatchUp::new(known);
+        let mut catch_up = Reconciler::new(known);
         assert_eq!(catch_up.take(read.to_vec()), []);
         assert_eq!(catch_up.finish(), expected);
     }
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_very_long_curve_is_handed_on_as_it_is_read() {
         let n = MAX_CATCH_UP_POINTS as i64;
-        let mut catch_up = CatchUp::new(Curve::default());
+        let mut catch_up = Reconciler::new(Curve::default());
         let read = std::iter::once(source()).chain((0..n + 3).map(|step| point(step, 0.5)));
         let on = catch_up.take(read.clone());
         assert_eq!(on, read.collect::<Vec<_>>());

@@ -21,7 +21,7 @@ const STEPS_OF_OTHERS: u32 = 3;
 
 /// Gathers what a [`tfevents::tail::Tail`] finds below one trial's directory.
 #[derive(Debug)]
-pub struct Gather {
+pub struct ObjectiveCollector {
     wanted: Tag,
     /// Of which data it is, as far as its name, or the name of the runs that are allowed, says.
     wanted_split: Option<Split>,
@@ -86,7 +86,7 @@ pub struct Seen {
     /// How many reports of metrics files cannot be read, by the path of the file.
     pub unreadable_reports: BTreeMap<String, u64>,
     /// What went wrong outside the files: each told once.
-    pub troubles: Vec<String>,
+    pub warnings: Vec<String>,
     /// An event file outside of the trial's directory that came while it ran, and of which it is not clear whose it is.
     pub unclear: Option<String>,
     /// How many values of the objective there are, in all runs.
@@ -103,7 +103,7 @@ pub struct Seen {
     pub is_of_others: bool,
 }
 
-impl Gather {
+impl ObjectiveCollector {
     /// Gathers the points of `wanted` from the run that `selector` chooses. That none has come is told
     /// at `tell_missing_at`.
     #[must_use]
@@ -186,29 +186,29 @@ impl Gather {
                 }
             }
             Found::Unreadable { path, error } => {
-                self.seen.troubles.push(format!("{path}: cannot be read: {error}"))
+                self.seen.warnings.push(format!("{path}: cannot be read: {error}"))
             }
             Found::Rewritten { path } => {
-                self.seen.troubles.push(format!("{path}: became shorter than what was read; read anew"));
+                self.seen.warnings.push(format!("{path}: became shorter than what was read; read anew"));
             }
             Found::MissedReports { path } => {
-                let trouble = format!("{path}: {MISSED_REPORTS}");
-                if !self.seen.troubles.contains(&trouble) {
-                    self.seen.troubles.push(trouble);
+                let warning = format!("{path}: {MISSED_REPORTS}");
+                if !self.seen.warnings.contains(&warning) {
+                    self.seen.warnings.push(warning);
                 }
             }
-            Found::Packed { path, with } => self.seen.troubles.push(packed_in_words(path, with)),
+            Found::Packed { path, with } => self.seen.warnings.push(packed_in_words(path, with)),
             Found::UnreadableReports { path, unreadable, .. } => {
                 let n = self.seen.unreadable_reports.entry(path.to_owned()).or_default();
                 if *n == 0 {
                     let words = Unreadable::in_words(unreadable.n, &unreadable.example);
-                    self.seen.troubles.push(format!("{path}: {words}"));
+                    self.seen.warnings.push(format!("{path}: {words}"));
                 }
                 *n += unreadable.n;
             }
             Found::TooManyFiles { path } => {
                 self.seen
-                    .troubles
+                    .warnings
                     .push(format!("too many event files: {path} and later ones are not followed"));
             }
         }
@@ -354,14 +354,14 @@ impl Seen {
     }
 
     /// That nothing but Lightning's placeholder stands under a tag, and what does elsewhere.
-    fn explain_placeholder(&self, tag: &str, mend: &str) -> String {
+    fn explain_placeholder(&self, tag: &str, fix: &str) -> String {
         let others = self.tags.keys().filter(|other| other.as_str() != tag && measures(other.as_str()));
         let others = others.filter(|other| self.kind_of(other) == Some(Kind::Scalar));
         let others: Vec<String> = others.take(8).map(|other| format!("`{other}`")).collect();
         let elsewhere = if others.is_empty() {
             String::new()
         } else {
-            format!("; there are values under {}: {mend} where that is meant", others.join(", "))
+            format!("; there are values under {}: {fix} where that is meant", others.join(", "))
         };
         format!(
             "warning: `{tag}` has one value only, -1 at step 0, the placeholder that Lightning writes with the \
@@ -385,16 +385,16 @@ impl Seen {
         self.chosen.is_none() && self.tags.keys().any(is_other)
     }
 
-    /// Why no value of `wanted` was found in the runs that `selector` allows, and what to do; `mend` says how a tag
+    /// Why no value of `wanted` was found in the runs that `selector` allows, and what to do; `fix` says how a tag
     /// that may have been meant is asked for.
     #[must_use]
-    pub fn explain_missing(&self, wanted: &Tag, selector: &RunSelector, mend: &str) -> Missing {
+    pub fn explain_missing(&self, wanted: &Tag, selector: &RunSelector, fix: &str) -> Missing {
         if let Some(message) = self.explain_nothing() {
             return Missing::of(message);
         }
         match self.kind_of(wanted) {
             Some(Kind::Scalar) if self.n_values == 0 && self.n_placeholders > 0 => {
-                Missing::of(self.explain_placeholder(wanted.as_str(), mend))
+                Missing::of(self.explain_placeholder(wanted.as_str(), fix))
             }
             Some(Kind::Scalar) if !self.unlike.is_empty() => {
                 unlike_runs(wanted, &self.unlike.iter().collect::<Vec<_>>())
@@ -451,29 +451,29 @@ mod tests {
     use tfevents::scalar::Metadata;
     use tfevents::series::WriterId;
 
-    fn take(gather: &mut Gather, tag: &str, step: i64, content: Content) {
+    fn take(collector: &mut ObjectiveCollector, tag: &str, step: i64, content: Content) {
         let (writer, step, wall_time, run) = (WriterId(0), Step(step), WallTime(1.0), RunName::root());
         let ingested = Ingested::Value { step, wall_time, tag, content, metadata: Metadata::default() };
         let (path, started) = ("x.tfevents.1", WallTime(0.0));
-        gather.handle(Found::Event { run: &run, path, writer, started, ingested });
+        collector.handle(Found::Event { run: &run, path, writer, started, ingested });
     }
 
     fn seen(values: &[(&str, Content)]) -> Seen {
-        let mut gather = Gather::new(Tag::from("accuracy"), RunSelector::default(), None);
+        let mut collector = ObjectiveCollector::new(Tag::from("accuracy"), RunSelector::default(), None);
         for (tag, content) in values {
-            take(&mut gather, tag, 1, content.clone());
+            take(&mut collector, tag, 1, content.clone());
         }
-        gather.seen()
+        collector.seen()
     }
 
     #[test]
     fn that_no_value_has_come_is_told_once_and_only_then() {
         let at = |second| Timestamp::from_second(second).expect("a time");
-        let gather = || Gather::new(Tag::from("acc"), RunSelector::default(), Some(at(10)));
-        let mut without = gather();
+        let collector = || ObjectiveCollector::new(Tag::from("acc"), RunSelector::default(), Some(at(10)));
+        let mut without = collector();
         let told = [9, 10, 11].map(|second| without.take_missing(at(second)));
         assert_eq!(told, [None, Some(Overdue::Time), None]);
-        let mut with = gather();
+        let mut with = collector();
         let (writer, step, wall_time, started) = (WriterId(0), Step(1), WallTime(1.0), WallTime(0.0));
         let ingested = Ingested::Value {
             step,
@@ -490,12 +490,12 @@ mod tests {
     fn that_no_value_has_come_is_told_at_once_when_another_tag_has_several() {
         #[track_caller]
         fn check(tag: &str, steps: &[i64], expected: Option<Overdue>) {
-            let mut gather = Gather::new(Tag::from("acc"), RunSelector::default(), None);
+            let mut collector = ObjectiveCollector::new(Tag::from("acc"), RunSelector::default(), None);
             for step in steps {
-                take(&mut gather, tag, *step, Content::Scalar(MetricValue::F32(0.5)));
+                take(&mut collector, tag, *step, Content::Scalar(MetricValue::F32(0.5)));
             }
-            assert_eq!(gather.take_missing(Timestamp::UNIX_EPOCH), expected);
-            assert_eq!(gather.take_missing(Timestamp::UNIX_EPOCH), None, "it is told once");
+            assert_eq!(collector.take_missing(Timestamp::UNIX_EPOCH), expected);
+            assert_eq!(collector.take_missing(Timestamp::UNIX_EPOCH), None, "it is told once");
         }
         check("loss", &[1, 2, 3], Some(Overdue::OthersGoOn));
         check("loss", &[1, 2], None);
@@ -509,11 +509,12 @@ mod tests {
         #[track_caller]
         fn check(wanted: &str, pattern: Option<&str>, tag: &str, is_told: bool) {
             let selector = pattern.map(|pattern| RunSelector::glob(pattern).expect("a glob"));
-            let mut gather = Gather::new(Tag::from(wanted), selector.unwrap_or_default(), None);
+            let mut collector =
+                ObjectiveCollector::new(Tag::from(wanted), selector.unwrap_or_default(), None);
             for step in 1..=3 {
-                gather.remember(&"train".into(), tag, Step(step), &Content::Scalar(MetricValue::F32(0.5)));
+                collector.remember(&"train".into(), tag, Step(step), &Content::Scalar(MetricValue::F32(0.5)));
             }
-            assert_eq!(gather.take_missing(Timestamp::UNIX_EPOCH).is_some(), is_told, "{wanted}, {tag}");
+            assert_eq!(collector.take_missing(Timestamp::UNIX_EPOCH).is_some(), is_told, "{wanted}, {tag}");
         }
         check("val_acc", None, "epoch_loss", false);
         check("val_acc", None, "val_loss", true);
@@ -525,27 +526,27 @@ mod tests {
 
     #[test]
     fn unlike_runs_are_asked_about_before_the_trial_ends() {
-        let mut gather = Gather::new(Tag::from("loss"), RunSelector::default(), None);
-        let write = |gather: &mut Gather, run: &str, writer: u32, step: i64| {
+        let mut collector = ObjectiveCollector::new(Tag::from("loss"), RunSelector::default(), None);
+        let write = |collector: &mut ObjectiveCollector, run: &str, writer: u32, step: i64| {
             let (run, wall_time) = (RunName::from(run), WallTime(100.0 + step as f64));
             let (content, metadata) = (Content::Scalar(MetricValue::I64(step)), Metadata::default());
             let ingested = Ingested::Value { step: Step(step), wall_time, tag: "loss", content, metadata };
             let (writer, started) = (WriterId(writer), WallTime(100.0));
-            gather.handle(Found::Event { run: &run, path: "x.tfevents.1", writer, started, ingested });
+            collector.handle(Found::Event { run: &run, path: "x.tfevents.1", writer, started, ingested });
         };
         let mut told = Vec::new();
         for step in 1..=4 {
-            write(&mut gather, "policy", 0, step);
-            write(&mut gather, "value", 1, step);
-            told.push(gather.take_missing(Timestamp::UNIX_EPOCH));
+            write(&mut collector, "policy", 0, step);
+            write(&mut collector, "value", 1, step);
+            told.push(collector.take_missing(Timestamp::UNIX_EPOCH));
         }
         assert_eq!(told, [None, None, Some(Overdue::OthersGoOn), None]);
-        let missing = gather.seen().explain_missing(&Tag::from("loss"), &RunSelector::default(), "");
+        let missing = collector.seen().explain_missing(&Tag::from("loss"), &RunSelector::default(), "");
         assert_eq!(missing.fix.len(), 2);
         // Validation data end the doubt.
-        write(&mut gather, "val", 2, 4);
-        gather.take_changes();
-        assert_eq!(gather.seen().chosen, Some(RunName::from("val")));
+        write(&mut collector, "val", 2, 4);
+        collector.take_changes();
+        assert_eq!(collector.seen().chosen, Some(RunName::from("val")));
     }
 
     #[test]

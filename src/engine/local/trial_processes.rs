@@ -1,4 +1,4 @@
-//! A trial's processes as its controller sees them: through the record of their keeper and the process table.
+//! A trial's processes as its controller sees them: through the record of their supervisor and the process table.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -12,23 +12,23 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 
 use super::cgroup::Cgroup;
-use super::host::{HostError, shortage};
-use super::keeper::{Answer, Entry, Order};
 use super::left::Left;
-use super::process_tree::{Presence, ProcessIdentity, Tree, wake_child};
+use super::supervisor::{Answer, Entry, LaunchSpec};
 use crate::controller::Signal;
-use crate::limits::{KEEPER_PATIENCE, REAP_INTERVAL};
+use crate::edge::host::{HostError, shortage};
+use crate::edge::process_tree::{Presence, ProcessIdentity, Tree, wake_child};
+use crate::limits::{REAP_INTERVAL, SUPERVISOR_PATIENCE};
 use crate::study::{Exit, Replica};
 
-/// The hidden verb that is a keeper.
-pub const KEEPER_VERB: &str = "keep-trial";
+/// The hidden verb that is a supervisor.
+pub const SUPERVISOR_VERB: &str = "keep-trial";
 
 /// The processes of a trial, until nothing of them is left.
 #[derive(Debug)]
-pub struct Kept {
+pub(super) struct TrialProcesses {
     record: PathBuf,
-    keeper: Option<ProcessIdentity>,
-    /// Told when the keeper has ended; `None` where it had before, or where the system has none left.
+    supervisor: Option<ProcessIdentity>,
+    /// Told when the supervisor has ended; `None` where it had before, or where the system has none left.
     handle: Option<OwnedFd>,
     cgroup: Option<Cgroup>,
     mark: String,
@@ -45,20 +45,20 @@ pub struct Kept {
 
 /// Where a trial's processes stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Status {
+pub(super) struct Status {
     /// How the main replica ended, once it has.
-    pub exit: Option<Exit>,
+    pub(super) exit: Option<Exit>,
     /// When that was, where somebody saw it.
-    pub ended_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
     /// The first other replica that did not end well while the main one ran.
-    pub failed: Option<(Replica, Exit)>,
+    pub(super) failed: Option<(Replica, Exit)>,
     /// Nothing is left.
-    pub is_gone: bool,
+    pub(super) is_gone: bool,
 }
 
 /// Why a trial was not started.
 #[derive(Debug)]
-pub enum StartError {
+pub(super) enum StartError {
     /// It was before, by an earlier controller.
     WasStarted,
     /// It cannot be; nothing is left of it.
@@ -71,14 +71,14 @@ impl From<io::Error> for StartError {
     }
 }
 
-impl Kept {
-    /// Starts a trial's processes under a new keeper, which is `program`, or this one, with [`KEEPER_VERB`]. `mark` is a variable that they, and nobody else, have in their
-    /// environment, as `NAME=VALUE`.
+impl TrialProcesses {
+    /// Starts a trial's processes under a new supervisor: `program`, or this one, with [`SUPERVISOR_VERB`]. `mark` is a
+    /// variable that they, and nobody else, have in their environment, as `NAME=VALUE`.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(program: Option<&Path>, order: &Order, mark: String) -> Result<Self, StartError> {
-        match begin(program, order)? {
+    pub(super) fn start(program: Option<&Path>, spec: &LaunchSpec, mark: String) -> Result<Self, StartError> {
+        match begin(program, spec)? {
             Answer::Started => {}
             Answer::WasStarted => return Err(StartError::WasStarted),
             Answer::Failed { why, os_error } => {
@@ -87,26 +87,27 @@ impl Kept {
                 return Err(StartError::Failed(HostError { text: why, shortage }));
             }
         }
-        let kept = Self::take_back(&order.record, mark)?;
-        kept.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the keeper's record vanished").into())
+        let processes = Self::reattach(&spec.record, mark)?;
+        processes
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the supervisor's record vanished").into())
     }
 
     /// Takes it that this attempt was never begun. Nothing of it may be left.
     ///
     /// # Errors
-    /// Those of removing its record.
-    pub fn forget(self) -> io::Result<()> {
+    /// Its record cannot be removed.
+    pub(super) fn forget(self) -> io::Result<()> {
         fs::remove_file(&self.record)
     }
 
-    /// What an earlier keeper started, whether it lives or not; `None` where none has begun.
+    /// What an earlier supervisor started, whether it lives or not; `None` where none has begun.
     ///
     /// # Errors
-    /// Those of reading the record.
-    pub fn take_back(record: &Path, mark: String) -> io::Result<Option<Self>> {
-        let mut kept = Self {
+    /// The record cannot be read.
+    pub(super) fn reattach(record: &Path, mark: String) -> io::Result<Option<Self>> {
+        let mut processes = Self {
             record: record.to_owned(),
-            keeper: None,
+            supervisor: None,
             handle: None,
             cgroup: None,
             mark,
@@ -122,49 +123,49 @@ impl Kept {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         }
-        kept.read_record()?;
-        if let Some(keeper) = &kept.keeper
-            && let Some(id) = Pid::from_raw(keeper.pid)
-            && keeper.presence() == Presence::Alive
+        processes.read_record()?;
+        if let Some(supervisor) = &processes.supervisor
+            && let Some(id) = Pid::from_raw(supervisor.pid)
+            && supervisor.presence() == Presence::Alive
         {
-            kept.handle = pidfd_open(id, PidfdFlags::empty()).ok();
+            processes.handle = pidfd_open(id, PidfdFlags::empty()).ok();
         }
-        Ok(Some(kept))
+        Ok(Some(processes))
     }
 
     /// The machine that it runs on, where that cannot be seen from here.
     #[must_use]
-    pub fn host_out_of_sight(&self) -> Option<&str> {
-        let keeper = self.keeper.as_ref()?;
-        (!self.has_gone_entry && keeper.presence() == Presence::OutOfSight).then_some(&keeper.host)
+    pub(super) fn host_out_of_sight(&self) -> Option<&str> {
+        let supervisor = self.supervisor.as_ref()?;
+        (!self.has_gone_entry && supervisor.presence() == Presence::OutOfSight).then_some(&supervisor.host)
     }
 
     /// Where it stood when [`Self::poll`] last looked.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         self.status
     }
 
     /// What its command left behind, which is known when nothing of it is left any more.
     #[must_use]
-    pub fn left(&self) -> Option<&Left> {
+    pub(super) fn left(&self) -> Option<&Left> {
         self.left.as_ref()
     }
 
     /// Looks where it stands.
-    pub fn poll(&mut self) -> Status {
+    pub(super) fn poll(&mut self) -> Status {
         if self.status.is_gone {
             return self.status;
         }
-        let has_ended = self.has_keeper_ended();
-        // Read behind the question: what an ended keeper wrote is all there.
+        let has_ended = self.has_supervisor_ended();
+        // Read behind the question: what an ended supervisor wrote is all there.
         if let Err(_unreadable) = self.read_record()
             && !has_ended
         {
             return self.status;
         }
         if has_ended {
-            if let Some(id) = self.keeper.as_ref().and_then(|keeper| Pid::from_raw(keeper.pid)) {
+            if let Some(id) = self.supervisor.as_ref().and_then(|supervisor| Pid::from_raw(supervisor.pid)) {
                 // It may be a child of ours; of an earlier controller's this fails.
                 let _ = waitpid(Some(id), WaitOptions::NOHANG);
             }
@@ -176,9 +177,9 @@ impl Kept {
             if let (true, Some(cgroup)) = (self.status.is_gone, &self.cgroup) {
                 cgroup.remove();
             }
-        } else if let Some(keeper) = &self.keeper {
+        } else if let Some(supervisor) = &self.supervisor {
             // Whoever stopped it would have its trial never end.
-            keeper.wake();
+            supervisor.wake();
         }
         if !self.status.is_gone {
             self.go_on_killing(has_ended);
@@ -193,29 +194,29 @@ impl Kept {
         let Some(killed_at) = self.killed_at else { return };
         // It was born while its parent was killed.
         self.signal(Signal::Kill);
-        if let Some(keeper) = &self.keeper
+        if let Some(supervisor) = &self.supervisor
             && !has_ended
-            && killed_at.elapsed() >= KEEPER_PATIENCE
+            && killed_at.elapsed() >= SUPERVISOR_PATIENCE
             && self.is_empty()
         {
             // It is held up with its record, by a debugger or by a disk, and keeps nothing any more.
-            keeper.kill();
+            supervisor.kill();
         }
     }
 
-    /// Whether nothing lives, but for the keeper.
+    /// Whether nothing lives, but for the supervisor.
     fn is_empty(&self) -> bool {
         self.tree().living().is_ok_and(|living| living.is_empty())
     }
 
-    /// The numbers of the processes that live, but for the keeper.
+    /// The numbers of the processes that live, but for the supervisor.
     #[must_use]
-    pub fn members(&self) -> Vec<i32> {
+    pub(super) fn members(&self) -> Vec<i32> {
         self.tree().living().unwrap_or_default().into_iter().map(|process| process.id).collect()
     }
 
     /// Sends a signal to all that is left; to none is fine.
-    pub fn signal(&mut self, signal: Signal) {
+    pub(super) fn signal(&mut self, signal: Signal) {
         if signal == Signal::Kill {
             self.killed_at.get_or_insert_with(Instant::now);
         }
@@ -228,13 +229,20 @@ impl Kept {
     }
 
     fn tree(&self) -> Tree {
-        let root = self.keeper.as_ref().filter(|_| !self.has_keeper_ended()).map(|keeper| keeper.pid);
+        let root = self
+            .supervisor
+            .as_ref()
+            .filter(|_| !self.has_supervisor_ended())
+            .map(|supervisor| supervisor.pid);
         Tree { root, mark: Some(self.mark.clone()) }
     }
 
-    fn has_keeper_ended(&self) -> bool {
+    fn has_supervisor_ended(&self) -> bool {
         let Some(handle) = &self.handle else {
-            return self.keeper.as_ref().is_none_or(|keeper| keeper.presence() != Presence::Alive);
+            return self
+                .supervisor
+                .as_ref()
+                .is_none_or(|supervisor| supervisor.presence() != Presence::Alive);
         };
         poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|n| n > 0)
     }
@@ -246,8 +254,8 @@ impl Kept {
         for line in new.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
             self.n_read += line.len();
             match serde_json::from_slice(line) {
-                Ok(Entry::Kept { keeper, cgroup }) => {
-                    self.keeper = Some(keeper);
+                Ok(Entry::Began { supervisor, cgroup }) => {
+                    self.supervisor = Some(supervisor);
                     self.cgroup = cgroup.map(Cgroup::at);
                 }
                 Ok(Entry::Ended { replica, exit, at_ms }) if replica.role.is_main() => {
@@ -275,23 +283,23 @@ fn has_news(pipe: &impl AsFd) -> bool {
     poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&wait)).is_ok_and(|n| n > 0)
 }
 
-/// Starts a keeper and waits for its answer.
-fn begin(program: Option<&Path>, order: &Order) -> io::Result<Answer> {
+/// Starts a supervisor and waits for its answer.
+fn begin(program: Option<&Path>, spec: &LaunchSpec) -> io::Result<Answer> {
     // By this name this program is found even where its file was replaced meanwhile.
-    let mut keeper = Command::new(program.unwrap_or(Path::new("/proc/self/exe")))
-        .arg(KEEPER_VERB)
+    let mut supervisor = Command::new(program.unwrap_or(Path::new("/proc/self/exe")))
+        .arg(SUPERVISOR_VERB)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    if let Some(stdin) = keeper.stdin.take() {
-        serde_json::to_writer(stdin, order)?;
+    if let Some(stdin) = supervisor.stdin.take() {
+        serde_json::to_writer(stdin, spec)?;
     }
     let mut answer = String::new();
-    if let Some(stdout) = keeper.stdout.take() {
-        // A trainer that stops its keeper at once would have us wait for ever.
+    if let Some(stdout) = supervisor.stdout.take() {
+        // A trainer that stops its supervisor at once would have us wait for ever.
         while !has_news(&stdout) {
-            wake_child(keeper.id());
+            wake_child(supervisor.id());
         }
         BufReader::new(stdout).read_line(&mut answer)?;
     }
@@ -299,12 +307,12 @@ fn begin(program: Option<&Path>, order: &Order) -> io::Result<Answer> {
         // It is collected when its trial is gone.
         Ok(Answer::Started) => Ok(Answer::Started),
         other => {
-            keeper.wait()?;
+            supervisor.wait()?;
             match other {
                 Ok(answer) => Ok(answer),
                 // It was killed before it could say so: what it has started is found by its record.
-                Err(_) if order.record.exists() => Ok(Answer::WasStarted),
-                Err(_) => Err(io::Error::other("the trial's keeper ended before it began")),
+                Err(_) if spec.record.exists() => Ok(Answer::WasStarted),
+                Err(_) => Err(io::Error::other("the trial's supervisor ended before it began")),
             }
         }
     }

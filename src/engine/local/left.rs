@@ -12,7 +12,7 @@
 //!   after the command ended, and no other replica runs that could have;
 //! - to all of them, where the trial wrote no event file at all ([`Left::is_work`]).
 //!
-//! The keeper of a trial looks, for nobody can later on.
+//! The supervisor of a trial looks, for nobody can later on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,10 +26,10 @@ use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, getpid, waitid};
 use serde::{Deserialize, Serialize};
 
-use super::files::directory;
-use super::outside::{Search, known_files, process_in_name};
-use super::process_table::{Process, boot_time, command_line, host_name, open_for_writing, processes};
-use super::reports::ReportFiles;
+use crate::edge::files::directory;
+use crate::edge::outside::{Search, known_files, process_in_name};
+use crate::edge::process_table::{Process, boot_time, command_line, host_name, open_for_writing, processes};
+use crate::edge::reports::ReportFiles;
 use crate::limits::{DRAIN_TIMEOUT, LEFT_PAUSE, MAX_LEFT_NAMED};
 use tfevents::tail::is_event_file;
 
@@ -39,35 +39,35 @@ const SAME_MOMENT: Duration = Duration::from_millis(20);
 
 /// What the command of a trial left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
+pub(super) struct Left {
     /// The processes, in the order of their numbers.
-    pub processes: Vec<LeftProcess>,
+    pub(super) processes: Vec<LeftProcess>,
     /// The trial's files were written to after the command had ended, and by nobody else.
-    pub has_written: bool,
+    pub(super) has_written: bool,
 }
 
 /// One process that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftProcess {
+pub(super) struct LeftProcess {
     /// Its number.
-    pub id: i32,
+    pub(super) id: i32,
     /// The words of its command.
-    pub command: String,
+    pub(super) command: String,
     /// It wrote event files of its own.
-    pub is_writer: bool,
+    pub(super) is_writer: bool,
 }
 
 impl Left {
     /// Whether the trial's work was left to it; `has_files` is whether the trial has any event file.
     #[must_use]
-    pub fn is_work(&self, has_files: bool) -> bool {
+    pub(super) fn is_work(&self, has_files: bool) -> bool {
         !self.processes.is_empty()
             && (!has_files || self.has_written || self.processes.iter().any(|process| process.is_writer))
     }
 
     /// The processes that the work was left to, for people.
     #[must_use]
-    pub fn named(&self) -> String {
+    pub(super) fn named(&self) -> String {
         let writers: Vec<&LeftProcess> = self.processes.iter().filter(|process| process.is_writer).collect();
         let all = || self.processes.iter().collect();
         let named = if writers.is_empty() { all() } else { writers };

@@ -8,20 +8,20 @@ use crate::limits::{GPU_INTERVAL, GPU_MEMORY_SLACK_MIB, MAX_GPUS};
 
 /// A GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gpu {
+pub(super) struct Gpu {
     /// What CUDA names it: its UUID, or what the user named it where nvidia-smi does not know it.
-    pub id: String,
+    pub(super) id: String,
     /// Its number; `None` where nvidia-smi does not know it.
-    pub index: Option<u32>,
+    pub(super) index: Option<u32>,
     /// How much of its memory is in use, in MiB; 0 where nobody tells.
-    pub used_mib: u64,
+    pub(super) used_mib: u64,
 }
 
 /// The GPUs that nvidia-smi finds.
 ///
 /// # Errors
 /// It cannot be run, or what it says.
-pub fn discover() -> Result<Vec<Gpu>, String> {
+pub(super) fn discover() -> Result<Vec<Gpu>, String> {
     let output = Command::new("nvidia-smi")
         .args(["--query-gpu=index,uuid,memory.used", "--format=csv,noheader,nounits"])
         .output()
@@ -45,7 +45,7 @@ fn parse(line: &str) -> Option<Gpu> {
 
 /// Those that `named` names, by number or by UUID; one that is not found keeps the name that it was given.
 #[must_use]
-pub fn choose(found: &[Gpu], named: &str) -> Vec<Gpu> {
+pub(super) fn choose(found: &[Gpu], named: &str) -> Vec<Gpu> {
     let names = named.split(',').map(str::trim).filter(|name| !name.is_empty());
     let choose = |name: &str| {
         let is_it = |gpu: &&Gpu| gpu.index == name.parse().ok() && gpu.index.is_some() || gpu.id == name;
@@ -58,12 +58,12 @@ pub fn choose(found: &[Gpu], named: &str) -> Vec<Gpu> {
 /// Waits until the memory of these GPUs is as free as it was, for so long. The answer are those where it is not, or
 /// of which nvidia-smi tells no more, with what it says.
 #[must_use]
-pub fn wait_until_free(before: &[Gpu], patience: Duration) -> Vec<(String, String)> {
+pub(super) fn wait_until_free(before: &[Gpu], patience: Duration) -> Vec<(String, String)> {
     let deadline = Instant::now() + patience;
     loop {
         let now = discover();
-        let trouble = |was: &Gpu| {
-            let trouble = match &now {
+        let warning = |was: &Gpu| {
+            let warning = match &now {
                 Err(e) => e.clone(),
                 Ok(now) => match now.iter().find(|gpu| gpu.id == was.id) {
                     None => "nvidia-smi does not find it any more".to_owned(),
@@ -73,9 +73,9 @@ pub fn wait_until_free(before: &[Gpu], patience: Duration) -> Vec<(String, Strin
                     Some(_) => return None,
                 },
             };
-            Some((was.id.clone(), trouble))
+            Some((was.id.clone(), warning))
         };
-        let troubled: Vec<(String, String)> = before.iter().filter_map(trouble).collect();
+        let troubled: Vec<(String, String)> = before.iter().filter_map(warning).collect();
         if troubled.is_empty() || Instant::now() >= deadline {
             return troubled;
         }

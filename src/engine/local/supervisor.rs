@@ -1,8 +1,8 @@
-//! The keeper of a trial: a small process between the controller and a trainer, which outlives both.
+//! The supervisor of a trial: a small process between the controller and a trainer, which outlives both.
 //!
 //! It starts the trial's replicas, waits until nothing that came from them is left, and writes down how each ended,
 //! in a record beside the trial's log. A controller that was killed and started again reads there what happened
-//! meanwhile. All that is orphaned below a keeper is handed to it, so that what is left of a trial are its
+//! meanwhile. All that is orphaned below a supervisor is handed to it, so that what is left of a trial are its
 //! descendants, and where it has no children any more nothing is left. It decides nothing: signals come from the
 //! controller. While it waits it keeps what the trainer reports, and looks for what it writes outside of the trial's
 //! directory: neither can be found out any more when a controller that was killed is there again.
@@ -23,20 +23,20 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{Cgroup, OutOfMemoryCount};
-use super::host::lower_handle_limit;
 use super::left::{Left, Watching, has_children_but, left_below_us};
-use super::output::Output;
-use super::outside::{Finding, Search};
-use super::process::{adopt_orphans, exit_of};
-use super::process_tree::ProcessIdentity;
-use super::reports::{Copying, ReportFiles, append_lines};
-use super::signals::Signals;
+use crate::edge::host::lower_handle_limit;
+use crate::edge::output::Output;
+use crate::edge::outside::{Finding, Search};
+use crate::edge::process::{adopt_orphans, exit_of};
+use crate::edge::process_tree::ProcessIdentity;
+use crate::edge::reports::{Copying, ReportFiles, append_lines};
+use crate::edge::signals::Signals;
 use crate::limits::{RECORD_PATIENCE, STORE_PAUSE};
 use crate::study::{Exit, Replica};
 
-/// What a keeper is to do.
+/// What a supervisor is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Order {
+pub struct LaunchSpec {
     /// The file of its record, which is there only once it has begun: it begins at most once.
     pub record: PathBuf,
     /// Where the trainer runs.
@@ -54,19 +54,19 @@ pub struct Order {
     /// The main replica has not ended before all that it started has.
     pub waits_for_children: bool,
     /// The processes to start, the main one first.
-    pub replicas: Vec<ReplicaOrder>,
+    pub replicas: Vec<ReplicaSpec>,
 }
 
 /// One process to start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReplicaOrder {
+pub struct ReplicaSpec {
     /// Which.
     pub replica: Replica,
     /// The program: a path, or a name that is looked for in `PATH`.
     pub program: String,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Variables that are added to the keeper's own environment.
+    /// Variables that are added to the supervisor's own environment.
     pub environment: Vec<(String, String)>,
     /// Where its output and errors are appended.
     pub log: PathBuf,
@@ -76,10 +76,12 @@ pub struct ReplicaOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Entry {
-    /// The keeper has begun, and nothing else has.
-    Kept {
+    /// The supervisor has begun, and nothing else has.
+    #[serde(rename = "kept")]
+    Began {
         /// Itself.
-        keeper: ProcessIdentity,
+        #[serde(rename = "keeper")]
+        supervisor: ProcessIdentity,
         /// Where its processes go.
         cgroup: Option<PathBuf>,
     },
@@ -98,13 +100,13 @@ pub(super) enum Entry {
     Gone,
 }
 
-/// What a keeper answers when it has begun.
+/// What a supervisor answers when it has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
     /// All replicas run.
     Started,
-    /// Another keeper has begun before.
+    /// Another supervisor has begun before.
     WasStarted,
     /// It could not be, and nothing is left.
     Failed {
@@ -121,11 +123,11 @@ impl Answer {
     }
 }
 
-/// Carries an order out; `answer` takes one line as soon as it is known whether that can be.
+/// Starts what `spec` says and waits until nothing of it is left; `answer` takes one line as soon as it is known whether that can be.
 ///
 /// # Errors
 /// The record cannot be written, or no answer be given. Whatever was started is waited for all the same.
-pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
+pub fn supervise(spec: &LaunchSpec, mut answer: impl Write) -> io::Result<()> {
     // A terminal's signals, and its end, are for the controller.
     let _ = setsid();
     // A handler, not the system's habit: what ends a service ends its trainers, and that has to be written down.
@@ -134,35 +136,35 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     let mut signals = Signals::listen()?;
     signals.pass_on_others()?;
     adopt_orphans()?;
-    let entry = Entry::Kept { keeper: ProcessIdentity::own(), cgroup: order.cgroup.clone() };
-    match Output::create(&order.record, line(&entry)?.as_bytes()) {
+    let entry = Entry::Began { supervisor: ProcessIdentity::own(), cgroup: spec.cgroup.clone() };
+    match Output::create(&spec.record, line(&entry)?.as_bytes()) {
         Ok(true) => {}
         Ok(false) => return say(&mut answer, &Answer::WasStarted),
-        Err(e) => return say(&mut answer, &Answer::failed(order.record.display(), &e)),
+        Err(e) => return say(&mut answer, &Answer::failed(spec.record.display(), &e)),
     }
-    if let Some(n) = order.max_handles {
+    if let Some(n) = spec.max_handles {
         lower_handle_limit(n);
     }
-    let cgroup = order.cgroup.clone().map(Cgroup::at);
+    let cgroup = spec.cgroup.clone().map(Cgroup::at);
     let memory = OutOfMemoryCount::nearest(cgroup.as_ref());
     let n_killed_before = memory.as_ref().and_then(OutOfMemoryCount::read);
-    if !order.cpus.is_empty() {
+    if !spec.cpus.is_empty() {
         let mut cpus = CpuSet::new();
-        order.cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| cpus.set(*cpu));
+        spec.cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| cpus.set(*cpu));
         sched_setaffinity(None, &cpus)?;
     }
     // By the clock of the file system, as the files that are compared with it.
-    let since = fs::metadata(&order.record).and_then(|record| record.modified());
-    let finding = since.and_then(|since| Finding::start(order.outside.clone(), since)).ok();
+    let since = fs::metadata(&spec.record).and_then(|record| record.modified());
+    let finding = since.and_then(|since| Finding::start(spec.outside.clone(), since)).ok();
     let started = match &cgroup {
-        Some(cgroup) => cgroup.within(|| start_all(order)),
-        None => start_all(order),
+        Some(cgroup) => cgroup.within(|| start_all(spec)),
+        None => start_all(spec),
     };
     let (running, told) = match started {
         Ok(running) => (running, say(&mut answer, &Answer::Started)),
         Err(failed) => {
             // Nothing has begun.
-            fs::remove_file(&order.record)?;
+            fs::remove_file(&spec.record)?;
             (Vec::new(), say(&mut answer, &failed))
         }
     };
@@ -170,8 +172,8 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
     for (id, _) in &running {
         finding.iter().for_each(|finding| finding.started(id.as_raw_nonzero().get()));
     }
-    let copying = has_begun.then(|| Copying::start(order.reports.clone()).ok()).flatten();
-    let mut ends = Ends { order, running, memory, n_killed_before, held: None, left: None, written: Ok(()) };
+    let copying = has_begun.then(|| Copying::start(spec.reports.clone()).ok()).flatten();
+    let mut ends = Ends { spec, running, memory, n_killed_before, held: None, left: None, written: Ok(()) };
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((id, status))) => {
@@ -196,14 +198,14 @@ pub fn keep(order: &Order, mut answer: impl Write) -> io::Result<()> {
         cgroup.remove();
     }
     if has_begun {
-        written = written.and(append(&order.record, &Entry::Gone));
+        written = written.and(append(&spec.record, &Entry::Gone));
     }
     written.and(told)
 }
 
 /// Writes down how a trial's replicas end.
-struct Ends<'o> {
-    order: &'o Order,
+struct Ends<'s> {
+    spec: &'s LaunchSpec,
     /// The replicas that run.
     running: Vec<(Pid, Replica)>,
     memory: Option<OutOfMemoryCount>,
@@ -233,12 +235,12 @@ impl Ends<'_> {
         if let Some(at) = self.running.iter().position(|(pid, _)| *pid == id) {
             let (_, replica) = self.running.swap_remove(at);
             let is_done = replica.role.is_main() && exit == Exit::Code(0);
-            if is_done && self.order.waits_for_children {
+            if is_done && self.spec.waits_for_children {
                 let left = left_below_us(&self.others()).iter().map(|process| process.id).collect();
                 self.held = Some(Held { replica, left, exit });
             } else {
                 if is_done {
-                    self.left = Watching::start(&self.order.outside, &self.order.reports, &self.others());
+                    self.left = Watching::start(&self.spec.outside, &self.spec.reports, &self.others());
                 }
                 self.write_end(replica, exit);
             }
@@ -269,7 +271,7 @@ impl Ends<'_> {
     }
 
     fn write(&mut self, entry: &Entry) {
-        let appended = append(&self.order.record, entry);
+        let appended = append(&self.spec.record, entry);
         if self.written.is_ok() {
             self.written = appended;
         }
@@ -286,10 +288,10 @@ impl Ends<'_> {
 }
 
 /// Starts all replicas, or none: those that were started are killed where one fails.
-fn start_all(order: &Order) -> Result<Vec<(Pid, Replica)>, Answer> {
+fn start_all(spec: &LaunchSpec) -> Result<Vec<(Pid, Replica)>, Answer> {
     let mut running = Vec::new();
-    for replica in &order.replicas {
-        match start(replica, &order.directory) {
+    for replica in &spec.replicas {
+        match start(replica, &spec.directory) {
             Ok(id) => running.push((id, replica.replica)),
             Err(e) => {
                 for (id, _) in running {
@@ -302,7 +304,7 @@ fn start_all(order: &Order) -> Result<Vec<(Pid, Replica)>, Answer> {
     Ok(running)
 }
 
-fn start(replica: &ReplicaOrder, directory: &Path) -> io::Result<Pid> {
+fn start(replica: &ReplicaSpec, directory: &Path) -> io::Result<Pid> {
     let log = OpenOptions::new().create(true).append(true).open(&replica.log)?;
     let child = Command::new(&replica.program)
         .args(&replica.arguments)
@@ -325,7 +327,7 @@ fn say(answer: &mut impl Write, what: &Answer) -> io::Result<()> {
     answer.flush()
 }
 
-/// Adds to the record, durably. There is nothing else to do for a keeper: where there is no room it waits for some.
+/// Adds to the record, durably. There is nothing else to do for a supervisor: where there is no room it waits for some.
 fn append(record: &Path, entry: &Entry) -> io::Result<()> {
     let line = line(entry)?;
     let give_up = Instant::now() + RECORD_PATIENCE;

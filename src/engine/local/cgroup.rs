@@ -10,20 +10,20 @@ use std::path::{Path, PathBuf};
 
 /// A group of version 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cgroup {
+pub(super) struct Cgroup {
     path: PathBuf,
 }
 
 impl Cgroup {
     /// The group of this name below ours, whether it is there or not; `None` where there can be none.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         Some(Self { path: own_group()?.join(name) })
     }
 
     /// Makes it, unless it is there; false where that is not possible.
     #[must_use]
-    pub fn make(&self) -> bool {
+    pub(super) fn make(&self) -> bool {
         match fs::create_dir(&self.path) {
             Ok(()) => true,
             Err(e) => e.kind() == io::ErrorKind::AlreadyExists,
@@ -32,18 +32,18 @@ impl Cgroup {
 
     /// A group that was made before.
     #[must_use]
-    pub fn at(path: PathBuf) -> Self {
+    pub(super) fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
     /// Its directory.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Does something in the group: what is started meanwhile belongs to it, and we are where we were afterwards.
-    pub fn within<T>(&self, action: impl FnOnce() -> T) -> T {
+    pub(super) fn within<T>(&self, action: impl FnOnce() -> T) -> T {
         let own = own_group();
         // 0 stands for the process that writes. Where it fails, the trees are walked.
         let has_moved = own.is_some() && fs::write(self.path.join("cgroup.procs"), "0").is_ok();
@@ -57,7 +57,7 @@ impl Cgroup {
 
     /// Whether no process is in it or below it; a group that is not there is empty.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         match fs::read_to_string(self.path.join("cgroup.events")) {
             Ok(events) => count(&events, "populated") == Some(0),
             Err(_) => true,
@@ -68,19 +68,19 @@ impl Cgroup {
     ///
     /// # Errors
     /// Kernels before 5.14 cannot.
-    pub fn kill(&self) -> io::Result<()> {
+    pub(super) fn kill(&self) -> io::Result<()> {
         fs::write(self.path.join("cgroup.kill"), "1")
     }
 
     /// Removes the group; one that is not empty stays.
-    pub fn remove(&self) {
+    pub(super) fn remove(&self) {
         let _ = fs::remove_dir(&self.path);
     }
 }
 
 /// Where the kernel counts how often it killed a process for want of memory.
 #[derive(Debug, Clone)]
-pub struct OutOfMemoryCount {
+pub(super) struct OutOfMemoryCount {
     path: PathBuf,
     name: &'static str,
 }
@@ -88,7 +88,7 @@ pub struct OutOfMemoryCount {
 impl OutOfMemoryCount {
     /// The count that is nearest to a group, or to ourselves.
     #[must_use]
-    pub fn nearest(group: Option<&Cgroup>) -> Option<Self> {
+    pub(super) fn nearest(group: Option<&Cgroup>) -> Option<Self> {
         let own = own_group();
         let above = group.map(Cgroup::path).or(own.as_deref()).into_iter().flat_map(Path::ancestors);
         let version_2 = above.map(|path| Self { path: path.join("memory.events"), name: "oom_kill" });
@@ -100,7 +100,7 @@ impl OutOfMemoryCount {
 
     /// How often it was.
     #[must_use]
-    pub fn read(&self) -> Option<u64> {
+    pub(super) fn read(&self) -> Option<u64> {
         count(&fs::read_to_string(&self.path).ok()?, self.name)
     }
 }
