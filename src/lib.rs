@@ -28,8 +28,8 @@
 //! | 6 | [`plot`] | curves as pictures: terminal, SVG, PNG, a web page |
 //! | 7 | [`study`], [`suggest`], [`stop`], [`controller`], [`tuner`] | specification, search space, trials, result; one algorithm or rule a file; the controller of trials that hptune runs; ask and tell for those that others run |
 //! | 7 | [`report`] | the events of a job and the lines of a watcher, as plain data, and their encoders |
-//! | 8 | [`engine`] | where attempts of trials run: one trait; processes under supervisors on this machine |
-//! | 8 | [`edge`] | following a trial's files, object stores, sinks, supervisors of trials and process trees, control groups, GPUs, the SQLite store, the clock |
+//! | 8 | [`engine`] | where attempts of trials run: one trait; processes under supervisors on this machine, their control groups and GPUs |
+//! | 8 | [`edge`] | following a trial's files, object stores, sinks, process trees, the SQLite store, the clock |
 //! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
 //!
 //! What must stay absent is checked by tests that scan the sources whole: no IO below layer 8, no protobuf and no event file
@@ -94,6 +94,23 @@
 //!   suggestions, and its sums have one order on every machine. That is why its linear algebra is our own.
 //! - **The store** ([`edge::store::Store`]) is durable before an action is carried out. Requests to the process that executes
 //!   a job go through it, and wait there until the decision that answers them is stored.
+//!
+//! # The way of one value
+//!
+//! From the bytes that a trainer appends to the answer of `jobs why`:
+//!
+//! 1. [`tfevents::follow::Follower`] reads what is new in the file and hands it to [`tfevents::tail::Tail`], whose
+//!    decoder and scan make a [`tfevents::tail::Found`] of it: run, writer, step, clock, content.
+//! 2. The follower's thread ([`edge::follow`]) hands that to [`objective::ObjectiveCollector`], which counts what it is and passes
+//!    on values of the objective's tag.
+//! 3. [`objective::Objective`] puts it into the [`tfevents::series::Series`] of its run, which says what stands now; if that is the
+//!    run that is chosen, a [`objective::Change`] says so.
+//! 4. [`app::run::Job`] takes batches of changes from the thread and feeds [`controller::Controller::handle`].
+//! 5. The controller makes it a [`study::Record`], applies that to the [`study::Study`] (the trial's [`study::Curve`]) and has the
+//!    [`stop::StopRule`] judge the trial. If it is to be stopped, the decision is the next record.
+//! 6. [`edge::store::Store::write`] stores the records, before any signal is sent; then [`report::JobEvent`]s of them go to whoever
+//!    looks on.
+//! 7. [`app::why`] reads the study back from the store and compares the trial with those that the decision names.
 //!
 //! # Reading event files
 //!

@@ -676,6 +676,10 @@ fn gpus_are_assigned_by_their_uuid() {
     check("2", &[], Some("1"), &["GPU-aaa,GPU-bbb"; 4]);
     check("1", &["--gpus", "1"], Some("1"), &["GPU-bbb"; 4]);
     check("1", &["--gpus", "MIG-x,MIG-y,MIG-z"], Some("3"), &["MIG-x", "MIG-x", "MIG-y", "MIG-z"]);
+    let (place, ran) = run_on_gpus("1", &["--gpus", "0,7"], "true");
+    let expected = "--gpus: there is no GPU 7; nvidia-smi finds 0 (GPU-aaa), 1 (GPU-bbb)";
+    assert!(ran.code == Some(2) && ran.err.contains(expected), "{}", ran.err);
+    assert_eq!(place.n_jobs(), 0);
     let (_, ran) = run_on_gpus("3", &[], "true");
     assert!(
         ran.code == Some(2) && ran.err.contains("a trial needs more than this machine has"),

@@ -1,5 +1,6 @@
 //! The GPUs of this machine, as nvidia-smi tells them.
 
+use std::fmt;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +16,24 @@ pub(super) struct Gpu {
     pub(super) index: Option<u32>,
     /// How much of its memory is in use, in MiB; 0 where nobody tells.
     pub(super) used_mib: u64,
+}
+
+impl Gpu {
+    /// Whether nvidia-smi would know it if it were there: it is named by a number or as nvidia-smi names GPUs. A part of
+    /// one (MIG) has another name.
+    pub(super) fn is_absent(&self) -> bool {
+        self.index.is_none() && (self.id.parse::<u32>().is_ok() || self.id.starts_with("GPU-"))
+    }
+}
+
+/// Its number, and its UUID in parentheses.
+impl fmt::Display for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "{index} ({})", self.id),
+            None => f.write_str(&self.id),
+        }
+    }
 }
 
 /// The GPUs that nvidia-smi finds.
@@ -102,5 +121,7 @@ mod tests {
         assert_eq!(ids("1, 0"), ["GPU-b", "GPU-a"]);
         assert_eq!(ids("GPU-b,MIG-c,"), ["GPU-b", "MIG-c"]);
         assert_eq!(ids(""), Vec::<String>::new());
+        let absent = |named: &str| choose(&found, named).iter().any(Gpu::is_absent);
+        assert_eq!(["0", "GPU-b", "MIG-c", "7", "GPU-z"].map(absent), [false, false, false, true, true]);
     }
 }

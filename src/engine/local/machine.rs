@@ -42,8 +42,25 @@ impl Machine {
         let mut gpus = Vec::new();
         if needs.gpus > 0.0 {
             let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok().filter(|names| !names.trim().is_empty());
-            gpus = match (named.or(visible.as_deref()), gpu::discover()) {
-                (Some(names), found) => gpu::choose(&found.unwrap_or_default(), names),
+            let (source, names) = match named {
+                Some(named) => ("--gpus", Some(named)),
+                None => ("CUDA_VISIBLE_DEVICES", visible.as_deref()),
+            };
+            gpus = match (names, gpu::discover()) {
+                (Some(names), Ok(found)) => {
+                    let chosen = gpu::choose(&found, names);
+                    if let Some(absent) = chosen.iter().find(|gpu| gpu.is_absent()) {
+                        let there: Vec<String> = found.iter().map(ToString::to_string).collect();
+                        let message = format!(
+                            "{source}: there is no GPU {}; nvidia-smi finds {}",
+                            absent.id,
+                            if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+                        );
+                        return Err(MachineError { message, hint: None });
+                    }
+                    chosen
+                }
+                (Some(names), Err(_)) => gpu::choose(&[], names),
                 (None, Ok(found)) => found,
                 (None, Err(e)) => {
                     let message = format!("hptune.trial.gpus: no GPU is found: {e}");
@@ -56,7 +73,7 @@ impl Machine {
         }
         let cpus = if needs.cpus > 0 { own_cpus() } else { Vec::new() };
         let slots = Slots::new(needs, gpus.iter().map(|gpu| gpu.id.clone()).collect(), cpus.clone());
-        let has = || format!("{} GPUs and {} processors", gpus.len(), cpus.len());
+        let has = || format!("{} and {}", counted(gpus.len(), "GPU"), counted(cpus.len(), "processor"));
         match slots.n_slots() {
             Some(0) => {
                 let message = format!("hptune.trial: a trial needs more than this machine has: {}", has());
@@ -74,4 +91,8 @@ impl Machine {
         }
         Ok(Self { slots, program: None, gpus })
     }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
