@@ -77,15 +77,15 @@
 //!   controller, for ask and tell, and for the store that reads a job back.
 //! - **A job** ([`app::run::Job`]) is a value: several run in one process. Requests to it, such as to cancel it or to stop one
 //!   trial, are in the store, whoever made them, until the store has what was decided of them.
-//! - **The supervisor** ([`engine::local::supervisor`]) is a small process between the controller and a trial's processes. All that is
+//! - **The supervisor** (`supervisor` in [`engine::local`]) is a small process between the controller and a trial's processes. All that is
 //!   orphaned below it is handed to it, so that it knows when nothing is left, and it writes down how each replica
 //!   ended. One that somebody stopped is had go on by its controller. A record that can be made only once is what keeps a
 //!   trial from being run twice; it, the event files and
-//!   the process table ([`engine::local::trial_processes`]) tell a new controller what happened while there was none. What the trainer
+//!   the process table (`trial_processes` there) tell a new controller what happened while there was none. What the trainer
 //!   reports in a file that holds its last hundred reports alone the supervisor copies ([`edge::reports`]): nobody could
 //!   read it again. What the trainer writes outside of its directory the supervisor finds ([`edge::outside`]), by what its
 //!   processes have open and by the names that they give: nobody could tell whose it is later. Where a command ends while
-//!   what it started is still there, the supervisor looks whether the trial's work was left with that ([`engine::local::left`]).
+//!   what it started is still there, the supervisor looks whether the trial's work was left with that (`left` there).
 //! - **Catching up** ([`study::Reconciler`]): files are read again from their beginning, and only what differs from what the
 //!   store has is news.
 //! - **A metric that is not there** ([`objective::missing`]): names are compared as words, those of the run counted

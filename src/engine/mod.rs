@@ -9,7 +9,7 @@
 //!            reattach              stop(TERM)      stop(KILL)       files are read
 //! ```
 //!
-//! A new engine is one folder here and one line in [`ENGINES`].
+//! A new engine is one folder here and one line of `ENGINES`.
 
 pub mod local;
 
