@@ -213,10 +213,10 @@ test("a server with a token is asked for it once", async (t) => {
   t.after(() => guarded.stop());
   const page = await newPage(browser, guarded);
   await page.goto(guarded.url);
-  await page.getByLabel("Token").fill("another");
+  await page.getByLabel("Token", { exact: true }).fill("another");
   await page.getByRole("button", { name: "Go on" }).click();
   await page.getByText("That token was refused.").waitFor();
-  await page.getByLabel("Token").fill("a-token-of-the-tests");
+  await page.getByLabel("Token", { exact: true }).fill("a-token-of-the-tests");
   await page.getByRole("button", { name: "Go on" }).click();
   await page.getByRole("heading", { name: "No jobs yet" }).waitFor();
   await page.reload();

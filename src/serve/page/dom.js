@@ -36,6 +36,9 @@ export function section(title, { tools = [], className = "", hint = "" } = {}, .
     ...children);
 }
 
+/** Names with their values, in full on hover; `text` says how a value is written. */
+export const chips = (pairs, text = String) => h("span", { class: "chips" }, pairs.map(([name, value]) => h("span", { class: "chip", title: `${name} = ${value}` }, `${name} `, h("b", {}, text(value)))));
+
 export function facts(pairs) {
   return h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, ...values]) => h("div", {}, h("dt", {}, name), h("dd", {}, ...values))));
 }

@@ -2,7 +2,7 @@
 
 import { jobPath, post } from "/api.js";
 import { Chart } from "/chart.js";
-import { act, confirmed, copyButton, facts, failed, h, number, section, state, tell, time, write } from "/dom.js";
+import { act, chips, confirmed, copyButton, facts, failed, h, number, section, state, tell, time, write } from "/dom.js";
 import { atMostEvery, drawOnce, forget } from "/frames.js";
 import { Job } from "/model.js";
 import { Parallel } from "/parallel.js";
@@ -85,7 +85,7 @@ function makeHead(job) {
       details.replaceChildren(facts([
         ["Objective", `${summary.goal === "MINIMIZE" ? "minimize" : "maximize"} ${summary.metric}`],
         ["Best", best ? [h("span", { class: "large" }, number(best.result, 5)), " ", h("a", { href: `#/jobs/${encodeURIComponent(job.jobId)}/trials/${best.id}` }, `trial ${best.id}`)] : "none yet"],
-        best && ["With", h("span", { class: "chips" }, Object.entries(best.parameters ?? {}).map(([name, text]) => h("span", { class: "chip", title: `${name} = ${text}` }, `${name} `, h("b", {}, shortText(text)))))],
+        best && ["With", chips(job.parametersOf(best), shortText)],
         ["Search", algorithmText(summary.algorithm)],
         summary.earlyStopping && ["Early stopping", summary.earlyStopping.enabled ? summary.earlyStopping.rule : "off"],
         ["Took", took, summary.startTime && h("span", { class: "hint" }, " since ", time(summary.startTime))],
@@ -361,7 +361,7 @@ function configurationPart(job) {
       summary.command?.length && ["Command", h("code", {}, commandText(summary.command))],
       ["Directory", h("code", {}, summary.jobDir ?? "")],
       ["Created", moment(summary.createTime)],
-      Object.keys(summary.labels ?? {}).length > 0 && ["Labels", Object.entries(summary.labels).map(([name, value]) => h("span", { class: "chip" }, `${name} `, h("b", {}, value)))],
+      Object.keys(summary.labels ?? {}).length > 0 && ["Labels", chips(Object.entries(summary.labels))],
     ]),
     h("details", {}, h("summary", {}, summary.configFormat === "json" ? "JSON" : "YAML"), h("pre", { class: "code", tabindex: "0", role: "group", "aria-label": "Configuration file" }, text)));
 }

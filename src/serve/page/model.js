@@ -193,6 +193,12 @@ export class Job {
     }
   }
 
+  /** The parameters of a trial in the order of the configuration. */
+  parametersOf(trial) {
+    const place = new Map(this.parameters.map(({ name }, idx) => [name, idx]));
+    return Object.entries(trial.parameters ?? {}).sort(([a], [b]) => (place.get(a) ?? 1e9) - (place.get(b) ?? 1e9));
+  }
+
   /** The trial that the server names as the best, or else the one with the best result. */
   get best() {
     this.knownBest ??= { trial: this.findBest() };

@@ -2,7 +2,7 @@
 
 import { get, jobPath, post, trialPath } from "/api.js";
 import { Chart } from "/chart.js";
-import { act, confirmed, copyButton, facts, failed, h, number, section, state, tell, time, write } from "/dom.js";
+import { act, chips, confirmed, copyButton, facts, failed, h, number, section, state, tell, time, write } from "/dom.js";
 import { atMostEvery } from "/frames.js";
 import { LogView } from "/log.js";
 import { Curve, Job } from "/model.js";
@@ -70,13 +70,13 @@ function make(main, jobId, trialId, job) {
   const show = (now) => {
     detail = now;
     showRow(now);
-    const key = JSON.stringify([now.parameters, now.state, now.best, now.attempt, now.endTime, now.startTime]);
+    const key = JSON.stringify([job.parametersOf(now), now.state, now.best, now.attempt, now.endTime, now.startTime]);
     if (details.dataset.key !== key) {
       details.dataset.key = key;
       details.replaceChildren(facts([
         [isOver(now.state) ? "Result" : "Last value", value, lastStep],
         now.best && ["Best value", number(numberOf(now.best.value), 5), h("span", { class: "hint" }, ` step ${count(now.best.step)}`)],
-        ["Parameters", h("span", { class: "chips" }, Object.entries(now.parameters ?? {}).map(([name, text]) => h("span", { class: "chip", title: `${name} = ${text}` }, `${name} `, h("b", {}, text))))],
+        ["Parameters", chips(job.parametersOf(now))],
         ["Took", took, now.startTime && h("span", { class: "hint" }, " since ", time(now.startTime))],
         now.attempt > 1 && ["Attempt", String(now.attempt)],
       ]));
