@@ -144,7 +144,7 @@ export class Chart {
     ctx.font = FONT;
     const top = this.yLabel ? 22 : 8, bottom = height - (this.xLabel ? 38 : 22);
     const nY = Math.max(2, Math.min(8, Math.floor((bottom - top) / 36)));
-    const yTicks = this.isLog ? logTicks(y0, y1, nY) : ticks(y0, y1, nY, false);
+    const yTicks = isBlank ? [] : this.isLog ? logTicks(y0, y1, nY) : ticks(y0, y1, nY, false);
     const left = Math.min(width / 2, 10 + Math.max(16, ...yTicks.map(({ label }) => ctx.measureText(label).width)));
     const right = width - 10;
     const nX = Math.max(2, Math.min(10, Math.floor((right - left) / 70)));
@@ -245,7 +245,7 @@ export class Chart {
     ctx.fillText(this.yLabel, 2, 2);
     if (!f.isBlank) return;
     ctx.textAlign = "center";
-    ctx.fillText("no values yet", (f.left + f.right) / 2, (f.top + f.bottom) / 2 - 6);
+    ctx.fillText("no values", (f.left + f.right) / 2, (f.top + f.bottom) / 2 - 6);
   }
 
   /** What lies before the curves: the range being dragged, the trial that is looked at, and the tip. */

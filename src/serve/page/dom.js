@@ -44,7 +44,7 @@ export function facts(pairs) {
 }
 
 /** A view that could not be shown: what it was to be, why not, and a way out. */
-export const failed = (title, error, href, way) => [h("h1", {}, title), h("p", { class: "banner bad", role: "alert" }, error.message), h("p", {}, h("a", { href }, way))];
+export const failed = (title, error, href, way) => [h("div", { class: "title" }, h("h1", {}, title)), h("p", { class: "banner bad", role: "alert" }, error.message), h("p", {}, h("a", { href }, way))];
 
 /** Asks back; resolves to whether it was confirmed. */
 export function confirmed(question, detail, action) {

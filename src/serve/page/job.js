@@ -9,7 +9,7 @@ import { Parallel } from "/parallel.js";
 import { countsText, progress } from "/progress.js";
 import { Table } from "/table.js";
 import { columns, tester } from "/trials.js";
-import { commandText, compareText, count, digitsFor, elapsed, fullNumber, hasResult, isOver, moment, plural, sentence, shortNumber, stateText } from "/text.js";
+import { commandText, compareText, count, digitsFor, elapsed, fullNumber, hasResult, isOver, maxOf, minOf, moment, plural, sentence, shortNumber, stateText } from "/text.js";
 
 const MAX_DRAWN = 300;
 
@@ -122,12 +122,13 @@ const LOOK = {
 };
 const lookOf = (trial) => LOOK[trial.state] ?? ["--cancelled", "ring"];
 
-/** Points of trials as series, one a state. */
+/** Points of trials as series, one a state. Where trials ran to their end, those that did not have no say in the range. */
 function pointSeries(trials, x, size) {
+  const isWhole = ranWhole(trials);
   const groups = new Map();
   for (const trial of trials) {
     const [colour, shape] = lookOf(trial);
-    if (!groups.has(colour + shape)) groups.set(colour + shape, { kind: "points", colour, shape, size, alpha: trials.length > 1500 ? 0.55 : 1, isLoose: !hasResult(trial.state), ids: [], xs: [], ys: [] });
+    if (!groups.has(colour + shape)) groups.set(colour + shape, { kind: "points", colour, shape, size, alpha: trials.length > 1500 ? 0.55 : 1, isLoose: !isWhole(trial), ids: [], xs: [], ys: [] });
     const group = groups.get(colour + shape);
     group.ids.push(trial.id);
     group.xs.push(x(trial));
@@ -136,8 +137,10 @@ function pointSeries(trials, x, size) {
   return [...groups.values()];
 }
 
-function legend(states) {
-  return h("span", { class: "legend" }, states.map((name) => state(name)));
+/** A test of trials by whose results a range is chosen. */
+function ranWhole(trials) {
+  const isWhole = (trial) => trial.state === "SUCCEEDED";
+  return trials.filter(isWhole).length > 1 ? isWhole : (trial) => hasResult(trial.state);
 }
 
 const logBox = (work) => h("label", { class: "tick" }, h("input", { type: "checkbox", onchange: (event) => work(event.target.checked) }), "Log");
@@ -254,12 +257,16 @@ function parallelPart({ job, openTrial, hovered, selection }) {
     const now = `${trials.length} ${trials.at(-1)?.id} ${job.parameters.length}`;
     if (now === key) return;
     key = now;
+    element.hidden = trials.length === 0;
     const digits = digitsFor(trials.map(({ result }) => result));
-    const objective = { name: job.summary.metric, scale: "linear", at: (trial) => trial.result, text: (trial) => shortNumber(trial.result, digits) };
+    const whole = trials.filter(ranWhole(trials)).map(({ result }) => result);
+    const objective = { name: job.summary.metric, scale: "linear", range: whole.length > 0 ? [minOf(whole), maxOf(whole)] : undefined, at: (trial) => trial.result, text: (trial) => shortNumber(trial.result, digits) };
     plot.set([...job.parameters.map(axisOf), objective], trials, job.summary.goal !== "MINIMIZE");
   };
+  const element = section("Parameters and objective", { hint, tools: [clear, h("span", { class: "legend" }, "worse", h("span", { class: "ramp" }), "better")] }, plot.host);
+  element.hidden = true;
   return {
-    element: section("Parameters and objective", { hint, tools: [clear, h("span", { class: "legend" }, "worse", h("span", { class: "ramp" }), "better")] }, plot.host),
+    element,
     kinds: ["trials", "job"], show, pause: (n) => (n > 1000 ? 3000 : 300), highlight: (id) => plot.highlight(id), close: () => plot.close(),
   };
 }
@@ -281,6 +288,7 @@ function slicesPart({ job, openTrial, hovered, selection }) {
       }));
     }
     const all = job.trials.filter((trial) => hasResult(trial.state) && Number.isFinite(trial.result));
+    element.hidden = all.length === 0;
     const trials = selection.isInside ? all.filter(selection.isInside) : all;
     for (const parameter of parameters) charts.get(parameter.name).show(trials, shares.get(parameter.name));
   };
@@ -308,8 +316,9 @@ function slicesPart({ job, openTrial, hovered, selection }) {
       chart,
     };
   }
+  const element = section("Importance and slices", { hint: "How much of the differences each parameter explains, and the objective by it." }, box);
   return {
-    element: section("Importance and slices", { hint: "How much of the differences each parameter explains, and the objective by it." }, box),
+    element,
     kinds: ["trials", "job"], show, pause: (n) => (n > 1000 ? 3000 : 500),
     highlight: (id) => { for (const { chart } of charts.values()) chart.highlight(id); }, close: () => { for (const { chart } of charts.values()) chart.close(); },
   };

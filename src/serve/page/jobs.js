@@ -66,7 +66,7 @@ export function open(main, _, { linked }) {
   const stream = follow("/events", {
     opened: () => { linked(true); load().catch(fail); },
     broken: () => linked(false),
-    refused: fail,
+    refused: () => load().catch(fail),
     job: (job) => { if (!jobs.has(job.jobId)) total++; jobs.set(job.jobId, job); showSoon(); },
   });
   // What runs takes ever longer.

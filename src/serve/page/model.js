@@ -60,7 +60,7 @@ export class Job {
     this.stream = follow(`${jobPath(this.jobId)}/events`, {
       opened: () => { this.isLive = true; this.change("link"); this.early ??= []; this.load(); },
       broken: () => { this.isLive = false; this.change("link"); },
-      refused: (error) => this.fail(error),
+      refused: () => this.load(),
       job: (summary) => this.take(() => this.takeSummary(summary)),
       trial: ({ trial }) => this.take(() => this.takeTrial(trial)),
       points: ({ trialId, points }) => this.take((isEarly) => this.takePoints(String(trialId), points, isEarly)),

@@ -61,10 +61,11 @@ export class Parallel {
     Object.assign(axis, { low, high });
   }
 
-  /** Where a value lies on its axis, 0 at the foot and 1 at the top. */
+  /** Where a value lies on its axis, 0 at the foot and 1 at the top; what lies beyond an end stands there. */
   share(axis, value) {
     if (axis.isLone) return 0.5;
-    return ((axis.scale === "log" ? Math.log10(value) : value) - axis.low) / (axis.high - axis.low);
+    const share = ((axis.scale === "log" ? Math.log10(value) : value) - axis.low) / (axis.high - axis.low);
+    return share < 0 ? 0 : share > 1 ? 1 : share;
   }
 
   valueAt(axis, share) {

@@ -74,6 +74,7 @@ const two = (n) => String(n).padStart(2, "0");
 
 export function duration(ms) {
   if (!Number.isFinite(ms) || ms < 0) return "";
+  if (ms < 100) return `${Math.round(ms)} ms`;
   if (ms < 10e3) return `${(ms / 1000).toFixed(1)} s`;
   const s = Math.round(ms / 1000);
   if (s < 60) return `${s} s`;
