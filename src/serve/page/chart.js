@@ -75,7 +75,8 @@ export class Chart {
   }
 
   /** `series`: lines `{kind: "line", id, xs, ys, colour, width, alpha, end, isFixed}`, points `{kind: "points", ids, xs, ys,
-      colour, shape, size, isLoose}` and levels `{kind: "level", y, colour}`; colours are names of the style sheet, xs rise.
+      colour, shape, size, isLoose}`, levels `{kind: "level", y, colour}` and bands
+      `{kind: "band", xs, ys, lows, colour, alpha}`; colours are names of the style sheet, xs rise.
       Loose points have no say in the range of y: they stand at its edge. */
   set({ series, isLog = this.isLog, xAxis = this.xAxis, summary = "" }) {
     Object.assign(this, { series, isLog, xAxis });
@@ -121,13 +122,13 @@ export class Chart {
     let [low, high, x0, x1] = [Infinity, -Infinity, Infinity, -Infinity];
     for (const { kind, xs } of this.series) {
       if (kind === "level" || xs.length === 0) continue;
-      if (kind === "line") { x0 = Math.min(x0, this.tx(xs[0])); x1 = Math.max(x1, this.tx(xs[xs.length - 1])); continue; }
+      if (kind !== "points") { x0 = Math.min(x0, this.tx(xs[0])); x1 = Math.max(x1, this.tx(xs[xs.length - 1])); continue; }
       for (const x of xs) { const at = this.tx(x); if (at < x0) x0 = at; if (at > x1) x1 = at; }
     }
     if (this.xAxis.range) [x0, x1] = this.xAxis.range.map((x) => this.tx(x));
     [x0, x1] = isCategory ? [-0.5, this.xAxis.values.length - 0.5] : x0 <= x1 ? padded([x0, x1], this.xAxis.margin ?? 0) : [0, 1];
     if (this.view) [x0, x1] = this.view;
-    for (const { kind, xs, ys, y, isLoose } of this.series) {
+    for (const { kind, xs, ys, lows, y, isLoose } of this.series) {
       if (isLoose) continue;
       if (kind === "level") { if (canShow(y)) { low = Math.min(low, y); high = Math.max(high, y); } continue; }
       for (let i = 0; i < ys.length; i++) {
@@ -136,6 +137,7 @@ export class Chart {
         if (this.view) { const at = this.tx(xs[i]); if (at < x0 || at > x1) continue; }
         if (value < low) low = value;
         if (value > high) high = value;
+        if (lows && canShow(lows[i]) && lows[i] < low) low = lows[i];
       }
     }
     const isBlank = !(low <= high);
@@ -183,6 +185,11 @@ export class Chart {
         ctx.setLineDash(series.dash ?? []);
         trace(ctx, f, series.xs, series.ys);
         n += series.xs.length;
+      } else if (series.kind === "band") {
+        ctx.beginPath();
+        series.xs.forEach((x, i) => ctx.lineTo(f.px(x), f.pointY(series.ys[i])));
+        for (let i = series.xs.length - 1; i >= 0; i--) ctx.lineTo(f.px(series.xs[i]), f.pointY(series.lows[i]));
+        ctx.fill();
       } else if (series.kind === "level") {
         ctx.lineWidth = 1;
         ctx.setLineDash([5, 4]);
@@ -309,7 +316,7 @@ export class Chart {
     let best = REACH_PX ** 2, hit = null;
     const offer = (distance, series, id, at, value) => { if (distance < best) { best = distance; hit = { series, id, x: at, y: value }; } };
     for (const series of this.series) {
-      if (series.kind === "level" || series.isFixed) continue;
+      if (series.kind === "level" || series.kind === "band" || series.isFixed) continue;
       const { xs, ys } = series;
       if (series.kind === "points") {
         for (let i = 0; i < xs.length; i++) {

@@ -127,16 +127,20 @@ function whyPart(why, trialId, job, jobId) {
   });
   const line = (id, points, look) => { const { xs, ys } = new Curve(id, points); return { kind: "line", id, xs, ys, ...look }; };
   const threshold = numberOf(why.threshold);
+  // At each step the lower quartile, the median and the upper quartile of the others.
+  const quantiles = (why.quantiles ?? []).map((each) => each.flat().map(numberOf)), steps = quantiles.map(([step]) => step);
   chart.set({
     xAxis: { scale: "linear", isWhole: true },
     series: [
+      ...(steps.length > 1 ? [{ kind: "band", xs: steps, ys: quantiles.map((each) => each[3]), lows: quantiles.map((each) => each[1]), colour: "--finished", alpha: 0.25 },
+        { kind: "line", id: null, isFixed: true, xs: steps, ys: quantiles.map((each) => each[2]), colour: "--pale", width: 1.5, dash: [6, 3] }] : []),
       ...(why.others ?? []).map(({ trialId: id, points }) => line(String(id), points, { colour: "--finished", width: 1.2 })),
       ...(Number.isFinite(threshold) ? [{ kind: "level", y: threshold, colour: "--best", xs: [], ys: [] }] : []),
       line(trialId, why.curve ?? [], { colour: why.rule === "request" ? "--cancelled" : "--stopped", width: 2.5, end: "cross" }),
     ],
     summary: `${plural(why.others?.length ?? 0, "other curve")}`,
   });
-  const element = section("Why it was stopped", { tools: [h("span", { class: "legend" }, h("span", { class: "key stopped" }), "this trial", h("span", { class: "key finished" }), "others", Number.isFinite(threshold) && [h("span", { class: "key level" }), "threshold"])] },
+  const element = section("Why it was stopped", { tools: [h("span", { class: "legend" }, h("span", { class: "key stopped" }), "this trial", h("span", { class: "key finished" }), "others", steps.length > 1 && [h("span", { class: "key median" }), "their median and quartiles"], Number.isFinite(threshold) && [h("span", { class: "key level" }), "threshold"])] },
     h("p", { class: "sentence" }, sentence(why.sentence)),
     facts([
       ["Rule", why.rule ?? ""], ["Step", why.step === undefined || why.step === null ? "" : count(why.step)], ["Value then", number(numberOf(why.value), 5)],
