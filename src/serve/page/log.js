@@ -60,7 +60,11 @@ export class LogView {
     }
     if (abort.signal.aborted) return;
     this.stream = follow(() => `${this.path}/log?${new URLSearchParams({ ...this.query(), offset: this.next, follow: "true" })}`, {
-      log: ({ offset, text }) => { this.next = Math.max(this.next, Number(offset)); this.append(text); },
+      log: ({ offset, text }) => {
+        if (offset < this.next) return;
+        this.next = offset + new TextEncoder().encode(text).length;
+        this.append(text);
+      },
       end: () => { write(this.hint, this.text.textContent ? "" : "It printed nothing."); return false; },
       refused: (error) => write(this.hint, error.message),
     });

@@ -82,8 +82,8 @@ function make(main, jobId, trialId, job) {
       ]));
     }
     diagnosis.replaceChildren(...(now.diagnosis ? [h("div", { class: "banner", role: "note" }, h("strong", {}, "The metric was not found."), h("pre", { class: "plain-text" }, now.diagnosis))] : []));
-    if (now.why && why.dataset.at !== now.why.decidedAt) {
-      why.dataset.at = now.why.decidedAt ?? "";
+    if (now.why && why.dataset.said !== now.why.sentence) {
+      why.dataset.said = now.why.sentence;
       whyChart?.close();
       const made = whyPart(now.why, trialId, job, jobId);
       whyChart = made.chart;
@@ -143,8 +143,8 @@ function whyPart(why, trialId, job, jobId) {
   const element = section("Why it was stopped", { tools: [h("span", { class: "legend" }, h("span", { class: "key stopped" }), "this trial", h("span", { class: "key finished" }), "others", steps.length > 1 && [h("span", { class: "key median" }), "their median and quartiles"], Number.isFinite(threshold) && [h("span", { class: "key level" }), "threshold"])] },
     h("p", { class: "sentence" }, sentence(why.sentence)),
     facts([
-      ["Rule", why.rule ?? ""], ["Step", why.step === undefined || why.step === null ? "" : count(why.step)], ["Value then", number(numberOf(why.value), 5)],
-      Number.isFinite(threshold) && ["Threshold", number(threshold, 5)], ["Decided", time(why.decidedAt)], ["Compared with", plural(why.others?.length ?? 0, "trial")],
+      ["Rule", String(why.rule ?? "").replaceAll("_", "-")], ["Step", why.step === undefined || why.step === null ? "" : count(why.step)], numberOf(why.value) !== null && ["Value then", number(numberOf(why.value), 5)],
+      Number.isFinite(threshold) && ["Threshold", number(threshold, 5)], why.decidedAt && ["Decided", time(why.decidedAt)], why.others?.length > 0 && ["Compared with", plural(why.others.length, "trial")],
     ]), chart.host);
   return { element, chart };
 }
