@@ -39,32 +39,55 @@ async function view(t, hash, options) {
 
 const stateOf = (page) => page.locator("h1 + span .state");
 /** The cell of a row of the table of trials, by the head of its column. */
-const cellOf = (page, trial, column) => page.evaluate(([trial, column]) => {
-  const heads = [...document.querySelectorAll(".trials thead th")].map((head) => head.textContent);
-  const row = [...document.querySelectorAll(".trials tbody tr")].find((row) => row.querySelector(".row-link")?.textContent === trial);
-  return row?.children[heads.indexOf(column)]?.textContent ?? "";
-}, [trial, column]);
+const cellOf = (page, trial, column) =>
+  page.evaluate(
+    ([trial, column]) => {
+      const heads = [...document.querySelectorAll(".trials thead th")].map((head) => head.textContent);
+      const row = [...document.querySelectorAll(".trials tbody tr")].find((row) => row.querySelector(".row-link")?.textContent === trial);
+      return row?.children[heads.indexOf(column)]?.textContent ?? "";
+    },
+    [trial, column],
+  );
 
 test("a job is submitted after its errors are shown at their lines, its curves grow, a trial is stopped, the job is cancelled", async (t) => {
   const page = await view(t, "#/submit");
   await page.getByLabel("Job id").fill("from_the_page");
   await page.getByLabel("Command").fill(`${NODE} ${TRAINER} --steps 2000 --pause 100`);
-  await page.getByLabel("Configuration, YAML or JSON").fill(config({ stops: false }).replace("MAXIMIZE", "MAXIMISE").replace("maxTrials", "maxTrails"));
+  await page
+    .getByLabel("Configuration, YAML or JSON")
+    .fill(config({ stops: false }).replace("MAXIMIZE", "MAXIMISE").replace("maxTrials", "maxTrails"));
   await page.getByRole("button", { name: "Submit", exact: true }).click();
   await page.waitForSelector(".violations li");
   const lines = await page.locator(".violations .place").allTextContents();
   assert.ok(lines.includes("line 3") && lines.includes("line 5"), lines.join());
   assert.equal(await page.locator(".numbers .bad").count(), 2);
   await page.getByRole("button", { name: "line 3", exact: true }).click();
-  assert.equal(await page.evaluate(() => getSelection().toString().trim() || document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd)), "MAXIMISE");
+  assert.equal(
+    await page.evaluate(
+      () =>
+        getSelection().toString().trim() ||
+        document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd),
+    ),
+    "MAXIMISE",
+  );
 
   await page.getByLabel("Configuration, YAML or JSON").fill(config({ stops: false }));
   await page.getByRole("button", { name: "Submit", exact: true }).click();
   await page.waitForURL(/#\/jobs\/from_the_page$/);
   await page.waitForFunction(() => document.querySelectorAll(".trials tbody:not([aria-hidden]) tr").length === 2);
-  await page.waitForFunction(() => [...document.querySelectorAll(".trials tbody:not([aria-hidden]) tr")].every((row) => Number(row.children[4].textContent) > 3));
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll(".trials tbody:not([aria-hidden]) tr")].every((row) => Number(row.children[4].textContent) > 3),
+  );
   const early = Number(await cellOf(page, "1", "Step"));
-  await page.waitForFunction((early) => Number([...document.querySelectorAll(".trials tr")].find((row) => row.querySelector(".row-link")?.textContent === "1").children[4].textContent) > early + 5, early);
+  await page.waitForFunction(
+    (early) =>
+      Number(
+        [...document.querySelectorAll(".trials tr")].find((row) => row.querySelector(".row-link")?.textContent === "1").children[4]
+          .textContent,
+      ) >
+      early + 5,
+    early,
+  );
   const chart = page.locator(".chart .front[aria-label^='Learning curves']");
   assert.match(await chart.getAttribute("aria-label"), /2 curves, 2 of trials that run/);
 
@@ -79,7 +102,10 @@ test("a job is submitted after its errors are shown at their lines, its curves g
   await page.getByRole("button", { name: "Stop trial" }).click();
   await page.getByRole("button", { name: "Stop the trial" }).click();
   await stateOf(page).filter({ hasText: "stopped by request" }).waitFor();
-  await page.getByText(/stopped by request|request/i).nth(1).waitFor();
+  await page
+    .getByText(/stopped by request|request/i)
+    .nth(1)
+    .waitFor();
 
   await page.getByRole("navigation", { name: "Where you are" }).getByRole("link", { name: "from_the_page" }).click();
   await page.waitForURL(/#\/jobs\/from_the_page$/);
@@ -103,7 +129,10 @@ test("a value is in the page soon after it was flushed", async (t) => {
   await stateOf(page).filter({ hasText: "succeeded" }).waitFor();
   const seen = await page.evaluate(() => globalThis.seen);
   const log = await (await fetch(`${server.url}api/v1/jobs/timed/trials/1/log`)).text();
-  const delays = [...log.matchAll(/step (\d+) .* at (\d+)/g)].filter(([, step]) => seen[step]).map(([, step, at]) => seen[step] - Number(at)).sort((a, b) => a - b);
+  const delays = [...log.matchAll(/step (\d+) .* at (\d+)/g)]
+    .filter(([, step]) => seen[step])
+    .map(([, step, at]) => seen[step] - Number(at))
+    .sort((a, b) => a - b);
   const [median, late] = [delays[delays.length >> 1], delays[Math.floor(delays.length * 0.95)]];
   t.diagnostic(`from flush to browser: median ${median} ms, 95 % within ${late} ms, ${delays.length} of 60 values were seen by themselves`);
   assert.ok(delays.length > 20, `${delays.length} values`);
@@ -140,7 +169,10 @@ test("the table sorts as people count and filters by words and comparisons", asy
   const table = page.locator(".trials");
   await table.getByRole("button", { name: "Trial" }).click();
   await page.waitForFunction(() => document.querySelector(".trials .row-link").textContent === "1");
-  assert.deepEqual(await ids(), Array.from({ length: 12 }, (_, i) => String(i + 1)));
+  assert.deepEqual(
+    await ids(),
+    Array.from({ length: 12 }, (_, i) => String(i + 1)),
+  );
   await table.getByRole("searchbox").fill("optimizer=adam layers>=2");
   await page.waitForFunction(() => / of 12 trials/.test(document.querySelector(".trials .hint").textContent));
   for (const id of await ids()) {
@@ -176,8 +208,20 @@ test("all can be reached by keys", async (t) => {
 test("axe finds nothing, and nothing is wider than a phone", async (t) => {
   const stopped = await (await fetch(`${server.url}api/v1/jobs/finished`)).json();
   const trial = stopped.trials.find(({ state }) => state === "STOPPED_EARLY") ?? stopped.trials[0];
-  const views = ["#/", "#/jobs/finished", "#/jobs/broken", "#/jobs/broken/trials/1", `#/jobs/finished/trials/${trial.trialId}`, "#/submit", "#/jobs/no_such_job"];
-  for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 360]]) {
+  const views = [
+    "#/",
+    "#/jobs/finished",
+    "#/jobs/broken",
+    "#/jobs/broken/trials/1",
+    `#/jobs/finished/trials/${trial.trialId}`,
+    "#/submit",
+    "#/jobs/no_such_job",
+  ];
+  for (const [scheme, width] of [
+    ["light", 1280],
+    ["dark", 1280],
+    ["light", 360],
+  ]) {
     for (const hash of views) {
       const page = await view(t, hash, { scheme, width, height: 780 });
       await page.waitForTimeout(700);
@@ -197,7 +241,11 @@ test("the page is small and soon there", async (t) => {
   const page = await view(t, "#/");
   await page.waitForSelector(".grid tbody tr");
   const { bytes, paint } = await page.evaluate(() => ({
-    bytes: performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource")).filter(({ name }) => !name.includes("/api/")).reduce((sum, entry) => sum + entry.transferSize, 0),
+    bytes: performance
+      .getEntriesByType("navigation")
+      .concat(performance.getEntriesByType("resource"))
+      .filter(({ name }) => !name.includes("/api/"))
+      .reduce((sum, entry) => sum + entry.transferSize, 0),
     paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
   }));
   t.diagnostic(`${bytes} bytes transferred, first paint after ${paint?.toFixed(0)} ms`);

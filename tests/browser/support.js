@@ -12,7 +12,15 @@ export const PROGRAM = process.env.HPTUNE ?? "hptune";
 export const TRAINER = path.join(import.meta.dirname, "trainer.js");
 const run = promisify(execFile);
 
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 
 /** A browser with a new profile. */
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
@@ -43,7 +51,11 @@ export class Server {
     const server = new Server();
     server.directory = fs.mkdtempSync(path.join(os.tmpdir(), "hptune-browser-"));
     server.env = { ...process.env, HPTUNE_STORE: path.join(server.directory, "hptune.db"), XDG_STATE_HOME: server.directory };
-    server.child = spawn(PROGRAM, ["serve", "--listen", "127.0.0.1:0", "--cancel-on-exit", ...options], { env: server.env, cwd: server.directory, stdio: ["ignore", "ignore", "pipe"] });
+    server.child = spawn(PROGRAM, ["serve", "--listen", "127.0.0.1:0", "--cancel-on-exit", ...options], {
+      env: server.env,
+      cwd: server.directory,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     server.url = await new Promise((resolve, reject) => {
       let said = "";
       server.child.stderr.on("data", (data) => {
@@ -71,12 +83,15 @@ export class Server {
     fs.writeFileSync(file, text);
     const args = ["run", file, "--job-id", jobId, "--job-dir", path.join(this.directory, jobId), "--", ...command];
     // A job all of whose trials failed ends with 1.
-    await run(PROGRAM, args, { env: this.env, cwd: this.directory, maxBuffer: 1 << 26 }).catch((error) => { if (error.code !== 1) throw error; });
+    await run(PROGRAM, args, { env: this.env, cwd: this.directory, maxBuffer: 1 << 26 }).catch((error) => {
+      if (error.code !== 1) throw error;
+    });
   }
 
   async submit(jobId, text, command) {
     const response = await fetch(`${this.url}api/v1/jobs`, {
-      method: "POST", headers: { "Content-Type": "application/json", "Hptune-Request": "1" },
+      method: "POST",
+      headers: { "Content-Type": "application/json", "Hptune-Request": "1" },
       body: JSON.stringify({ jobId, config: text, command }),
     });
     if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
@@ -90,8 +105,12 @@ export async function newPage(browser, server, { width = 1280, height = 900, sch
   page.setDefaultTimeout(20000);
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(error.stack));
-  page.on("console", (message) => { if (message.type() === "error") page.faults.push(message.text()); });
-  page.on("request", (request) => { if (!request.url().startsWith(server.url)) page.faults.push(`asked ${request.url()}`); });
+  page.on("console", (message) => {
+    if (message.type() === "error") page.faults.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(server.url)) page.faults.push(`asked ${request.url()}`);
+  });
   return page;
 }
 
@@ -100,5 +119,7 @@ export async function faultsOf(page) {
   // axe is put in by the debugger, for the page's policy allows no script but the server's.
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.flatMap(({ id, help, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target} ${failureSummary}`));
+  return violations.flatMap(({ id, help, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target} ${failureSummary}`),
+  );
 }

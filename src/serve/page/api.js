@@ -2,7 +2,7 @@
 
 import { askToken } from "/dom.js";
 
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(code, status, message, details) {
     super(message);
     Object.assign(this, { code, status, details });
@@ -40,7 +40,7 @@ async function request(path, options = {}) {
       throw new ApiError(0, "UNAVAILABLE", "the server does not answer");
     }
     if (response.ok) return response;
-    if (response.status === 401 && (sessionStorage.getItem(TOKEN) !== token || await newToken(token))) continue;
+    if (response.status === 401 && (sessionStorage.getItem(TOKEN) !== token || (await newToken(token)))) continue;
     const body = await response.json().catch(() => null);
     const error = body?.error ?? {};
     throw new ApiError(response.status, error.status ?? "", error.message ?? `the server answered ${response.status}`, error.details);
@@ -76,10 +76,19 @@ export async function logPiece(path, parameters, signal) {
     breaks is opened again where it was, with growing pauses, until `close` is called or an event's function returns false.
     A tab that is not seen has none: a browser opens six connections to a server, for all its tabs together. */
 export function follow(path, on) {
-  let isClosed = false, connection = null, lastId = null, pause = 500;
-  const seen = () => { if (document.hidden) connection?.abort(); };
+  let isClosed = false,
+    connection = null,
+    lastId = null,
+    pause = 500;
+  const seen = () => {
+    if (document.hidden) connection?.abort();
+  };
   document.addEventListener("visibilitychange", seen);
-  const close = () => { isClosed = true; connection?.abort(); document.removeEventListener("visibilitychange", seen); };
+  const close = () => {
+    isClosed = true;
+    connection?.abort();
+    document.removeEventListener("visibilitychange", seen);
+  };
   const run = async () => {
     while (!isClosed) {
       while (document.hidden) await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
@@ -93,12 +102,19 @@ export function follow(path, on) {
         pause = 500;
         for await (const event of eventsOf(response.body)) {
           if (event.id !== null) lastId = event.id;
-          if (on[event.name]?.(JSON.parse(event.data)) === false) { close(); return; }
+          if (on[event.name]?.(JSON.parse(event.data)) === false) {
+            close();
+            return;
+          }
         }
       } catch (error) {
         if (isClosed) return;
         if (connection.signal.aborted) continue;
-        if (error.code >= 400 && error.code < 500 && ![408, 429].includes(error.code)) { close(); on.refused?.(error); return; }
+        if (error.code >= 400 && error.code < 500 && ![408, 429].includes(error.code)) {
+          close();
+          on.refused?.(error);
+          return;
+        }
       }
       on.broken?.();
       await new Promise((resolve) => setTimeout(resolve, pause));
@@ -111,7 +127,10 @@ export function follow(path, on) {
 
 async function* eventsOf(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "", name = "message", data = [], id = null;
+  let rest = "",
+    name = "message",
+    data = [],
+    id = null;
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;

@@ -2,53 +2,10 @@
 // which trial is looked at. Drawing that takes long is spread over frames; a chart that is out of sight draws nothing.
 
 import { logTicks, lowerBound, padded, ticks, trace } from "/axis.js";
+import { FONT, fitted, line, prepared, settle, token, watchLook } from "/canvas.js";
 import { h, say } from "/dom.js";
 import { draw, drawOnce, forget } from "/frames.js";
 
-const scheme = matchMedia("(prefers-color-scheme: dark)");
-const tokens = new Map();
-
-/** A colour of the style sheet, by its name there. */
-export function token(name) {
-  let value = tokens.get(name);
-  if (value === undefined) tokens.set(name, value = getComputedStyle(document.documentElement).getPropertyValue(name).trim());
-  return value;
-}
-
-/** Sees to it that `redraw` is called when the element is seen, has another size, or light and dark change. */
-export function watchLook(element, redraw) {
-  const sizes = new ResizeObserver(([{ contentRect }]) => {
-    look.width = contentRect.width;
-    look.height = contentRect.height;
-    redraw();
-  });
-  const sight = new IntersectionObserver(([entry]) => {
-    look.isSeen = entry.isIntersecting;
-    if (look.isSeen) redraw();
-  }, { rootMargin: "100px" });
-  const recolour = () => { tokens.clear(); redraw(); };
-  const look = { isSeen: false, width: 0, height: 0, close: () => { sizes.disconnect(); sight.disconnect(); scheme.removeEventListener("change", recolour); } };
-  sizes.observe(element);
-  sight.observe(element);
-  scheme.addEventListener("change", recolour);
-  return look;
-}
-
-/** The context of a canvas that is as sharp as the screen, cleared. A draft is drawn bit by bit: see `settle`. */
-export function prepared(canvas, width, height, isDraft = false) {
-  const ratio = window.devicePixelRatio || 1;
-  const [w, hh] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
-  if (canvas.width !== w || canvas.height !== hh) { canvas.width = w; canvas.height = hh; }
-  const ctx = canvas.getContext("2d", isDraft ? { willReadFrequently: true } : undefined);
-  ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-  ctx.clearRect(0, 0, width, height);
-  return ctx;
-}
-
-/** Has the browser paint what was drawn so far: it gathers the strokes otherwise, and paints all of them in one frame. */
-export const settle = (ctx) => { ctx.getImageData(0, 0, 1, 1); };
-
-export const FONT = "11.5px system-ui, sans-serif";
 const REACH_PX = 28;
 
 export class Chart {
@@ -114,7 +71,9 @@ export class Chart {
 
   // ---- where everything lies -----------------------------------------------------------------
 
-  tx(x) { return this.xAxis.scale === "log" ? Math.log10(x) : x; }
+  tx(x) {
+    return this.xAxis.scale === "log" ? Math.log10(x) : x;
+  }
 
   layOut(ctx, width, height) {
     const canShow = (y) => Number.isFinite(y) && (!this.isLog || y > 0);
@@ -122,19 +81,36 @@ export class Chart {
     let [low, high, x0, x1] = [Infinity, -Infinity, Infinity, -Infinity];
     for (const { kind, xs } of this.series) {
       if (kind === "level" || xs.length === 0) continue;
-      if (kind !== "points") { x0 = Math.min(x0, this.tx(xs[0])); x1 = Math.max(x1, this.tx(xs[xs.length - 1])); continue; }
-      for (const x of xs) { const at = this.tx(x); if (at < x0) x0 = at; if (at > x1) x1 = at; }
+      if (kind !== "points") {
+        x0 = Math.min(x0, this.tx(xs[0]));
+        x1 = Math.max(x1, this.tx(xs[xs.length - 1]));
+        continue;
+      }
+      for (const x of xs) {
+        const at = this.tx(x);
+        if (at < x0) x0 = at;
+        if (at > x1) x1 = at;
+      }
     }
     if (this.xAxis.range) [x0, x1] = this.xAxis.range.map((x) => this.tx(x));
     [x0, x1] = isCategory ? [-0.5, this.xAxis.values.length - 0.5] : x0 <= x1 ? padded([x0, x1], this.xAxis.margin ?? 0) : [0, 1];
     if (this.view) [x0, x1] = this.view;
     for (const { kind, xs, ys, lows, y, isLoose } of this.series) {
       if (isLoose) continue;
-      if (kind === "level") { if (canShow(y)) { low = Math.min(low, y); high = Math.max(high, y); } continue; }
+      if (kind === "level") {
+        if (canShow(y)) {
+          low = Math.min(low, y);
+          high = Math.max(high, y);
+        }
+        continue;
+      }
       for (let i = 0; i < ys.length; i++) {
         const value = ys[i];
         if (!canShow(value)) continue;
-        if (this.view) { const at = this.tx(xs[i]); if (at < x0 || at > x1) continue; }
+        if (this.view) {
+          const at = this.tx(xs[i]);
+          if (at < x0 || at > x1) continue;
+        }
         if (value < low) low = value;
         if (value > high) high = value;
         if (lows && canShow(lows[i]) && lows[i] < low) low = lows[i];
@@ -144,14 +120,18 @@ export class Chart {
     if (isBlank) [low, high] = this.isLog ? [0.1, 1] : [0, 1];
     const [y0, y1] = padded(this.isLog ? [Math.log10(low), Math.log10(high)] : [low, high], 0.05);
     ctx.font = FONT;
-    const top = this.yLabel ? 22 : 8, bottom = height - (this.xLabel ? 38 : 22);
+    const top = this.yLabel ? 22 : 8,
+      bottom = height - (this.xLabel ? 38 : 22);
     const nY = Math.max(2, Math.min(8, Math.floor((bottom - top) / 36)));
     const yTicks = isBlank ? [] : this.isLog ? logTicks(y0, y1, nY) : ticks(y0, y1, nY, false);
     const left = Math.min(width / 2, 10 + Math.max(16, ...yTicks.map(({ label }) => ctx.measureText(label).width)));
     const right = width - 10;
     const nX = Math.max(2, Math.min(10, Math.floor((right - left) / 70)));
-    const xTicks = isCategory ? this.xAxis.values.map((label, value) => ({ value, label }))
-      : this.xAxis.scale === "log" ? logTicks(x0, x1, nX) : ticks(x0, x1, nX, this.xAxis.isWhole ?? false);
+    const xTicks = isCategory
+      ? this.xAxis.values.map((label, value) => ({ value, label }))
+      : this.xAxis.scale === "log"
+        ? logTicks(x0, x1, nX)
+        : ticks(x0, x1, nX, this.xAxis.isWhole ?? false);
     const [xScale, yScale] = [(right - left) / (x1 - x0), (bottom - top) / (y1 - y0)];
     const px = (x) => left + (this.tx(x) - x0) * xScale;
     const py = this.isLog ? (y) => bottom - (Math.log10(y) - y0) * yScale : (y) => bottom - (y - y0) * yScale;
@@ -159,7 +139,27 @@ export class Chart {
     const pointY = (y) => (canShow(y) ? Math.max(top, Math.min(bottom - 3, py(y))) : bottom - 3);
     const xAt = (pixel) => x0 + (pixel - left) / xScale;
     const back = (at) => (this.xAxis.scale === "log" ? 10 ** at : at);
-    return { x0: back(x0), x1: back(x1), from: x0, to: x1, left, right, top, bottom, xTicks, yTicks, px, py, pointY, xAt, back, canShow, width, height, isBlank };
+    return {
+      x0: back(x0),
+      x1: back(x1),
+      from: x0,
+      to: x1,
+      left,
+      right,
+      top,
+      bottom,
+      xTicks,
+      yTicks,
+      px,
+      py,
+      pointY,
+      xAt,
+      back,
+      canShow,
+      width,
+      height,
+      isBlank,
+    };
   }
 
   // ---- drawing -------------------------------------------------------------------------------
@@ -198,10 +198,17 @@ export class Chart {
         ctx.setLineDash([]);
         for (let i = 0; i < series.xs.length; i++) {
           mark(ctx, series.shape, f.px(series.xs[i]), f.pointY(series.ys[i]), series.size ?? 3);
-          if (i % 400 === 399) { settle(ctx); yield; }
+          if (i % 400 === 399) {
+            settle(ctx);
+            yield;
+          }
         }
       }
-      if (n > 1500) { n = 0; settle(ctx); yield; }
+      if (n > 1500) {
+        n = 0;
+        settle(ctx);
+        yield;
+      }
     }
     ctx.setLineDash([]);
     ctx.globalAlpha = 1;
@@ -239,7 +246,8 @@ export class Chart {
     const room = this.xAxis.scale === "category" ? (f.right - f.left) / this.xAxis.values.length - 4 : Infinity;
     let free = -Infinity;
     for (const { value, label } of f.xTicks) {
-      const text = fitted(ctx, label, room), half = ctx.measureText(text).width / 2;
+      const text = fitted(ctx, label, room),
+        half = ctx.measureText(text).width / 2;
       const x = Math.min(f.px(value), f.width - half);
       if (x - half < free) continue;
       ctx.fillText(text, x, f.bottom + 6);
@@ -266,7 +274,10 @@ export class Chart {
     }
     const id = this.hit?.id ?? this.shownId;
     if (id !== null && id !== undefined) this.drawHighlight(ctx, f, id);
-    if (!this.hit) { this.tip.hidden = true; return; }
+    if (!this.hit) {
+      this.tip.hidden = true;
+      return;
+    }
     this.placeTip(f);
   }
 
@@ -278,12 +289,18 @@ export class Chart {
     ctx.lineJoin = "round";
     for (const series of this.series) {
       if (series.kind === "line" && series.id === id) {
-        for (const [colour, width] of [["--card", 5], ["--ink", 2]]) {
+        for (const [colour, width] of [
+          ["--card", 5],
+          ["--ink", 2],
+        ]) {
           ctx.strokeStyle = ctx.fillStyle = token(colour);
           ctx.lineWidth = width;
           trace(ctx, f, series.xs, series.ys);
         }
-        if (!this.hit) { const i = lastShown(series.ys, f.canShow); if (i >= 0) spot(ctx, f.px(series.xs[i]), f.py(series.ys[i])); }
+        if (!this.hit) {
+          const i = lastShown(series.ys, f.canShow);
+          if (i >= 0) spot(ctx, f.px(series.xs[i]), f.py(series.ys[i]));
+        }
       } else if (series.kind === "points") {
         const i = series.ids.indexOf(id);
         if (i >= 0) spot(ctx, f.px(series.xs[i]), f.pointY(series.ys[i]));
@@ -298,12 +315,20 @@ export class Chart {
     const key = JSON.stringify([title, rows, note]);
     if (this.tipKey !== key || this.tip.hidden) {
       this.tipKey = key;
-      this.tip.replaceChildren(h("strong", {}, title),
-        h("table", {}, rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)))), note ? h("p", {}, note) : "");
+      this.tip.replaceChildren(
+        h("strong", {}, title),
+        h(
+          "table",
+          {},
+          rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value))),
+        ),
+        note ? h("p", {}, note) : "",
+      );
       this.tip.hidden = false;
     }
     const [w, hh] = [this.tip.offsetWidth, this.tip.offsetHeight];
-    const x = f.px(this.hit.x), y = f.pointY(this.hit.y);
+    const x = f.px(this.hit.x),
+      y = f.pointY(this.hit.y);
     const left = x + 14 + w <= f.width ? x + 14 : x - 14 - w;
     this.tip.style.transform = `translate(${Math.round(Math.max(-4, Math.min(left, f.width - w)))}px, ${Math.round(Math.max(-8, Math.min(y - hh / 2, f.height - hh)))}px)`;
   }
@@ -313,14 +338,21 @@ export class Chart {
   /** What lies nearest to a pixel, within reach. */
   nearest(x, y) {
     const f = this.frame;
-    let best = REACH_PX ** 2, hit = null;
-    const offer = (distance, series, id, at, value) => { if (distance < best) { best = distance; hit = { series, id, x: at, y: value }; } };
+    let best = REACH_PX ** 2,
+      hit = null;
+    const offer = (distance, series, id, at, value) => {
+      if (distance < best) {
+        best = distance;
+        hit = { series, id, x: at, y: value };
+      }
+    };
     for (const series of this.series) {
       if (series.kind === "level" || series.kind === "band" || series.isFixed) continue;
       const { xs, ys } = series;
       if (series.kind === "points") {
         for (let i = 0; i < xs.length; i++) {
-          const dx = f.px(xs[i]) - x, dy = f.pointY(ys[i]) - y;
+          const dx = f.px(xs[i]) - x,
+            dy = f.pointY(ys[i]) - y;
           offer(dx * dx + dy * dy, series, series.ids[i], xs[i], ys[i]);
         }
         continue;
@@ -330,7 +362,8 @@ export class Chart {
         if (!f.canShow(ys[i])) continue;
         const [ax, ay] = [f.px(xs[i]), f.py(ys[i])];
         let distance = (ax - x) ** 2 + (ay - y) ** 2;
-        if (i + 1 < xs.length && f.canShow(ys[i + 1])) distance = Math.min(distance, toSegment(x, y, ax, ay, f.px(xs[i + 1]), f.py(ys[i + 1])));
+        if (i + 1 < xs.length && f.canShow(ys[i + 1]))
+          distance = Math.min(distance, toSegment(x, y, ax, ay, f.px(xs[i + 1]), f.py(ys[i + 1])));
         // Of two curves the nearer one; on one curve the nearer point.
         offer(distance + Math.abs(ax - x) * 1e-3, series, series.id, xs[i], ys[i]);
       }
@@ -339,7 +372,8 @@ export class Chart {
   }
 
   lookAt(hit) {
-    const was = this.hit?.id ?? null, is = hit?.id ?? null;
+    const was = this.hit?.id ?? null,
+      is = hit?.id ?? null;
     this.hit = hit;
     if (was !== is) this.hovered(is);
     this.front.classList.toggle("can-open", Boolean(hit && this.open));
@@ -353,8 +387,10 @@ export class Chart {
     front.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 || !this.frame) return;
       const [x, y] = at(event);
-      if (event.pointerType === "mouse") { front.setPointerCapture(event.pointerId); this.drag = { from: clamped(x), to: clamped(x) }; }
-      else this.lookAt(this.nearest(x, y));
+      if (event.pointerType === "mouse") {
+        front.setPointerCapture(event.pointerId);
+        this.drag = { from: clamped(x), to: clamped(x) };
+      } else this.lookAt(this.nearest(x, y));
     });
     front.addEventListener("pointermove", (event) => {
       if (!this.frame) return;
@@ -367,19 +403,37 @@ export class Chart {
       this.drag = null;
       if (!drag || !this.frame) return;
       const [from, to] = [drag.from, drag.to].sort((a, b) => a - b);
-      if (to - from > 4) { if (this.xAxis.scale !== "category") this.setView([this.frame.xAt(from), this.frame.xAt(to)]); this.redrawFront(); return; }
+      if (to - from > 4) {
+        if (this.xAxis.scale !== "category") this.setView([this.frame.xAt(from), this.frame.xAt(to)]);
+        this.redrawFront();
+        return;
+      }
       const hit = this.nearest(...at(event));
       if (hit && this.open) this.open(hit.id);
     });
-    front.addEventListener("pointercancel", () => { this.drag = null; this.lookAt(null); });
-    front.addEventListener("pointerleave", () => { if (!this.drag) this.lookAt(null); });
+    front.addEventListener("pointercancel", () => {
+      this.drag = null;
+      this.lookAt(null);
+    });
+    front.addEventListener("pointerleave", () => {
+      if (!this.drag) this.lookAt(null);
+    });
     front.addEventListener("dblclick", () => this.setView(null));
     front.addEventListener("blur", () => this.lookAt(null));
     front.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || !this.frame) return;
       const keys = {
-        ArrowLeft: () => this.walk(-1, 0), ArrowRight: () => this.walk(1, 0), ArrowUp: () => this.walk(0, -1), ArrowDown: () => this.walk(0, 1),
-        Enter: () => { if (this.hit && this.open) this.open(this.hit.id); }, Escape: () => { this.setView(null); this.lookAt(null); },
+        ArrowLeft: () => this.walk(-1, 0),
+        ArrowRight: () => this.walk(1, 0),
+        ArrowUp: () => this.walk(0, -1),
+        ArrowDown: () => this.walk(0, 1),
+        Enter: () => {
+          if (this.hit && this.open) this.open(this.hit.id);
+        },
+        Escape: () => {
+          this.setView(null);
+          this.lookAt(null);
+        },
       };
       if (!keys[event.key]) return;
       event.preventDefault();
@@ -389,24 +443,31 @@ export class Chart {
 
   /** Moves what is looked at: along x, or to the next curve. */
   walk(along, across) {
-    const f = this.frame, isSeen = (x, y) => x >= f.x0 && x <= f.x1 && f.canShow(y);
+    const f = this.frame,
+      isSeen = (x, y) => x >= f.x0 && x <= f.x1 && f.canShow(y);
     const lines = this.series.filter((series) => series.kind === "line" && !series.isFixed && series.ys.some(f.canShow));
     let hit = null;
     if (lines.length > 0) {
       lines.sort((a, b) => b.ys[lastShown(b.ys, f.canShow)] - a.ys[lastShown(a.ys, f.canShow)]);
-      const now = Math.max(0, lines.findIndex((series) => series === this.hit?.series || series.id === this.hit?.id));
+      const now = Math.max(
+        0,
+        lines.findIndex((series) => series === this.hit?.series || series.id === this.hit?.id),
+      );
       const series = lines[this.hit ? Math.max(0, Math.min(lines.length - 1, now + across)) : 0];
       let i = this.hit ? Math.min(series.xs.length - 1, lowerBound(series.xs, this.hit.x)) : lastShown(series.ys, f.canShow);
       if (along !== 0 && this.hit) {
         const from = f.px(series.xs[i]);
-        do i += along; while (i > 0 && i < series.xs.length - 1 && (Math.abs(f.px(series.xs[i]) - from) < 3 || !f.canShow(series.ys[i])));
+        do i += along;
+        while (i > 0 && i < series.xs.length - 1 && (Math.abs(f.px(series.xs[i]) - from) < 3 || !f.canShow(series.ys[i])));
       }
       i = Math.max(0, Math.min(series.xs.length - 1, i));
       hit = { series, id: series.id, x: series.xs[i], y: series.ys[i] };
     } else {
-      const points = this.series.filter(({ kind }) => kind === "points")
+      const points = this.series
+        .filter(({ kind }) => kind === "points")
         .flatMap((series) => series.ids.map((id, i) => ({ series, id, x: series.xs[i], y: series.ys[i] })))
-        .filter(({ x, y }) => isSeen(x, y) || !f.canShow(y)).sort((a, b) => a.x - b.x || b.y - a.y);
+        .filter(({ x, y }) => isSeen(x, y) || !f.canShow(y))
+        .sort((a, b) => a.x - b.x || b.y - a.y);
       const now = points.findIndex(({ id }) => id === this.hit?.id);
       hit = points[now < 0 ? points.length - 1 : Math.max(0, Math.min(points.length - 1, now + along + across))] ?? null;
     }
@@ -416,8 +477,6 @@ export class Chart {
     say([title, ...rows.map(([name, value]) => `${name} ${value}`), note].filter(Boolean).join(", "));
   }
 }
-
-export const line = (ctx, xa, ya, xb, yb) => { ctx.beginPath(); ctx.moveTo(xa, ya); ctx.lineTo(xb, yb); ctx.stroke(); };
 
 function lastShown(ys, canShow) {
   let i = ys.length - 1;
@@ -430,8 +489,10 @@ function mark(ctx, shape, x, y, size) {
   ctx.beginPath();
   if (shape === "cross") {
     ctx.lineWidth = 1.6;
-    ctx.moveTo(x - size, y - size); ctx.lineTo(x + size, y + size);
-    ctx.moveTo(x + size, y - size); ctx.lineTo(x - size, y + size);
+    ctx.moveTo(x - size, y - size);
+    ctx.lineTo(x + size, y + size);
+    ctx.moveTo(x + size, y - size);
+    ctx.lineTo(x - size, y + size);
     ctx.stroke();
   } else if (shape === "ring") {
     ctx.lineWidth = 1.5;
@@ -453,16 +514,9 @@ function spot(ctx, x, y) {
   ctx.stroke();
 }
 
-/** Text that is cut to a width. */
-export function fitted(ctx, text, room) {
-  if (ctx.measureText(text).width <= room) return text;
-  let n = text.length;
-  while (n > 1 && ctx.measureText(`${text.slice(0, n)}…`).width > room) n--;
-  return `${text.slice(0, n)}…`;
-}
-
 function toSegment(x, y, ax, ay, bx, by) {
-  const [dx, dy] = [bx - ax, by - ay], size = dx * dx + dy * dy;
+  const [dx, dy] = [bx - ax, by - ay],
+    size = dx * dx + dy * dy;
   const t = size === 0 ? 0 : Math.max(0, Math.min(1, ((x - ax) * dx + (y - ay) * dy) / size));
   return (ax + t * dx - x) ** 2 + (ay + t * dy - y) ** 2;
 }

@@ -31,29 +31,62 @@ let nextId = 1;
 /** A part of a view with a heading of its own; `tools` stand at the right of the heading. */
 export function section(title, { tools = [], className = "", hint = "" } = {}, ...children) {
   const id = `part-${nextId++}`;
-  return h("section", { class: `card ${className}`, "aria-labelledby": id },
-    h("div", { class: "card-head" }, h("h2", { id }, title), hint && h("span", { class: "hint" }, hint), h("div", { class: "tools" }, tools)),
-    ...children);
+  return h(
+    "section",
+    { class: `card ${className}`, "aria-labelledby": id },
+    h(
+      "div",
+      { class: "card-head" },
+      h("h2", { id }, title),
+      hint && h("span", { class: "hint" }, hint),
+      h("div", { class: "tools" }, tools),
+    ),
+    ...children,
+  );
 }
 
 /** Names with their values, in full on hover; `text` says how a value is written. */
-export const chips = (pairs, text = String) => h("span", { class: "chips" }, pairs.map(([name, value]) => h("span", { class: "chip", title: `${name} = ${value}` }, `${name} `, h("b", {}, text(value)))));
+export const chips = (pairs, text = String) =>
+  h(
+    "span",
+    { class: "chips" },
+    pairs.map(([name, value]) => h("span", { class: "chip", title: `${name} = ${value}` }, `${name} `, h("b", {}, text(value)))),
+  );
 
 export function facts(pairs) {
-  return h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, ...values]) => h("div", {}, h("dt", {}, name), h("dd", {}, ...values))));
+  return h(
+    "dl",
+    { class: "facts" },
+    pairs.filter(Boolean).map(([name, ...values]) => h("div", {}, h("dt", {}, name), h("dd", {}, ...values))),
+  );
 }
 
 /** A view that could not be shown: what it was to be, why not, and a way out. */
-export const failed = (title, error, href, way) => [h("div", { class: "title" }, h("h1", {}, title)), h("p", { class: "banner bad", role: "alert" }, error.message), h("p", {}, h("a", { href }, way))];
+export const failed = (title, error, href, way) => [
+  h("div", { class: "title" }, h("h1", {}, title)),
+  h("p", { class: "banner bad", role: "alert" }, error.message),
+  h("p", {}, h("a", { href }, way)),
+];
 
 /** Asks back; resolves to whether it was confirmed. */
 export function confirmed(question, detail, action) {
   return new Promise((resolve) => {
     const yes = h("button", { class: "danger", value: "yes" }, action);
-    const dialog = h("dialog", { "aria-labelledby": "ask-title", "aria-describedby": "ask-detail" },
-      h("form", { method: "dialog" }, h("h2", { id: "ask-title" }, question), h("p", { id: "ask-detail" }, detail),
-        h("div", { class: "buttons" }, h("button", { value: "no", autofocus: true }, "Keep it running"), yes)));
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(dialog.returnValue === "yes"); });
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": "ask-title", "aria-describedby": "ask-detail" },
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", { id: "ask-title" }, question),
+        h("p", { id: "ask-detail" }, detail),
+        h("div", { class: "buttons" }, h("button", { value: "no", autofocus: true }, "Keep it running"), yes),
+      ),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
     document.body.append(dialog);
     dialog.showModal();
   });
@@ -63,12 +96,30 @@ export function confirmed(question, detail, action) {
 export function askToken(isWrong) {
   return new Promise((resolve) => {
     const input = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true });
-    const dialog = h("dialog", { "aria-labelledby": "ask-title" },
-      h("form", { method: "dialog" }, h("h2", { id: "ask-title" }, "This server wants a token"),
-        h("p", {}, isWrong ? "That token was refused. " : "", "It is in the file that was given to ", h("code", {}, "hptune serve --token-file"), ". It is kept until this tab is closed."),
-        h("label", { for: "token" }, "Token"), input,
-        h("div", { class: "buttons" }, h("button", { value: "yes", class: "primary" }, "Go on"))));
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(dialog.returnValue === "yes" ? input.value.trim() : null); });
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": "ask-title" },
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", { id: "ask-title" }, "This server wants a token"),
+        h(
+          "p",
+          {},
+          isWrong ? "That token was refused. " : "",
+          "It is in the file that was given to ",
+          h("code", {}, "hptune serve --token-file"),
+          ". It is kept until this tab is closed.",
+        ),
+        h("label", { for: "token" }, "Token"),
+        input,
+        h("div", { class: "buttons" }, h("button", { value: "yes", class: "primary" }, "Go on")),
+      ),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes" ? input.value.trim() : null);
+    });
     document.body.append(dialog);
     dialog.showModal();
   });
@@ -100,12 +151,20 @@ export async function act(button, work) {
 }
 
 export function copyButton(text, what) {
-  return h("button", { class: "plain small", "aria-label": `Copy ${what}`, onclick: async () => {
-    try {
-      await navigator.clipboard.writeText(text());
-      tell(`Copied ${what}.`);
-    } catch {
-      tell("The browser did not allow to copy.", true);
-    }
-  } }, "Copy");
+  return h(
+    "button",
+    {
+      class: "plain small",
+      "aria-label": `Copy ${what}`,
+      onclick: async () => {
+        try {
+          await navigator.clipboard.writeText(text());
+          tell(`Copied ${what}.`);
+        } catch {
+          tell("The browser did not allow to copy.", true);
+        }
+      },
+    },
+    "Copy",
+  );
 }

@@ -13,7 +13,10 @@ export function draw(owner, makeSteps) {
 }
 
 /** The same for work of one piece. */
-export const drawOnce = (owner, work) => draw(owner, function* () { work(); });
+export const drawOnce = (owner, work) =>
+  draw(owner, function* () {
+    work();
+  });
 
 /** Leaves out what an owner still had to draw. */
 export function forget(owner) {
@@ -37,7 +40,8 @@ function run() {
     }
     let isDone = true;
     try {
-      do isDone = task.steps.next().done; while (!isDone && performance.now() < until);
+      do isDone = task.steps.next().done;
+      while (!isDone && performance.now() < until);
     } finally {
       if (isDone) tasks.delete(owner);
     }
@@ -50,8 +54,13 @@ function run() {
 /** Calls a function at most once in so many milliseconds, a number or a function that says it, and once more after the
     last call. */
 export function atMostEvery(ms, work) {
-  let timer = null, last = -Infinity;
-  const run = () => { timer = null; last = performance.now(); work(); };
+  let timer = null,
+    last = -Infinity;
+  const run = () => {
+    timer = null;
+    last = performance.now();
+    work();
+  };
   const ask = () => {
     if (timer === null) timer = setTimeout(run, Math.max(0, last + (typeof ms === "function" ? ms() : ms) - performance.now()));
   };

@@ -16,11 +16,20 @@ export class LogView {
     this.follows = h("input", { type: "checkbox", checked: true, onchange: () => this.toEnd() });
     this.replica = h("select", { "aria-label": "Replica", hidden: true, onchange: () => this.start() });
     this.hint = h("span", { class: "hint" });
-    this.element = section("Log", { hint: this.hint, tools: [this.replica, this.earlier, h("label", { class: "tick" }, this.follows, "Follow")] }, this.text);
-    this.text.addEventListener("scroll", () => {
-      const isAtEnd = this.text.scrollHeight - this.text.scrollTop - this.text.clientHeight < 24;
-      if (this.isOurs) this.isOurs = false; else this.follows.checked = isAtEnd;
-    }, { passive: true });
+    this.element = section(
+      "Log",
+      { hint: this.hint, tools: [this.replica, this.earlier, h("label", { class: "tick" }, this.follows, "Follow")] },
+      this.text,
+    );
+    this.text.addEventListener(
+      "scroll",
+      () => {
+        const isAtEnd = this.text.scrollHeight - this.text.scrollTop - this.text.clientHeight < 24;
+        if (this.isOurs) this.isOurs = false;
+        else this.follows.checked = isAtEnd;
+      },
+      { passive: true },
+    );
   }
 
   close() {
@@ -38,11 +47,13 @@ export class LogView {
     this.start();
   }
 
-  query() { return this.replica.value ? { replica: this.replica.value } : {}; }
+  query() {
+    return this.replica.value ? { replica: this.replica.value } : {};
+  }
 
   async start() {
     this.close();
-    const abort = this.abort = new AbortController();
+    const abort = (this.abort = new AbortController());
     this.text.replaceChildren();
     write(this.hint, "");
     try {
@@ -55,7 +66,10 @@ export class LogView {
       if (abort.signal.aborted) return;
       write(this.hint, error.message);
       // What is about to run has none yet.
-      if (!this.isOver) setTimeout(() => { if (!abort.signal.aborted) this.start(); }, 2000);
+      if (!this.isOver)
+        setTimeout(() => {
+          if (!abort.signal.aborted) this.start();
+        }, 2000);
       return;
     }
     if (abort.signal.aborted) return;
@@ -65,7 +79,10 @@ export class LogView {
         this.next = offset + new TextEncoder().encode(text).length;
         this.append(text);
       },
-      end: () => { write(this.hint, this.text.textContent ? "" : "It printed nothing."); return false; },
+      end: () => {
+        write(this.hint, this.text.textContent ? "" : "It printed nothing.");
+        return false;
+      },
       refused: (error) => write(this.hint, error.message),
     });
   }
@@ -89,11 +106,15 @@ export class LogView {
 
   append(text) {
     if (!text) return;
-    const last = this.text.lastChild, piece = cleaned(text);
+    const last = this.text.lastChild,
+      piece = cleaned(text);
     if (last && last.length < 32768) last.appendData(piece);
     else this.text.append(document.createTextNode(piece));
     let size = [...this.text.childNodes].reduce((sum, node) => sum + node.length, 0);
-    while (size > MAX_CHARS && this.text.childNodes.length > 1) { size -= this.text.firstChild.length; this.text.firstChild.remove(); }
+    while (size > MAX_CHARS && this.text.childNodes.length > 1) {
+      size -= this.text.firstChild.length;
+      this.text.firstChild.remove();
+    }
     this.toEnd();
   }
 
@@ -106,5 +127,9 @@ export class LogView {
 
 /** Without the codes of terminals; of a line that was written over, what it said last. */
 function cleaned(text) {
-  return text.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n/g, "\n").replace(/[^\n]*\r(?=[^\n])/g, "").replaceAll("\r", "");
+  return text
+    .replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "")
+    .replace(/\r\n/g, "\n")
+    .replace(/[^\n]*\r(?=[^\n])/g, "")
+    .replaceAll("\r", "");
 }

@@ -58,13 +58,25 @@ export class Job {
   open() {
     this.early = [];
     this.stream = follow(`${jobPath(this.jobId)}/events`, {
-      opened: () => { this.isLive = true; this.change("link"); this.early ??= []; this.load(); },
-      broken: () => { this.isLive = false; this.change("link"); },
+      opened: () => {
+        this.isLive = true;
+        this.change("link");
+        this.early ??= [];
+        this.load();
+      },
+      broken: () => {
+        this.isLive = false;
+        this.change("link");
+      },
       refused: () => this.load(),
       job: (summary) => this.take(() => this.takeSummary(summary)),
       trial: ({ trial }) => this.take(() => this.takeTrial(trial)),
       points: ({ trialId, points }) => this.take((isEarly) => this.takePoints(String(trialId), points, isEarly)),
-      note: (note) => this.take(() => { this.notes.push(note); this.change("note"); }),
+      note: (note) =>
+        this.take(() => {
+          this.notes.push(note);
+          this.change("note");
+        }),
     });
   }
 
@@ -105,7 +117,12 @@ export class Job {
 
   curveQuery() {
     if (this.trials.length <= MAX_CURVES) return { maxPoints: MAX_POINTS };
-    return { maxPoints: MAX_POINTS, trials: this.mostTelling().map(({ id }) => id).join(",") };
+    return {
+      maxPoints: MAX_POINTS,
+      trials: this.mostTelling()
+        .map(({ id }) => id)
+        .join(","),
+    };
   }
 
   /** The trials whose curves say most: those that run, the best, the latest. */
@@ -148,7 +165,10 @@ export class Job {
       this.trials.push(trial);
       if (before && compareText(before.id, id) > 0) this.trials.sort((a, b) => compareText(a.id, b.id));
     }
-    Object.assign(trial, { reason: undefined, value: undefined, endTime: undefined, words: undefined }, row, { result: numberOf(row.value), points: row.points ?? trial.points ?? 0 });
+    Object.assign(trial, { reason: undefined, value: undefined, endTime: undefined, words: undefined }, row, {
+      result: numberOf(row.value),
+      points: row.points ?? trial.points ?? 0,
+    });
     this.change("trials");
     this.change("curves");
   }
@@ -159,15 +179,22 @@ export class Job {
     let curve = this.curves.get(id);
     if (!curve) {
       if (trial && trial.points > points.length + 1 && this.trials.length > MAX_CURVES) return;
-      this.curves.set(id, curve = new Curve(id));
+      this.curves.set(id, (curve = new Curve(id)));
     }
     if (points[0][0] <= curve.lastStep) {
       if (isEarly) points = points.filter(([step]) => step > curve.lastStep);
-      else { this.refetchCurves.add(id); this.askRefetch(); return; }
+      else {
+        this.refetchCurves.add(id);
+        this.askRefetch();
+        return;
+      }
       if (points.length === 0) return;
     }
     curve.append(points);
-    if (curve.xs.length > MAX_GROWN_POINTS) { this.refetchCurves.add(id); this.askRefetch(); }
+    if (curve.xs.length > MAX_GROWN_POINTS) {
+      this.refetchCurves.add(id);
+      this.askRefetch();
+    }
     if (trial) {
       trial.points += points.length;
       const [step, value] = points.at(-1);

@@ -36,13 +36,20 @@ function show() {
     view = open(main, names, { linked });
     document.title = `${view.title} · hptune`;
     for (const item of document.querySelectorAll("header nav a")) {
-      if (item.hash === (open === openSubmit ? "#/submit" : "#/")) item.setAttribute("aria-current", "page"); else item.removeAttribute("aria-current");
+      if (item.hash === (open === openSubmit ? "#/submit" : "#/")) item.setAttribute("aria-current", "page");
+      else item.removeAttribute("aria-current");
     }
-    if (!isFirst) { scrollTo(0, 0); main.focus({ preventScroll: true }); }
+    if (!isFirst) {
+      scrollTo(0, 0);
+      main.focus({ preventScroll: true });
+    }
     return;
   }
 }
 
-document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 addEventListener("hashchange", show);
 show();

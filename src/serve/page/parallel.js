@@ -2,7 +2,7 @@
 // pointer or by the two handles of each axis, which keys move too.
 
 import { logTicks, ticks } from "/axis.js";
-import { FONT, fitted, line, prepared, settle, token, watchLook } from "/chart.js";
+import { FONT, fitted, line, prepared, settle, token, watchLook } from "/canvas.js";
 import { h } from "/dom.js";
 import { draw, drawOnce, forget } from "/frames.js";
 import { maxOf, minOf, shortNumber } from "/text.js";
@@ -46,18 +46,30 @@ export class Parallel {
     for (const axis of this.axes) this.measure(axis);
     this.inner.style.minWidth = `${Math.max(280, this.axes.length * MIN_GAP_PX)}px`;
     this.places = new Float64Array(trials.length * this.axes.length);
-    trials.forEach((trial, at) => this.axes.forEach((axis, idx) => { this.places[at * this.axes.length + idx] = this.share(axis, axis.at(trial)); }));
+    trials.forEach((trial, at) =>
+      this.axes.forEach((axis, idx) => {
+        this.places[at * this.axes.length + idx] = this.share(axis, axis.at(trial));
+      }),
+    );
     if (!isSame) this.makeHandles();
     this.redraw();
   }
 
   measure(axis) {
-    if (axis.scale === "category") { axis.low = 0; axis.high = Math.max(1, axis.values.length - 1); axis.isLone = axis.values.length === 1; return; }
+    if (axis.scale === "category") {
+      axis.low = 0;
+      axis.high = Math.max(1, axis.values.length - 1);
+      axis.isLone = axis.values.length === 1;
+      return;
+    }
     const values = this.trials.map((trial) => axis.at(trial)).filter(Number.isFinite);
     let [low, high] = axis.range ?? [minOf(values), maxOf(values)];
     if (axis.scale === "log") [low, high] = [Math.log10(low), Math.log10(high)];
     if (!(low <= high)) [low, high] = [0, 1];
-    if (low === high) { low -= 0.5; high += 0.5; }
+    if (low === high) {
+      low -= 0.5;
+      high += 0.5;
+    }
     Object.assign(axis, { low, high });
   }
 
@@ -69,7 +81,8 @@ export class Parallel {
   }
 
   valueAt(axis, share) {
-    if (axis.scale === "category") return axis.values[Math.max(0, Math.min(axis.values.length - 1, Math.round(share * (axis.values.length - 1))))];
+    if (axis.scale === "category")
+      return axis.values[Math.max(0, Math.min(axis.values.length - 1, Math.round(share * (axis.values.length - 1))))];
     const at = axis.low + share * (axis.high - axis.low);
     return shortNumber(axis.scale === "log" ? 10 ** at : axis.isWhole ? Math.round(at) : at, 3);
   }
@@ -83,7 +96,9 @@ export class Parallel {
     return true;
   }
 
-  get hasBrush() { return this.axes.some(({ brush }) => brush); }
+  get hasBrush() {
+    return this.axes.some(({ brush }) => brush);
+  }
 
   setBrush(axis, brush) {
     axis.brush = brush && brush[0] <= 0 && brush[1] >= 1 ? null : brush;
@@ -94,9 +109,14 @@ export class Parallel {
   }
 
   tellBrushed() {
-    if (!this.hasBrush) { this.brushed(null); return; }
+    if (!this.hasBrush) {
+      this.brushed(null);
+      return;
+    }
     const inside = new Set();
-    this.trials.forEach((trial, at) => { if (this.isInside(at)) inside.add(trial.id); });
+    this.trials.forEach((trial, at) => {
+      if (this.isInside(at)) inside.add(trial.id);
+    });
     this.brushed((trial) => inside.has(trial.id), inside.size);
   }
 
@@ -118,14 +138,18 @@ export class Parallel {
     const width = this.inner.clientWidth;
     this.width = width;
     const margin = Math.min(60, width / this.axes.length / 2);
-    this.xs = this.axes.map((_, idx) => (this.axes.length === 1 ? width / 2 : margin + idx * (width - 2 * margin) / (this.axes.length - 1)));
+    this.xs = this.axes.map((_, idx) =>
+      this.axes.length === 1 ? width / 2 : margin + (idx * (width - 2 * margin)) / (this.axes.length - 1),
+    );
     this.placeHandles();
     draw(this, () => this.backSteps());
     draw(this.lines, () => this.lineSteps());
     drawOnce(this.front, () => this.drawFront());
   }
 
-  y(share) { return this.height - BOTTOM_PX - share * (this.height - TOP_PX - BOTTOM_PX); }
+  y(share) {
+    return this.height - BOTTOM_PX - share * (this.height - TOP_PX - BOTTOM_PX);
+  }
 
   path(ctx, at) {
     const n = this.axes.length;
@@ -133,8 +157,12 @@ export class Parallel {
     let isDown = false;
     for (let idx = 0; idx < n; idx++) {
       const share = this.places[at * n + idx];
-      if (!Number.isFinite(share)) { isDown = false; continue; }
-      if (isDown) ctx.lineTo(this.xs[idx], this.y(share)); else ctx.moveTo(this.xs[idx], this.y(share));
+      if (!Number.isFinite(share)) {
+        isDown = false;
+        continue;
+      }
+      if (isDown) ctx.lineTo(this.xs[idx], this.y(share));
+      else ctx.moveTo(this.xs[idx], this.y(share));
       isDown = true;
     }
     ctx.stroke();
@@ -147,7 +175,10 @@ export class Parallel {
     ctx.lineWidth = 1;
     for (let at = 0; at < this.trials.length; at++) {
       this.path(ctx, at);
-      if (at % 60 === 59) { settle(ctx); yield; }
+      if (at % 60 === 59) {
+        settle(ctx);
+        yield;
+      }
     }
     settle(ctx);
     yield;
@@ -171,12 +202,17 @@ export class Parallel {
     ctx.fillStyle = token("--pale");
     ctx.textAlign = "left";
     ctx.textBaseline = "middle";
-    const marks = axis.scale === "category" ? axis.values.map((label, value) => ({ value, label }))
-      : axis.scale === "log" ? logTicks(axis.low, axis.high, 6) : ticks(axis.low, axis.high, 6, axis.isWhole);
+    const marks =
+      axis.scale === "category"
+        ? axis.values.map((label, value) => ({ value, label }))
+        : axis.scale === "log"
+          ? logTicks(axis.low, axis.high, 6)
+          : ticks(axis.low, axis.high, 6, axis.isWhole);
     ctx.lineWidth = 3;
     ctx.lineJoin = "round";
     for (const { value, label } of marks) {
-      const y = this.y(this.share(axis, value)), text = fitted(ctx, label, gap - 14);
+      const y = this.y(this.share(axis, value)),
+        text = fitted(ctx, label, gap - 14);
       ctx.strokeStyle = token("--axis");
       ctx.lineWidth = 1;
       line(ctx, x, y, x + 4, y);
@@ -190,21 +226,26 @@ export class Parallel {
   /** The trials that the brushes let through, the best ones last and strongest. */
   *lineSteps() {
     const ctx = prepared(this.drafts[1], this.width, this.height, true);
-    const n = this.axes.length, shades = this.shades();
+    const n = this.axes.length,
+      shades = this.shades();
     const order = [];
     for (let at = 0; at < this.trials.length; at++) if (this.isInside(at)) order.push(at);
     const sign = this.isBetterHigh ? 1 : -1;
     order.sort((a, b) => sign * (this.places[a * n + n - 1] - this.places[b * n + n - 1]) || 0);
     yield;
     // Each twelfth of the trials has a shade of its own; of many trials only the best are drawn strongly.
-    const isMany = order.length > 300, nShown = Math.max(1, order.length - 1);
+    const isMany = order.length > 300,
+      nShown = Math.max(1, order.length - 1);
     ctx.lineWidth = isMany ? 0.8 : 1.2;
     for (let i = 0; i < order.length; i++) {
       const rank = i / nShown;
       ctx.globalAlpha = isMany ? Math.min(0.9, 60 / order.length + 0.7 * rank ** (order.length / 40)) : 0.9;
       ctx.strokeStyle = shades[Math.min(N_SHADES - 1, Math.floor(rank * N_SHADES))];
       this.path(ctx, order[i]);
-      if (i % 60 === 59) { settle(ctx); yield; }
+      if (i % 60 === 59) {
+        settle(ctx);
+        yield;
+      }
     }
     settle(ctx);
     yield;
@@ -214,7 +255,10 @@ export class Parallel {
   shades() {
     const parse = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
     const [low, high] = [parse(token("--bad")), parse(token("--good"))];
-    return Array.from({ length: N_SHADES }, (_, i) => `rgb(${low.map((from, c) => Math.round(from + (high[c] - from) * (i / (N_SHADES - 1)) ** 1.5)).join(",")})`);
+    return Array.from(
+      { length: N_SHADES },
+      (_, i) => `rgb(${low.map((from, c) => Math.round(from + (high[c] - from) * (i / (N_SHADES - 1)) ** 1.5)).join(",")})`,
+    );
   }
 
   show(canvas, draft) {
@@ -230,7 +274,10 @@ export class Parallel {
     const at = this.shownId === null ? -1 : this.trials.findIndex(({ id }) => id === this.shownId);
     if (at < 0) return;
     ctx.lineJoin = "round";
-    for (const [colour, width] of [["--card", 5], ["--ink", 2]]) {
+    for (const [colour, width] of [
+      ["--card", 5],
+      ["--ink", 2],
+    ]) {
       ctx.strokeStyle = token(colour);
       ctx.lineWidth = width;
       this.path(ctx, at);
@@ -239,8 +286,11 @@ export class Parallel {
     this.axes.forEach((axis, idx) => {
       const share = this.places[at * this.axes.length + idx];
       if (!Number.isFinite(share)) return;
-      const text = axis.text(this.trials[at]), x = this.xs[idx], y = this.y(share);
-      const width = ctx.measureText(text).width + 10, left = Math.min(this.width - width, x + 6);
+      const text = axis.text(this.trials[at]),
+        x = this.xs[idx],
+        y = this.y(share);
+      const width = ctx.measureText(text).width + 10,
+        left = Math.min(this.width - width, x + 6);
       ctx.fillStyle = token("--ink");
       ctx.fillRect(left, y - 9, width, 18);
       ctx.fillStyle = token("--card");
@@ -252,29 +302,53 @@ export class Parallel {
   // ---- pointer and keys ----------------------------------------------------------------------
 
   makeHandles() {
-    this.handles.replaceChildren(...this.axes.flatMap((axis, idx) => [0, 1].map((end) => {
-      const handle = h("div", { class: "handle", role: "slider", tabindex: "0", "aria-orientation": "vertical",
-        "aria-label": `${axis.name}, ${end === 0 ? "from" : "to"}`, "aria-valuemin": "0", "aria-valuemax": "100", "data-end": String(end) });
-      handle.addEventListener("keydown", (event) => {
-        const now = this.axes[idx].brush ?? [0, 1];
-        const step = this.axes[idx].scale === "category" ? 1 / Math.max(1, this.axes[idx].values.length - 1) : 0.02;
-        const to = { ArrowUp: now[end] + step, ArrowRight: now[end] + step, ArrowDown: now[end] - step, ArrowLeft: now[end] - step,
-          PageUp: now[end] + 0.2, PageDown: now[end] - 0.2, Home: 0, End: 1 }[event.key];
-        if (event.key === "Escape") { this.setBrush(this.axes[idx], null); return; }
-        if (to === undefined) return;
-        event.preventDefault();
-        const kept = Math.max(0, Math.min(1, to));
-        this.setBrush(this.axes[idx], end === 0 ? [Math.min(kept, now[1]), now[1]] : [now[0], Math.max(kept, now[0])]);
-      });
-      return handle;
-    })));
+    this.handles.replaceChildren(
+      ...this.axes.flatMap((axis, idx) =>
+        [0, 1].map((end) => {
+          const handle = h("div", {
+            class: "handle",
+            role: "slider",
+            tabindex: "0",
+            "aria-orientation": "vertical",
+            "aria-label": `${axis.name}, ${end === 0 ? "from" : "to"}`,
+            "aria-valuemin": "0",
+            "aria-valuemax": "100",
+            "data-end": String(end),
+          });
+          handle.addEventListener("keydown", (event) => {
+            const now = this.axes[idx].brush ?? [0, 1];
+            const step = this.axes[idx].scale === "category" ? 1 / Math.max(1, this.axes[idx].values.length - 1) : 0.02;
+            const to = {
+              ArrowUp: now[end] + step,
+              ArrowRight: now[end] + step,
+              ArrowDown: now[end] - step,
+              ArrowLeft: now[end] - step,
+              PageUp: now[end] + 0.2,
+              PageDown: now[end] - 0.2,
+              Home: 0,
+              End: 1,
+            }[event.key];
+            if (event.key === "Escape") {
+              this.setBrush(this.axes[idx], null);
+              return;
+            }
+            if (to === undefined) return;
+            event.preventDefault();
+            const kept = Math.max(0, Math.min(1, to));
+            this.setBrush(this.axes[idx], end === 0 ? [Math.min(kept, now[1]), now[1]] : [now[0], Math.max(kept, now[0])]);
+          });
+          return handle;
+        }),
+      ),
+    );
     this.placeHandles();
   }
 
   placeHandles() {
     if (!this.xs) return;
     [...this.handles.children].forEach((handle, at) => {
-      const axis = this.axes[at >> 1], end = at & 1;
+      const axis = this.axes[at >> 1],
+        end = at & 1;
       if (!axis) return;
       const share = axis.brush?.[end] ?? end;
       handle.style.transform = `translate(${Math.round(this.xs[at >> 1])}px, ${Math.round(this.y(share))}px)`;
@@ -287,19 +361,35 @@ export class Parallel {
   listen() {
     const inner = this.inner;
     let drag = null;
-    const at = (event) => { const box = inner.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+    const at = (event) => {
+      const box = inner.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
     const shareAt = (y) => Math.max(0, Math.min(1, (this.height - BOTTOM_PX - y) / (this.height - TOP_PX - BOTTOM_PX)));
     const axisAt = (x) => (this.xs ?? []).findIndex((each) => Math.abs(each - x) <= 14);
     inner.addEventListener("pointerdown", (event) => {
-      const [x, y] = at(event), idx = axisAt(x);
+      const [x, y] = at(event),
+        idx = axisAt(x);
       if (event.button !== 0) return;
-      if (idx < 0) { const id = this.nearest(x, y); if (id !== null && event.pointerType === "mouse") this.open(id); return; }
+      if (idx < 0) {
+        const id = this.nearest(x, y);
+        if (id !== null && event.pointerType === "mouse") this.open(id);
+        return;
+      }
       event.preventDefault();
       inner.setPointerCapture(event.pointerId);
-      const now = this.axes[idx].brush, share = shareAt(y);
+      const now = this.axes[idx].brush,
+        share = shareAt(y);
       // An end that is near is moved, a range that is held is shifted, otherwise a new range begins.
       const end = [0, 1].find((each) => Math.abs(this.y((now ?? [0, 1])[each]) - y) < 9);
-      drag = { idx, from: end !== undefined ? (now ?? [0, 1])[1 - end] : share, start: share, shift: end === undefined && now && share > now[0] && share < now[1] ? now : null, hasMoved: false, end };
+      drag = {
+        idx,
+        from: end !== undefined ? (now ?? [0, 1])[1 - end] : share,
+        start: share,
+        shift: end === undefined && now && share > now[0] && share < now[1] ? now : null,
+        hasMoved: false,
+        end,
+      };
     });
     inner.addEventListener("pointermove", (event) => {
       const [x, y] = at(event);
@@ -322,8 +412,12 @@ export class Parallel {
       if (drag && !drag.hasMoved && drag.end === undefined) this.setBrush(this.axes[drag.idx], null);
       drag = null;
     });
-    inner.addEventListener("pointercancel", () => { drag = null; });
-    inner.addEventListener("pointerleave", () => { if (!drag) this.hovered(null); });
+    inner.addEventListener("pointercancel", () => {
+      drag = null;
+    });
+    inner.addEventListener("pointerleave", () => {
+      if (!drag) this.hovered(null);
+    });
   }
 
   /** The trial whose line passes nearest to a pixel. */
@@ -331,12 +425,18 @@ export class Parallel {
     if (!this.xs || y < TOP_PX - 6) return null;
     let idx = this.xs.findIndex((each) => each > x) - 1;
     if (idx < 0) return null;
-    const n = this.axes.length, t = (x - this.xs[idx]) / (this.xs[idx + 1] - this.xs[idx]);
-    let best = 12, id = null;
+    const n = this.axes.length,
+      t = (x - this.xs[idx]) / (this.xs[idx + 1] - this.xs[idx]);
+    let best = 12,
+      id = null;
     for (let at = 0; at < this.trials.length; at++) {
-      const a = this.places[at * n + idx], b = this.places[at * n + idx + 1];
+      const a = this.places[at * n + idx],
+        b = this.places[at * n + idx + 1];
       const distance = Math.abs(this.y(a + (b - a) * t) - y);
-      if (distance < best && (!this.hasBrush || this.isInside(at))) { best = distance; id = this.trials[at].id; }
+      if (distance < best && (!this.hasBrush || this.isInside(at))) {
+        best = distance;
+        id = this.trials[at].id;
+      }
     }
     return id;
   }

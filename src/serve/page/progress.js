@@ -4,8 +4,12 @@ import { h, write } from "/dom.js";
 import { count } from "/text.js";
 
 const PARTS = [
-  ["succeeded", "SUCCEEDED", "succeeded"], ["stoppedEarly", "STOPPED_EARLY", "stopped early"], ["infeasible", "INFEASIBLE", "infeasible"],
-  ["failed", "FAILED", "failed"], ["cancelled", "CANCELLED", "cancelled"], ["running", "RUNNING", "running"],
+  ["succeeded", "SUCCEEDED", "succeeded"],
+  ["stoppedEarly", "STOPPED_EARLY", "stopped early"],
+  ["infeasible", "INFEASIBLE", "infeasible"],
+  ["failed", "FAILED", "failed"],
+  ["cancelled", "CANCELLED", "cancelled"],
+  ["running", "RUNNING", "running"],
 ];
 
 /** The counts of a job in words. */
@@ -19,14 +23,20 @@ export function countsText({ counts = {}, maxTrials }) {
 /** Fills an element with the bar, and with the number of finished trials where `isShort`. */
 export function progress(element, job, isShort) {
   const { counts = {}, maxTrials = 0 } = job;
-  const nOver = PARTS.reduce((sum, [key]) => sum + (key === "running" ? 0 : counts[key] ?? 0), 0);
+  const nOver = PARTS.reduce((sum, [key]) => sum + (key === "running" ? 0 : (counts[key] ?? 0)), 0);
   const whole = Math.max(maxTrials, nOver + (counts.running ?? 0), 1);
   let bar = element.querySelector(".bar");
   if (!bar) {
-    bar = h("span", { class: "bar", "aria-hidden": "true" }, PARTS.map(([, state]) => h("i", { "data-state": state })));
+    bar = h(
+      "span",
+      { class: "bar", "aria-hidden": "true" },
+      PARTS.map(([, state]) => h("i", { "data-state": state })),
+    );
     element.replaceChildren(h("span", { class: "progress" }, bar, isShort && h("span", { class: "num" })));
   }
-  PARTS.forEach(([key], idx) => { bar.children[idx].style.width = `${(counts[key] ?? 0) / whole * 100}%`; });
+  PARTS.forEach(([key], idx) => {
+    bar.children[idx].style.width = `${((counts[key] ?? 0) / whole) * 100}%`;
+  });
   element.title = countsText(job);
   if (isShort) write(bar.nextElementSibling, `${count(nOver)} / ${count(maxTrials)}`);
 }

@@ -23,32 +23,86 @@ const DRAFT = "hptune-draft";
 export function open(main, _, { linked }) {
   linked(null);
   const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "{}");
-  const text = h("textarea", { id: "config", spellcheck: "false", wrap: "off", autocapitalize: "off", autocomplete: "off", value: draft.config ?? EXAMPLE, "aria-describedby": "found" });
+  const text = h("textarea", {
+    id: "config",
+    spellcheck: "false",
+    wrap: "off",
+    autocapitalize: "off",
+    autocomplete: "off",
+    value: draft.config ?? EXAMPLE,
+    "aria-describedby": "found",
+  });
   const numbers = h("pre", { class: "numbers", "aria-hidden": "true" });
   const marks = h("pre", { class: "marks", "aria-hidden": "true" });
-  const jobId = h("input", { id: "job-id", autocomplete: "off", spellcheck: "false", value: draft.jobId ?? "", placeholder: "made from the time" });
-  const command = h("input", { id: "command", autocomplete: "off", spellcheck: "false", value: draft.command ?? "", placeholder: "python3 train.py --epochs 20" });
-  const file = h("input", { type: "file", id: "file", class: "unseen", accept: ".yaml,.yml,.json", onchange: async () => {
-    if (!file.files[0]) return;
-    text.value = await file.files[0].text();
-    file.value = "";
-    changed();
-  } });
+  const jobId = h("input", {
+    id: "job-id",
+    autocomplete: "off",
+    spellcheck: "false",
+    value: draft.jobId ?? "",
+    placeholder: "made from the time",
+  });
+  const command = h("input", {
+    id: "command",
+    autocomplete: "off",
+    spellcheck: "false",
+    value: draft.command ?? "",
+    placeholder: "python3 train.py --epochs 20",
+  });
+  const file = h("input", {
+    type: "file",
+    id: "file",
+    class: "unseen",
+    accept: ".yaml,.yml,.json",
+    onchange: async () => {
+      if (!file.files[0]) return;
+      text.value = await file.files[0].text();
+      file.value = "";
+      changed();
+    },
+  });
   const found = h("div", { id: "found", class: "found", role: "status" });
   const check = h("button", { type: "button", onclick: () => act(check, () => ask(false)) }, "Check");
   const submit = h("button", { type: "submit", class: "primary" }, "Submit");
-  const form = h("form", { class: "card submit", onsubmit: (event) => { event.preventDefault(); act(submit, () => ask(true)); } },
-    h("div", { class: "fields" },
+  const form = h(
+    "form",
+    {
+      class: "card submit",
+      onsubmit: (event) => {
+        event.preventDefault();
+        act(submit, () => ask(true));
+      },
+    },
+    h(
+      "div",
+      { class: "fields" },
       h("div", {}, h("label", { for: "job-id" }, "Job id"), jobId),
-      h("div", { class: "grow" }, h("label", { for: "command" }, "Command"), command)),
-    h("div", { class: "label-row" }, h("label", { for: "config" }, "Configuration, YAML or JSON"), h("label", { for: "file", class: "button small" }, "Open a file"), file),
+      h("div", { class: "grow" }, h("label", { for: "command" }, "Command"), command),
+    ),
+    h(
+      "div",
+      { class: "label-row" },
+      h("label", { for: "config" }, "Configuration, YAML or JSON"),
+      h("label", { for: "file", class: "button small" }, "Open a file"),
+      file,
+    ),
     h("div", { class: "editor" }, numbers, h("div", { class: "text" }, marks, text)),
-    found, h("div", { class: "buttons" }, check, submit));
-  main.replaceChildren(h("nav", { "aria-label": "Where you are", class: "path" }, h("a", { href: "#/" }, "Jobs"), h("span", { "aria-hidden": "true" }, "/")),
-    h("div", { class: "title" }, h("h1", {}, "Submit a job")), form);
+    found,
+    h("div", { class: "buttons" }, check, submit),
+  );
+  main.replaceChildren(
+    h("nav", { "aria-label": "Where you are", class: "path" }, h("a", { href: "#/" }, "Jobs"), h("span", { "aria-hidden": "true" }, "/")),
+    h("div", { class: "title" }, h("h1", {}, "Submit a job")),
+    form,
+  );
 
-  let violations = [], asked = 0, isClosed = false;
-  const body = () => ({ config: text.value, jobId: jobId.value.trim() || undefined, command: command.value.trim() ? commandWords(command.value) : undefined });
+  let violations = [],
+    asked = 0,
+    isClosed = false;
+  const body = () => ({
+    config: text.value,
+    jobId: jobId.value.trim() || undefined,
+    command: command.value.trim() ? commandWords(command.value) : undefined,
+  });
 
   async function ask(isReal) {
     const now = ++asked;
@@ -56,7 +110,10 @@ export function open(main, _, { linked }) {
       const answer = await post("/jobs:check", body());
       if (now !== asked || isClosed) return;
       show([], answer.notes ?? []);
-      if (!isReal) { say("No error found."); return; }
+      if (!isReal) {
+        say("No error found.");
+        return;
+      }
       const job = await post("/jobs", body());
       sessionStorage.removeItem(DRAFT);
       tell(`Submitted ${job.jobId}.`);
@@ -72,11 +129,36 @@ export function open(main, _, { linked }) {
     violations = wrong.map((each) => placed(each, text.value)).sort((a, b) => (a.line ?? 1e9) - (b.line ?? 1e9));
     const items = violations.map(({ line, column, field, description }) => {
       const [what, ...hints] = String(description).split(/\n|; (?=did you mean)/);
-      const place = line ? h("button", { type: "button", class: "place", onclick: () => goTo(line, column) }, `line ${line}`) : h("span", { class: "place" }, "–");
-      return h("li", {}, place, h("span", {}, field && h("code", {}, field.split(".").pop()), field ? ": " : "", what, hints.map((hint) => h("span", { class: "hint-line" }, hint.replace(/^\s*hint:\s*/, "")))));
+      const place = line
+        ? h("button", { type: "button", class: "place", onclick: () => goTo(line, column) }, `line ${line}`)
+        : h("span", { class: "place" }, "–");
+      return h(
+        "li",
+        {},
+        place,
+        h(
+          "span",
+          {},
+          field && h("code", {}, field.split(".").pop()),
+          field ? ": " : "",
+          what,
+          hints.map((hint) => h("span", { class: "hint-line" }, hint.replace(/^\s*hint:\s*/, ""))),
+        ),
+      );
     });
-    if (items.length > 0) found.replaceChildren(h("p", { class: "bad-text" }, plural(items.length, "error")), h("ul", { class: "violations" }, items));
-    else found.replaceChildren(h("p", { class: "good-text" }, "No error found."), notes.length > 0 ? h("ul", { class: "notes-list" }, notes.map((note) => h("li", {}, note))) : "");
+    if (items.length > 0)
+      found.replaceChildren(h("p", { class: "bad-text" }, plural(items.length, "error")), h("ul", { class: "violations" }, items));
+    else
+      found.replaceChildren(
+        h("p", { class: "good-text" }, "No error found."),
+        notes.length > 0
+          ? h(
+              "ul",
+              { class: "notes-list" },
+              notes.map((note) => h("li", {}, note)),
+            )
+          : "",
+      );
     text.setAttribute("aria-invalid", String(violations.length > 0));
     drawLines();
   }
@@ -92,7 +174,9 @@ export function open(main, _, { linked }) {
   function drawLines() {
     const bad = new Map(violations.filter(({ line }) => line).map(({ line, description }) => [line, description]));
     const lines = text.value.split("\n");
-    numbers.replaceChildren(...lines.map((_, idx) => h("span", { class: bad.has(idx + 1) ? "bad" : null, title: bad.get(idx + 1) }, `${idx + 1}\n`)));
+    numbers.replaceChildren(
+      ...lines.map((_, idx) => h("span", { class: bad.has(idx + 1) ? "bad" : null, title: bad.get(idx + 1) }, `${idx + 1}\n`)),
+    );
     marks.replaceChildren(...lines.map((_, idx) => h("span", { class: bad.has(idx + 1) ? "bad" : null }, " \n")));
     scrolled();
   }
@@ -111,7 +195,13 @@ export function open(main, _, { linked }) {
   for (const input of [text, jobId, command]) input.addEventListener("input", changed);
   text.addEventListener("scroll", scrolled, { passive: true });
   drawLines();
-  return { title: "Submit a job", close() { isClosed = true; checkSoon.cancel(); } };
+  return {
+    title: "Submit a job",
+    close() {
+      isClosed = true;
+      checkSoon.cancel();
+    },
+  };
 }
 
 /** A violation with its line: as it was told, or else where the field's name stands. */
@@ -119,7 +209,10 @@ function placed(violation, text) {
   const told = String(violation.description).match(/^line (\d+)(?:, column (\d+))?: ([^]*)$/);
   if (told) return { ...violation, line: Number(told[1]), column: Number(told[2] ?? 1), description: told[3] };
   if (violation.line) return violation;
-  const name = String(violation.field ?? "").split(/[.[\]]+/).filter((part) => /^[A-Za-z_]/.test(part)).at(-1);
+  const name = String(violation.field ?? "")
+    .split(/[.[\]]+/)
+    .filter((part) => /^[A-Za-z_]/.test(part))
+    .at(-1);
   const at = name ? text.split("\n").findIndex((line) => line.includes(`${name}:`) || line.includes(`"${name}"`)) : -1;
   return { ...violation, line: at < 0 ? null : at + 1 };
 }

@@ -1,6 +1,6 @@
 // A table of any length of which only the rows in sight are in the page. Its columns sort; arrow keys walk its rows.
 
-import { h, write } from "/dom.js";
+import { h, state, write } from "/dom.js";
 import { compareText } from "/text.js";
 
 const ROW_PX = 32;
@@ -19,7 +19,15 @@ export class Table {
     this.group = h("colgroup", {});
     this.above = h("tbody", { "aria-hidden": "true" }, h("tr", {}, h("td", {})));
     this.below = h("tbody", { "aria-hidden": "true" }, h("tr", {}, h("td", {})));
-    this.table = h("table", { class: "grid", "aria-label": label }, this.group, h("thead", {}, this.head), this.above, this.body, this.below);
+    this.table = h(
+      "table",
+      { class: "grid", "aria-label": label },
+      this.group,
+      h("thead", {}, this.head),
+      this.above,
+      this.body,
+      this.below,
+    );
     this.empty = h("p", { class: "empty" }, empty);
     this.scroller = h("div", { class: "scroller" }, this.table);
     this.host = h("div", { class: "table" }, this.scroller, this.empty);
@@ -29,7 +37,11 @@ export class Table {
     this.body.addEventListener("keydown", (event) => this.press(event));
     this.body.addEventListener("pointerover", (event) => this.hovered(this.rowOf(event.target)));
     this.body.addEventListener("pointerleave", () => this.hovered(null));
-    this.body.addEventListener("focusin", (event) => { const row = this.rowOf(event.target); this.focusKey = row && this.href(row); this.hovered(row); });
+    this.body.addEventListener("focusin", (event) => {
+      const row = this.rowOf(event.target);
+      this.focusKey = row && this.href(row);
+      this.hovered(row);
+    });
     this.body.addEventListener("click", (event) => {
       const row = this.rowOf(event.target);
       if (row && !event.target.closest("a, button") && String(getSelection()) === "") location.hash = this.href(row);
@@ -46,12 +58,29 @@ export class Table {
     this.columns = columns;
     const isPhone = matchMedia("(max-width: 640px)").matches;
     const widths = columns.map(({ width, phoneWidth }) => (isPhone && phoneWidth) || width);
-    this.group.replaceChildren(...widths.map((width) => { const col = h("col", {}); col.style.width = `${width}px`; return col; }));
+    this.group.replaceChildren(
+      ...widths.map((width) => {
+        const col = h("col", {});
+        col.style.width = `${width}px`;
+        return col;
+      }),
+    );
     this.table.style.minWidth = `${widths.reduce((sum, width) => sum + width, 0)}px`;
-    this.head.replaceChildren(...columns.map((column) => {
-      const button = h("button", { class: "sort", onclick: () => this.sort(column.key) }, column.label, h("i", { "aria-hidden": "true" }));
-      return h("th", { scope: "col", class: column.isNumber ? "num" : null, title: column.hint ?? null }, column.sortBy ? button : column.label);
-    }));
+    this.head.replaceChildren(
+      ...columns.map((column) => {
+        const button = h(
+          "button",
+          { class: "sort", onclick: () => this.sort(column.key) },
+          column.label,
+          h("i", { "aria-hidden": "true" }),
+        );
+        return h(
+          "th",
+          { scope: "col", class: column.isNumber ? "num" : null, title: column.hint ?? null },
+          column.sortBy ? button : column.label,
+        );
+      }),
+    );
     for (const spacer of [this.above, this.below]) spacer.firstChild.firstChild.colSpan = columns.length;
     this.lines = [];
     this.body.replaceChildren();
@@ -65,7 +94,8 @@ export class Table {
   }
 
   sort(key) {
-    this.isDescending = this.sortKey === key ? !this.isDescending : Boolean(this.columns.find((column) => column.key === key).isDescendingFirst);
+    this.isDescending =
+      this.sortKey === key ? !this.isDescending : Boolean(this.columns.find((column) => column.key === key).isDescendingFirst);
     this.sortKey = key;
     this.scroller.scrollTop = 0;
     this.order();
@@ -73,7 +103,8 @@ export class Table {
 
   order() {
     const { sortBy } = this.columns.find(({ key }) => key === this.sortKey) ?? this.columns[0];
-    const keys = ranks(this.rows.map(sortBy)), sign = this.isDescending ? -1 : 1;
+    const keys = ranks(this.rows.map(sortBy)),
+      sign = this.isDescending ? -1 : 1;
     // What is missing or not a number is last either way.
     const compare = (a, b) => Number.isNaN(keys[a]) - Number.isNaN(keys[b]) || sign * (keys[a] - keys[b]) || a - b;
     const order = Array.from(keys, (_, idx) => idx).sort(compare);
@@ -91,33 +122,54 @@ export class Table {
   }
 
   ask() {
-    this.frame ??= requestAnimationFrame(() => { this.frame = null; this.fill(); });
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.fill();
+    });
   }
 
   /** Puts the rows in sight into the page, in the elements that are there. */
   fill() {
-    const n = this.rows.length, sight = this.scroller.clientHeight || 600;
+    const n = this.rows.length,
+      sight = this.scroller.clientHeight || 600;
     const size = Math.min(n, Math.ceil(sight / ROW_PX) + 2 * MARGIN_ROWS);
     const first = Math.max(0, Math.min(n - size, Math.floor(this.scroller.scrollTop / ROW_PX) - MARGIN_ROWS));
-    const last = first + size, used = this.lines, by = first - this.first;
+    const last = first + size,
+      used = this.lines,
+      by = first - this.first;
     while (used.length > size) used.pop().element.remove();
-    while (used.length < size) { used.push(this.newLine()); this.body.append(used.at(-1).element); }
+    while (used.length < size) {
+      used.push(this.newLine());
+      this.body.append(used.at(-1).element);
+    }
     // Rows that stay in sight keep their elements, those of the others go to the other end.
-    if (by > 0 && by < size) { const moved = used.splice(0, by); used.push(...moved); this.body.append(...moved.map(({ element }) => element)); }
-    if (by < 0 && -by < size) { const moved = used.splice(size + by); used.unshift(...moved); this.body.prepend(...moved.map(({ element }) => element)); }
+    if (by > 0 && by < size) {
+      const moved = used.splice(0, by);
+      used.push(...moved);
+      this.body.append(...moved.map(({ element }) => element));
+    }
+    if (by < 0 && -by < size) {
+      const moved = used.splice(size + by);
+      used.unshift(...moved);
+      this.body.prepend(...moved.map(({ element }) => element));
+    }
     used.forEach((line, idx) => this.fillLine(line, this.rows[first + idx], first + idx));
     setHeight(this.above, first * ROW_PX);
     setHeight(this.below, (n - last) * ROW_PX);
     this.table.setAttribute("aria-rowcount", String(n + 1));
     this.empty.hidden = n > 0;
     const hasFocus = used.some(({ row }) => this.href(row) === this.focusKey);
-    used.forEach(({ link, row }, idx) => { link.tabIndex = (hasFocus ? this.href(row) === this.focusKey : idx === 0) ? 0 : -1; });
+    used.forEach(({ link, row }, idx) => {
+      link.tabIndex = (hasFocus ? this.href(row) === this.focusKey : idx === 0) ? 0 : -1;
+    });
     this.first = first;
   }
 
   newLine() {
     const link = h("a", { class: "row-link" });
-    const cells = this.columns.map(({ isNumber }, idx) => h(idx === 0 ? "th" : "td", { class: isNumber ? "num" : null, scope: idx === 0 ? "row" : null }, idx === 0 ? link : ""));
+    const cells = this.columns.map(({ isNumber }, idx) =>
+      h(idx === 0 ? "th" : "td", { class: isNumber ? "num" : null, scope: idx === 0 ? "row" : null }, idx === 0 ? link : ""),
+    );
     return { element: h("tr", {}, cells), cells, link, row: null };
   }
 
@@ -152,7 +204,9 @@ export class Table {
     event.preventDefault();
     const idx = Math.max(0, Math.min(this.rows.length - 1, this.rows.indexOf(row) + by));
     this.focusKey = this.href(this.rows[idx]);
-    const top = idx * ROW_PX, head = this.head.offsetHeight, sight = this.scroller.clientHeight;
+    const top = idx * ROW_PX,
+      head = this.head.offsetHeight,
+      sight = this.scroller.clientHeight;
     if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
     else if (top + ROW_PX + head > this.scroller.scrollTop + sight) this.scroller.scrollTop = top + ROW_PX + head - sight;
     this.fill();
@@ -169,6 +223,19 @@ function setHeight(spacer, px) {
 function ranks(keys) {
   const isMissing = (key) => key === null || key === undefined || key === "";
   if (keys.every((key) => isMissing(key) || typeof key === "number")) return Float64Array.from(keys, (key) => (isMissing(key) ? NaN : key));
-  const places = new Map([...new Set(keys)].filter((key) => !isMissing(key)).map(String).sort(compareText).map((key, idx) => [key, idx]));
+  const places = new Map(
+    [...new Set(keys)]
+      .filter((key) => !isMissing(key))
+      .map(String)
+      .sort(compareText)
+      .map((key, idx) => [key, idx]),
+  );
   return Float64Array.from(keys, (key) => (isMissing(key) ? NaN : places.get(String(key))));
+}
+
+/** Fills a cell with a state, where it has changed. */
+export function fillState(cell, row) {
+  if (cell.dataset.state === row.state) return;
+  cell.dataset.state = row.state;
+  cell.replaceChildren(state(row.state));
 }

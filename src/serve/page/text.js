@@ -2,12 +2,25 @@
 
 import { brief } from "/axis.js";
 
-export const STATES = {
-  PENDING: "pending", QUEUED: "queued", PREPARING: "preparing", RUNNING: "running", SUCCEEDED: "succeeded",
-  STOPPED_EARLY: "stopped early", STOPPED_BY_REQUEST: "stopped by request", STOPPING: "stopping", INFEASIBLE: "infeasible",
-  FAILED: "failed", CANCELLING: "cancelling", CANCELLED: "cancelled",
+const STATES = {
+  PENDING: "pending",
+  QUEUED: "queued",
+  PREPARING: "preparing",
+  RUNNING: "running",
+  SUCCEEDED: "succeeded",
+  STOPPED_EARLY: "stopped early",
+  STOPPED_BY_REQUEST: "stopped by request",
+  STOPPING: "stopping",
+  INFEASIBLE: "infeasible",
+  FAILED: "failed",
+  CANCELLING: "cancelling",
+  CANCELLED: "cancelled",
 };
-export const stateText = (state) => STATES[state] ?? String(state ?? "unknown").toLowerCase().replaceAll("_", " ");
+export const stateText = (state) =>
+  STATES[state] ??
+  String(state ?? "unknown")
+    .toLowerCase()
+    .replaceAll("_", " ");
 export const isOver = (state) => !["PENDING", "QUEUED", "PREPARING", "RUNNING", "STOPPING", "CANCELLING"].includes(state);
 export const hasResult = (state) => ["SUCCEEDED", "STOPPED_EARLY", "STOPPED_BY_REQUEST"].includes(state);
 
@@ -35,6 +48,9 @@ export function shortNumber(value, digits = 4) {
   if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
   return brief(value, digits);
 }
+
+/** A parameter, which is told as text; what is a number in few digits. */
+export const shortParameter = (text) => (text !== "" && Number.isFinite(Number(text)) ? shortNumber(Number(text), 4) : text);
 
 /** The fewest significant digits, of 3 to 5, that tell the given numbers apart; of very many some may still look alike. */
 export function digitsFor(numbers) {
@@ -72,7 +88,7 @@ export function maxOf(numbers) {
 
 const two = (n) => String(n).padStart(2, "0");
 
-export function duration(ms) {
+function duration(ms) {
   if (!Number.isFinite(ms) || ms < 0) return "";
   if (ms < 100) return `${Math.round(ms)} ms`;
   if (ms < 10e3) return `${(ms / 1000).toFixed(1)} s`;
@@ -102,7 +118,12 @@ export function fullMoment(time) {
 
 export function bytes(n) {
   if (n < 1000) return `${n} B`;
-  for (const [size, unit] of [[1e6, "kB"], [1e9, "MB"], [1e12, "GB"]]) if (n < size) return `${brief(n / (size / 1000), 3)} ${unit}`;
+  for (const [size, unit] of [
+    [1e6, "kB"],
+    [1e9, "MB"],
+    [1e12, "GB"],
+  ])
+    if (n < size) return `${brief(n / (size / 1000), 3)} ${unit}`;
   return `${brief(n / 1e12, 3)} TB`;
 }
 
@@ -110,12 +131,14 @@ export const count = (n) => Number(n).toLocaleString("en-US");
 export const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
 /** A command line as one would type it. */
-export const commandText = (words) => words.map((word) => (/^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
+export const commandText = (words) =>
+  words.map((word) => (/^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
 
 /** The words of a command line, with quotes and backslashes as in a shell. */
 export function commandWords(text) {
   const words = [];
-  let word = null, quote = "";
+  let word = null,
+    quote = "";
   for (let i = 0; i < text.length; i++) {
     const c = text[i];
     if (quote) {

@@ -1,6 +1,6 @@
 // One trial: its state, why it was stopped, its series, what it was started with, its files and its log.
 
-import { get, jobPath, post, trialPath } from "/api.js";
+import { get, post, trialPath } from "/api.js";
 import { Chart } from "/chart.js";
 import { act, chips, confirmed, copyButton, facts, failed, h, number, section, state, tell, time, write } from "/dom.js";
 import { atMostEvery } from "/frames.js";
@@ -16,14 +16,17 @@ export function open(main, { jobId, trialId }, { linked }) {
   const path = trialPath(jobId, trialId);
   // The job's events tell of this trial too.
   const job = new Job(jobId);
-  let detail = null, isClosed = false, parts = null;
+  let detail = null,
+    isClosed = false,
+    parts = null;
   const askDetail = atMostEvery(1500, () => load());
 
   async function load() {
     try {
       detail = await get(path);
     } catch (error) {
-      if (!isClosed && !parts) main.replaceChildren(...failed(`Trial ${trialId}`, error, `#/jobs/${encodeURIComponent(jobId)}`, `Job ${jobId}`));
+      if (!isClosed && !parts)
+        main.replaceChildren(...failed(`Trial ${trialId}`, error, `#/jobs/${encodeURIComponent(jobId)}`, `Job ${jobId}`));
       return;
     }
     if (isClosed) return;
@@ -43,45 +46,104 @@ export function open(main, { jobId, trialId }, { linked }) {
   const clock = setInterval(() => parts?.tick(), 1000);
   return {
     title: `trial ${trialId} of ${jobId}`,
-    close() { isClosed = true; clearInterval(clock); askDetail.cancel(); job.close(); parts?.close(); },
+    close() {
+      isClosed = true;
+      clearInterval(clock);
+      askDetail.cancel();
+      job.close();
+      parts?.close();
+    },
   };
 }
 
 function make(main, jobId, trialId, job) {
-  const path = trialPath(jobId, trialId), jobHash = `#/jobs/${encodeURIComponent(jobId)}`;
-  const stateBox = h("span", {}), value = h("span", { class: "large num" }), lastStep = h("span", { class: "hint num" }), details = h("div", {}), took = h("span", { class: "num" }), banner = h("div", {});
-  const stop = h("button", { class: "danger-quiet", hidden: true, onclick: () => act(stop, async () => {
-    if (!await confirmed(`Stop trial ${trialId}?`, "Its processes are ended. What it has reported is its result, and the job goes on with other trials.", "Stop the trial")) return;
-    await post(`${path}:stop`);
-    tell(`Trial ${trialId} is being stopped.`);
-  }) }, "Stop trial");
+  const path = trialPath(jobId, trialId),
+    jobHash = `#/jobs/${encodeURIComponent(jobId)}`;
+  const stateBox = h("span", {}),
+    value = h("span", { class: "large num" }),
+    lastStep = h("span", { class: "hint num" }),
+    details = h("div", {}),
+    took = h("span", { class: "num" }),
+    banner = h("div", {});
+  const stop = h(
+    "button",
+    {
+      class: "danger-quiet",
+      hidden: true,
+      onclick: () =>
+        act(stop, async () => {
+          if (
+            !(await confirmed(
+              `Stop trial ${trialId}?`,
+              "Its processes are ended. What it has reported is its result, and the job goes on with other trials.",
+              "Stop the trial",
+            ))
+          )
+            return;
+          await post(`${path}:stop`);
+          tell(`Trial ${trialId} is being stopped.`);
+        }),
+    },
+    "Stop trial",
+  );
   const neighbour = (text, label) => h("a", { class: "button small", hidden: true, "aria-label": label }, text);
-  const before = neighbour("‹", "Previous trial"), after = neighbour("›", "Next trial");
-  const why = h("div", {}), diagnosis = h("div", {}), files = h("div", {}), started = h("div", {});
-  const series = seriesPart(path, job), log = new LogView(path);
+  const before = neighbour("‹", "Previous trial"),
+    after = neighbour("›", "Next trial");
+  const why = h("div", {}),
+    diagnosis = h("div", {}),
+    files = h("div", {}),
+    started = h("div", {});
+  const series = seriesPart(path),
+    log = new LogView(path);
   main.replaceChildren(
-    h("header", { class: "job-head" },
-      h("nav", { "aria-label": "Where you are", class: "path" }, h("a", { href: "#/" }, "Jobs"), h("span", { "aria-hidden": "true" }, "/"), h("a", { href: jobHash }, jobId), h("span", { "aria-hidden": "true" }, "/")),
-      h("div", { class: "title" }, h("h1", {}, `Trial ${trialId}`), stateBox, h("div", { class: "tools" }, before, after, stop)), banner,
-      h("div", { class: "card strip" }, details)),
-    h("div", { class: "parts" }, diagnosis, why, series.element, log.element, started, files));
+    h(
+      "header",
+      { class: "job-head" },
+      h(
+        "nav",
+        { "aria-label": "Where you are", class: "path" },
+        h("a", { href: "#/" }, "Jobs"),
+        h("span", { "aria-hidden": "true" }, "/"),
+        h("a", { href: jobHash }, jobId),
+        h("span", { "aria-hidden": "true" }, "/"),
+      ),
+      h("div", { class: "title" }, h("h1", {}, `Trial ${trialId}`), stateBox, h("div", { class: "tools" }, before, after, stop)),
+      banner,
+      h("div", { class: "card strip" }, details),
+    ),
+    h("div", { class: "parts" }, diagnosis, why, series.element, log.element, started, files),
+  );
 
-  let detail = null, whyChart = null;
+  let detail = null,
+    whyChart = null;
   const show = (now) => {
     detail = now;
     showRow(now);
     const key = JSON.stringify([job.parametersOf(now), now.state, now.best, now.attempt, now.endTime, now.startTime]);
     if (details.dataset.key !== key) {
       details.dataset.key = key;
-      details.replaceChildren(facts([
-        [isOver(now.state) ? "Result" : "Last value", value, lastStep],
-        now.best && ["Best value", number(numberOf(now.best.value), 5), h("span", { class: "hint" }, ` step ${count(now.best.step)}`)],
-        ["Parameters", chips(job.parametersOf(now))],
-        ["Took", took, now.startTime && h("span", { class: "hint" }, " since ", time(now.startTime))],
-        now.attempt > 1 && ["Attempt", String(now.attempt)],
-      ]));
+      details.replaceChildren(
+        facts([
+          [isOver(now.state) ? "Result" : "Last value", value, lastStep],
+          now.best && ["Best value", number(numberOf(now.best.value), 5), h("span", { class: "hint" }, ` step ${count(now.best.step)}`)],
+          ["Parameters", chips(job.parametersOf(now))],
+          ["Took", took, now.startTime && h("span", { class: "hint" }, " since ", time(now.startTime))],
+          now.attempt > 1 && ["Attempt", String(now.attempt)],
+        ]),
+      );
     }
-    diagnosis.replaceChildren(...(now.diagnosis ? [h("div", { class: "banner", role: "note" }, h("strong", {}, "The metric was not found."), h("pre", { class: "plain-text" }, now.diagnosis))] : []));
+    diagnosis.replaceChildren(
+      ...(now.diagnosis
+        ? [
+            h(
+              "div",
+              { class: "banner", role: "note" },
+              h("strong", {}, "The metric was not found."),
+              h("pre", { class: "plain-text" }, now.diagnosis),
+            ),
+          ]
+        : []),
+    );
     if (now.why && why.dataset.said !== now.why.sentence) {
       why.dataset.said = now.why.sentence;
       whyChart?.close();
@@ -101,20 +163,36 @@ function make(main, jobId, trialId, job) {
     const result = numberOf(row.result ?? row.value);
     write(value, result === null ? (isOver(row.state) ? "none" : "none yet") : shortNumber(result, 5), fullNumber(result));
     write(lastStep, row.step === undefined || row.step === null ? "" : ` step ${count(row.step)}`);
-    if (shownState !== row.state) { shownState = row.state; stateBox.replaceChildren(state(row.state)); }
+    if (shownState !== row.state) {
+      shownState = row.state;
+      stateBox.replaceChildren(state(row.state));
+    }
     stop.hidden = isOver(row.state);
-    banner.replaceChildren(...(row.reason && !detail?.why ? [h("p", { class: `banner ${row.state === "FAILED" ? "bad" : ""}` }, sentence(row.reason))] : []));
+    banner.replaceChildren(
+      ...(row.reason && !detail?.why ? [h("p", { class: `banner ${row.state === "FAILED" ? "bad" : ""}` }, sentence(row.reason))] : []),
+    );
     const at = job.trials.findIndex(({ id }) => id === trialId);
-    for (const [link, trial] of [[before, job.trials[at - 1]], [after, job.trials[at + 1]]]) {
+    for (const [link, trial] of [
+      [before, job.trials[at - 1]],
+      [after, job.trials[at + 1]],
+    ]) {
       link.hidden = at < 0 || !trial;
       if (trial) link.href = `${jobHash}/trials/${encodeURIComponent(trial.id)}`;
     }
   };
-  const tick = () => { if (detail) write(took, elapsed(detail.startTime, detail.endTime) || "–"); };
+  const tick = () => {
+    if (detail) write(took, elapsed(detail.startTime, detail.endTime) || "–");
+  };
   return {
-    show, showRow, tick,
+    show,
+    showRow,
+    tick,
     showCurve: (curve) => series.showLive(curve),
-    close() { whyChart?.close(); series.close(); log.close(); },
+    close() {
+      whyChart?.close();
+      series.close();
+      log.close();
+    },
   };
 }
 
@@ -122,72 +200,187 @@ function make(main, jobId, trialId, job) {
 
 function whyPart(why, trialId, job, jobId) {
   const chart = new Chart({
-    label: "Its curve among the others'", xLabel: "step", height: 250, open: (id) => { if (id !== trialId) location.hash = `#/jobs/${encodeURIComponent(jobId)}/trials/${id}`; },
-    describe: ({ id, x, y }) => ({ title: id === trialId ? `This trial, ${id}` : `Trial ${id}`, rows: [["step", count(x)], ["value", shortNumber(y, 6)]] }),
+    label: "Its curve among the others'",
+    xLabel: "step",
+    height: 250,
+    open: (id) => {
+      if (id !== trialId) location.hash = `#/jobs/${encodeURIComponent(jobId)}/trials/${id}`;
+    },
+    describe: ({ id, x, y }) => ({
+      title: id === trialId ? `This trial, ${id}` : `Trial ${id}`,
+      rows: [
+        ["step", count(x)],
+        ["value", shortNumber(y, 6)],
+      ],
+    }),
   });
-  const line = (id, points, look) => { const { xs, ys } = new Curve(id, points); return { kind: "line", id, xs, ys, ...look }; };
+  const line = (id, points, look) => {
+    const { xs, ys } = new Curve(id, points);
+    return { kind: "line", id, xs, ys, ...look };
+  };
   const threshold = numberOf(why.threshold);
   // At each step the lower quartile, the median and the upper quartile of the others.
-  const quantiles = (why.quantiles ?? []).map((each) => each.flat().map(numberOf)), steps = quantiles.map(([step]) => step);
+  const quantiles = (why.quantiles ?? []).map((each) => each.flat().map(numberOf)),
+    steps = quantiles.map(([step]) => step);
   chart.set({
     xAxis: { scale: "linear", isWhole: true },
     series: [
-      ...(steps.length > 1 ? [{ kind: "band", xs: steps, ys: quantiles.map((each) => each[3]), lows: quantiles.map((each) => each[1]), colour: "--finished", alpha: 0.25 },
-        { kind: "line", id: null, isFixed: true, xs: steps, ys: quantiles.map((each) => each[2]), colour: "--pale", width: 1.5, dash: [6, 3] }] : []),
+      ...(steps.length > 1
+        ? [
+            {
+              kind: "band",
+              xs: steps,
+              ys: quantiles.map((each) => each[3]),
+              lows: quantiles.map((each) => each[1]),
+              colour: "--finished",
+              alpha: 0.25,
+            },
+            {
+              kind: "line",
+              id: null,
+              isFixed: true,
+              xs: steps,
+              ys: quantiles.map((each) => each[2]),
+              colour: "--pale",
+              width: 1.5,
+              dash: [6, 3],
+            },
+          ]
+        : []),
       ...(why.others ?? []).map(({ trialId: id, points }) => line(String(id), points, { colour: "--finished", width: 1.2 })),
       ...(Number.isFinite(threshold) ? [{ kind: "level", y: threshold, colour: "--best", xs: [], ys: [] }] : []),
       line(trialId, why.curve ?? [], { colour: why.rule === "request" ? "--cancelled" : "--stopped", width: 2.5, end: "cross" }),
     ],
     summary: `${plural(why.others?.length ?? 0, "other curve")}`,
   });
-  const element = section("Why it was stopped", { tools: [h("span", { class: "legend" }, h("span", { class: "key stopped" }), "this trial", h("span", { class: "key finished" }), "others", steps.length > 1 && [h("span", { class: "key median" }), "their median and quartiles"], Number.isFinite(threshold) && [h("span", { class: "key level" }), "threshold"])] },
+  const element = section(
+    "Why it was stopped",
+    {
+      tools: [
+        h(
+          "span",
+          { class: "legend" },
+          h("span", { class: "key stopped" }),
+          "this trial",
+          h("span", { class: "key finished" }),
+          "others",
+          steps.length > 1 && [h("span", { class: "key median" }), "their median and quartiles"],
+          Number.isFinite(threshold) && [h("span", { class: "key level" }), "threshold"],
+        ),
+      ],
+    },
     h("p", { class: "sentence" }, sentence(why.sentence)),
     facts([
-      ["Rule", String(why.rule ?? "").replaceAll("_", "-")], ["Step", why.step === undefined || why.step === null ? "" : count(why.step)], numberOf(why.value) !== null && ["Value then", number(numberOf(why.value), 5)],
-      Number.isFinite(threshold) && ["Threshold", number(threshold, 5)], why.decidedAt && ["Decided", time(why.decidedAt)], why.others?.length > 0 && ["Compared with", plural(why.others.length, "trial")],
-    ]), chart.host);
+      ["Rule", String(why.rule ?? "").replaceAll("_", "-")],
+      ["Step", why.step === undefined || why.step === null ? "" : count(why.step)],
+      numberOf(why.value) !== null && ["Value then", number(numberOf(why.value), 5)],
+      Number.isFinite(threshold) && ["Threshold", number(threshold, 5)],
+      why.decidedAt && ["Decided", time(why.decidedAt)],
+      why.others?.length > 0 && ["Compared with", plural(why.others.length, "trial")],
+    ]),
+    chart.host,
+  );
   return { element, chart };
 }
 
 // ---- every series ----------------------------------------------------------------------------
 
-function seriesPart(path, job) {
-  const box = h("div", { class: "slices wide-slices" }), charts = new Map();
+function seriesPart(path) {
+  const box = h("div", { class: "slices wide-slices" }),
+    charts = new Map();
   const hint = h("span", { class: "hint" });
-  const more = h("button", { class: "small", hidden: true, onclick: () => { nShown = Infinity; show(last); } }, "Show all");
+  const more = h(
+    "button",
+    {
+      class: "small",
+      hidden: true,
+      onclick: () => {
+        nShown = Infinity;
+        show(last);
+      },
+    },
+    "Show all",
+  );
   const empty = h("p", { class: "empty" }, "No metric has been read yet.");
-  let nShown = MAX_CHARTS, last = [], isClosed = false;
+  let nShown = MAX_CHARTS,
+    last = [],
+    isClosed = false;
   function show(series) {
     last = series;
-    const sorted = [...series].sort((a, b) => Boolean(b.objective) - Boolean(a.objective) || (a.run + a.tag).localeCompare(b.run + b.tag, "en", { numeric: true }));
+    const sorted = [...series].sort(
+      (a, b) => Boolean(b.objective) - Boolean(a.objective) || (a.run + a.tag).localeCompare(b.run + b.tag, "en", { numeric: true }),
+    );
     const seen = sorted.slice(0, nShown);
     empty.hidden = series.length > 0;
     more.hidden = seen.length === sorted.length;
-    write(hint, seen.length < sorted.length ? `${seen.length} of ${count(sorted.length)}` : plural(sorted.length, "series").replace("seriess", "series"));
+    write(
+      hint,
+      seen.length < sorted.length
+        ? `${seen.length} of ${count(sorted.length)}`
+        : plural(sorted.length, "series").replace("seriess", "series"),
+    );
     for (const each of seen) {
       const key = `${each.run}\n${each.tag}`;
-      if (!charts.has(key)) { const made = makeChart(each); charts.set(key, made); }
+      if (!charts.has(key)) {
+        const made = makeChart(each);
+        charts.set(key, made);
+      }
       charts.get(key).update(each);
     }
     const elements = seen.map(({ run, tag }) => charts.get(`${run}\n${tag}`).element);
-    if (box.children.length !== elements.length || elements.some((element, idx) => box.children[idx] !== element)) box.replaceChildren(...elements);
+    if (box.children.length !== elements.length || elements.some((element, idx) => box.children[idx] !== element))
+      box.replaceChildren(...elements);
   }
   function makeChart({ run, tag, objective }) {
     const chart = new Chart({
-      label: `${tag} of ${run}`, xLabel: "step", height: objective ? 240 : 190,
-      describe: ({ x, y }) => ({ title: `${tag}`, rows: [["step", count(x)], ["value", shortNumber(y, 7)]] }),
+      label: `${tag} of ${run}`,
+      xLabel: "step",
+      height: objective ? 240 : 190,
+      describe: ({ x, y }) => ({
+        title: `${tag}`,
+        rows: [
+          ["step", count(x)],
+          ["value", shortNumber(y, 7)],
+        ],
+      }),
     });
     const lastValue = h("span", { class: "num" });
-    const element = h("div", { class: `slice${objective ? " main" : ""}` }, h("h3", {}, h("span", { class: "name", title: `${run} ${tag}` }, tag, h("span", { class: "hint" }, ` ${run === "." ? "" : run}`), objective && h("span", { class: "flag" }, "objective")), lastValue), chart.host);
-    let nLoaded = -1, isLoading = false;
+    const element = h(
+      "div",
+      { class: `slice${objective ? " main" : ""}` },
+      h(
+        "h3",
+        {},
+        h(
+          "span",
+          { class: "name", title: `${run} ${tag}` },
+          tag,
+          h("span", { class: "hint" }, ` ${run === "." ? "" : run}`),
+          objective && h("span", { class: "flag" }, "objective"),
+        ),
+        lastValue,
+      ),
+      chart.host,
+    );
+    let nLoaded = -1,
+      isLoading = false;
     const set = (points) => {
-      const { xs, ys } = new Curve("", points.map(([step, value]) => [step, value]));
+      const { xs, ys } = new Curve(
+        "",
+        points.map(([step, value]) => [step, value]),
+      );
       const nOdd = ys.filter((y) => !Number.isFinite(y)).length;
-      chart.set({ series: [{ kind: "line", id: "", xs, ys, colour: objective ? "--best" : "--running", width: 1.6 }], xAxis: { scale: "linear", isWhole: true }, summary: `${plural(points.length, "point")}${nOdd ? `, ${nOdd} not finite` : ""}` });
+      chart.set({
+        series: [{ kind: "line", id: "", xs, ys, colour: objective ? "--best" : "--running", width: 1.6 }],
+        xAxis: { scale: "linear", isWhole: true },
+        summary: `${plural(points.length, "point")}${nOdd ? `, ${nOdd} not finite` : ""}`,
+      });
       return nOdd;
     };
     return {
-      element, chart, objective,
+      element,
+      chart,
+      objective,
       async update(now) {
         const value = numberOf(now.lastValue);
         write(lastValue, shortNumber(value, 5), `${fullNumber(value)} at step ${now.lastStep}; ${plural(now.count, "value")}`);
@@ -205,26 +398,53 @@ function seriesPart(path, job) {
     };
   }
   return {
-    element: section("Metrics", { hint, tools: [more] }, box, empty), show,
+    element: section("Metrics", { hint, tools: [more] }, box, empty),
+    show,
     /** The objective's curve grows with the job's events, before its series is read again. */
     showLive(curve) {
       const made = [...charts.values()].find(({ objective }) => objective);
-      if (made && curve && curve.xs.length > 0) made.chart.set({ series: [{ kind: "line", id: "", xs: curve.xs, ys: curve.ys, colour: "--best", width: 1.6, end: "dot" }], summary: plural(curve.xs.length, "point") });
+      if (made && curve && curve.xs.length > 0)
+        made.chart.set({
+          series: [{ kind: "line", id: "", xs: curve.xs, ys: curve.ys, colour: "--best", width: 1.6, end: "dot" }],
+          summary: plural(curve.xs.length, "point"),
+        });
     },
-    close() { isClosed = true; for (const { chart } of charts.values()) chart.close(); },
+    close() {
+      isClosed = true;
+      for (const { chart } of charts.values()) chart.close();
+    },
   };
 }
 
 // ---- what it was started with, and its files -------------------------------------------------
 
 function startedPart({ command = [], environment = [], replicas = [], directory }) {
-  return section("Command", { tools: [copyButton(() => commandText(command), "the command")] },
+  return section(
+    "Command",
+    { tools: [copyButton(() => commandText(command), "the command")] },
     h("pre", { class: "code wrap", tabindex: "0", role: "group", "aria-label": "Command" }, commandText(command)),
     facts([
       ["Directory", h("code", {}, directory ?? "")],
-      environment.length > 0 && ["Environment", h("span", { class: "chips" }, environment.map((name) => h("code", { class: "chip" }, name)))],
-      replicas.length > 0 && ["Replicas", h("span", { class: "chips" }, replicas.map(({ name, state: now, exit }) => h("span", { class: "chip" }, name, " ", h("b", {}, exit ?? (now ? stateText(now) : "")))))],
-    ]));
+      environment.length > 0 && [
+        "Environment",
+        h(
+          "span",
+          { class: "chips" },
+          environment.map((name) => h("code", { class: "chip" }, name)),
+        ),
+      ],
+      replicas.length > 0 && [
+        "Replicas",
+        h(
+          "span",
+          { class: "chips" },
+          replicas.map(({ name, state: now, exit }) =>
+            h("span", { class: "chip" }, name, " ", h("b", {}, exit ?? (now ? stateText(now) : ""))),
+          ),
+        ),
+      ],
+    ]),
+  );
 }
 
 function filesPart(files) {
@@ -236,7 +456,42 @@ function filesPart(files) {
     if (readTo < size) parts.push(`read to ${bytes(readTo)}`);
     return parts.length ? parts.flatMap((part, idx) => (idx ? [", ", part] : [part])) : "read whole";
   };
-  return section("Files", { hint: plural(files.length, "file") }, h("div", { class: "scroller plain-scroller", tabindex: "0", role: "group", "aria-label": "Files" }, h("table", { class: "list" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "File"), h("th", { scope: "col" }, "Kind"), h("th", { scope: "col", class: "num" }, "Size"), h("th", { scope: "col" }, "Health"))),
-    h("tbody", {}, files.map((file) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, file.path)), h("td", {}, file.kind ?? ""), h("td", { class: "num", title: `${file.size} bytes` }, bytes(file.size ?? 0)), h("td", {}, health(file))))))));
+  return section(
+    "Files",
+    { hint: plural(files.length, "file") },
+    h(
+      "div",
+      { class: "scroller plain-scroller", tabindex: "0", role: "group", "aria-label": "Files" },
+      h(
+        "table",
+        { class: "list" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th", { scope: "col" }, "File"),
+            h("th", { scope: "col" }, "Kind"),
+            h("th", { scope: "col", class: "num" }, "Size"),
+            h("th", { scope: "col" }, "Health"),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          files.map((file) =>
+            h(
+              "tr",
+              {},
+              h("th", { scope: "row" }, h("code", {}, file.path)),
+              h("td", {}, file.kind ?? ""),
+              h("td", { class: "num", title: `${file.size} bytes` }, bytes(file.size ?? 0)),
+              h("td", {}, health(file)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
