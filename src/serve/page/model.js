@@ -28,8 +28,11 @@ export class Curve {
 }
 
 export class Job {
-  constructor(jobId) {
-    Object.assign(this, { jobId, summary: null, parameters: [], trials: [], byId: new Map(), curves: new Map(), error: null });
+  /** `curvesOf`: the trial whose curve alone is wanted; null for those of the job. */
+  constructor(jobId, curvesOf = null) {
+    Object.assign(this, { jobId, curvesOf, summary: null, parameters: [], notes: [], trials: [], error: null });
+    this.byId = new Map();
+    this.curves = new Map();
     this.listeners = [];
     this.waiting = null;
     this.early = null;
@@ -61,7 +64,6 @@ export class Job {
       opened: () => {
         this.isLive = true;
         this.change("link");
-        this.early ??= [];
         this.load();
       },
       broken: () => {
@@ -82,14 +84,17 @@ export class Job {
 
   close() {
     this.stream?.close();
+    this.stream = null;
     cancelAnimationFrame(this.waiting);
     this.askRefetch.cancel();
     this.askReload.cancel();
     this.listeners = [];
   }
 
+  /** A server that is away is asked again. */
   fail(error) {
     this.error = error;
+    if (error.code === 0 || error.code >= 500) setTimeout(() => this.stream && this.load(), 2000);
     this.change("job");
   }
 
@@ -100,6 +105,7 @@ export class Job {
   }
 
   async load() {
+    this.early ??= [];
     try {
       const detail = await get(jobPath(this.jobId));
       this.takeDetail(detail);
@@ -108,14 +114,14 @@ export class Job {
       this.takeCurves(curves.curves);
     } catch (error) {
       this.fail(error);
-      return;
     }
     const early = this.early ?? [];
     this.early = null;
-    for (const work of early) work(true);
+    if (this.summary) for (const work of early) work(true);
   }
 
   curveQuery() {
+    if (this.curvesOf !== null) return { maxPoints: MAX_POINTS, trials: this.curvesOf };
     if (this.trials.length <= MAX_CURVES) return { maxPoints: MAX_POINTS };
     return {
       maxPoints: MAX_POINTS,

@@ -15,7 +15,7 @@ const MAX_CHARTS = 12;
 export function open(main, { jobId, trialId }, { linked }) {
   const path = trialPath(jobId, trialId);
   // The job's events tell of this trial too.
-  const job = new Job(jobId);
+  const job = new Job(jobId, trialId);
   let detail = null,
     isClosed = false,
     parts = null;
