@@ -227,6 +227,13 @@ pub const LEFT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a job looks whether somebody made a request to it.
 pub const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long nothing may be heard of a sidecar before its trial counts as lost: it says something every few seconds, but
+/// the service may be restarted, and a network may be away for minutes.
+pub const SIDECAR_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How many reports of sidecars are taken from the store at a time, so that signals and other trials get their turn.
+pub const REPORTS_AT_ONCE: usize = 500;
+
 /// How long a request may wait for the process that runs its job before whoever made it is told so.
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -321,6 +328,9 @@ pub const WEBHOOK_MAX_REDIRECTS: usize = 5;
 
 /// How much of a webhook's answer is read, in bytes, so that its connection can be used again.
 pub const WEBHOOK_ANSWER_BYTES: usize = 16 << 10;
+
+/// The shortest time after which a web server may want to hear of a watcher again that has nothing to deliver.
+pub const WEBHOOK_SHORTEST_GREETING: Duration = Duration::from_secs(1);
 
 /// How many characters of the answer that refuses lines are shown: a line or two of a terminal.
 pub const WEBHOOK_ANSWER_SHOWN: usize = 200;

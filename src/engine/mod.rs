@@ -9,9 +9,10 @@
 //!            reattach              stop(TERM)      stop(KILL)       files are read
 //! ```
 //!
-//! A new engine is one folder here and one line of `ENGINES`.
+//! A new engine is one folder here and one entry of `KINDS`.
 
 pub mod local;
+mod sidecar;
 
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use crate::edge::store::NewJob;
 use crate::study::{Assignment, Config, Exit, Replica};
 use crate::units::TrialId;
 use local::{LocalEngine, Machine};
+use sidecar::SidecarEngine;
 
 /// An attempt of a trial that is to be started.
 #[derive(Debug, Clone, Copy)]
@@ -125,26 +127,55 @@ pub trait Engine: Send {
 
     /// Ends all attempts, with this grace, and waits for it: the job cannot go on.
     fn abandon(&mut self, grace: Duration);
+
+    /// Whether attempts report by themselves what they measure and how they end; otherwise it is read from their files.
+    fn takes_reports(&self) -> bool {
+        false
+    }
+
+    /// Takes it that a trial has reported something; `exit` where it is how its main process ended. Only called where
+    /// [`Engine::takes_reports`].
+    fn reported(&mut self, _trial: TrialId, _exit: Option<Exit>, _now: Timestamp) {}
 }
 
-/// Makes an engine of one job; see [`for_job`].
-type Make = fn(NewJob, Config, Vec<String>, Machine) -> Box<dyn Engine>;
+/// An engine that a configuration may name (`hptune.engine.kind`).
+struct Kind {
+    name: &'static str,
+    /// Whether attempts run on this machine: it must have what they need.
+    is_here: bool,
+    make: fn(NewJob, Config, Vec<String>, Machine) -> Box<dyn Engine>,
+}
 
-/// Each engine by its name in a configuration (`hptune.engine.kind`); the first where none is named.
-const ENGINES: &[(&str, Make)] =
-    &[("local", |job, config, words, machine| Box::new(LocalEngine::new(job, config, words, machine)))];
+/// Each engine; the first where a configuration names none.
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "local",
+        is_here: true,
+        make: |job, config, words, machine| Box::new(LocalEngine::new(job, config, words, machine)),
+    },
+    Kind { name: "sidecar", is_here: false, make: |job, _, _, _| Box::new(SidecarEngine::new(job)) },
+];
 
 /// What `hptune.engine.kind` may name.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
-    ENGINES.iter().map(|(name, _)| *name).collect()
+    KINDS.iter().map(|kind| kind.name).collect()
+}
+
+fn kind_of(config: &Config) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| config.engine.as_deref().is_none_or(|wanted| wanted == kind.name))
+}
+
+/// Whether the attempts of a job run on this machine, which must have what they need.
+#[must_use]
+pub fn is_here(config: &Config) -> bool {
+    kind_of(config).is_some_and(|kind| kind.is_here)
 }
 
 /// The engine of a job, as its configuration names it; `None` where there is none of that name. `words` are those of the
 /// trainer's command, without what each trial adds; `machine` is what trials have of this one.
 #[must_use]
 pub fn for_job(job: NewJob, config: Config, words: Vec<String>, machine: Machine) -> Option<Box<dyn Engine>> {
-    let is_named = |(name, _): &&(&str, Make)| config.engine.as_deref().is_none_or(|wanted| wanted == *name);
-    let (_, make) = ENGINES.iter().find(is_named)?;
-    Some(make(job, config, words, machine))
+    let kind = kind_of(&config)?;
+    Some((kind.make)(job, config, words, machine))
 }

@@ -4,6 +4,7 @@
 
 pub mod jsonl;
 mod record;
+pub mod reported;
 pub mod watch;
 
 use jiff::Timestamp;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::app::{Failure, packages, quoted};
 use crate::edge::process::find_program;
+use crate::engine;
 use crate::limits::MAX_ARGUMENT_BYTES;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
 use crate::study::{Appended, CommandFault, CommandLine, Config};
@@ -28,6 +29,11 @@ pub(super) fn with_packages(
 /// The trainer's command with the configuration's own arguments; its program can be run.
 pub(super) fn words(config: &Config, command: &[String]) -> Result<Vec<String>, Failure> {
     let mut words = command.to_vec();
+    let is_here = engine::is_here(config);
+    if words.is_empty() && config.python_module.is_none() && !is_here {
+        // Whoever starts the trials elsewhere knows how.
+        return Ok(words);
+    }
     if words.is_empty() {
         let Some(module) = &config.python_module else {
             return Err(Failure::usage("no command to run: the configuration names no pythonModule either")
@@ -35,7 +41,7 @@ pub(super) fn words(config: &Config, command: &[String]) -> Result<Vec<String>, 
         };
         words = ["python3", "-m", module].map(str::to_owned).into();
     }
-    if let Some(program) = words.first() {
+    if let Some(program) = words.first().filter(|_| is_here) {
         find_program(program).map_err(|e| Failure::usage(format!("cannot run the command: {e}")))?;
     }
     words.extend(config.args.iter().cloned());

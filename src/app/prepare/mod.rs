@@ -21,9 +21,8 @@ use crate::edge::store::{JobNumber, NewJob, Resource, Store, StoreError, StoredJ
 use crate::engine;
 use crate::engine::local::{Machine, MachineError};
 use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
-use crate::study::config::Needs;
 use crate::study::config::check_job_id;
-use crate::study::{Config, Decided, Problem, Record, Severity, State, Study, StudySpec};
+use crate::study::{Config, Decided, Problem, Record, Severity, State, Study};
 use command::{with_packages, words};
 use directories::{job_dir, make_writable, refuse_used, unmake};
 pub(super) use earlier::read_stored;
@@ -283,7 +282,7 @@ fn go_on(
                 notes.push(format!("warning: {}", fault.message));
             }
             let words = with_packages(words, &config, &job.command, &job.local_dir())?;
-            let machine = machine(&mut config.spec, config.needs, gpus, &mut notes)?;
+            let machine = machine(&mut config, gpus, &mut notes)?;
             (words, machine)
         }
     };
@@ -410,7 +409,7 @@ fn check(request: &Request, store: &Store, now: Timestamp) -> Result<Checked, Fa
     }
     let job_dir = job_dir(&config, request.job_dir.as_deref(), &job_id)?;
     let earlier = Earlier::of(store, &config, &job_id)?;
-    let machine = machine(&mut config.spec, config.needs, request.gpus.as_deref(), &mut notes)?;
+    let machine = machine(&mut config, request.gpus.as_deref(), &mut notes)?;
     Ok(Checked { config, notes, words, job_id, job_dir, earlier, machine })
 }
 
@@ -419,13 +418,11 @@ fn working_directory() -> Result<PathBuf, Failure> {
 }
 
 /// What there is of this machine for trials.
-fn machine(
-    spec: &mut StudySpec,
-    needs: Needs,
-    named: Option<&str>,
-    notes: &mut Vec<String>,
-) -> Result<Machine, Failure> {
-    Machine::find(spec, needs, named, notes).map_err(|MachineError { message, hint }| {
+fn machine(config: &mut Config, named: Option<&str>, notes: &mut Vec<String>) -> Result<Machine, Failure> {
+    if !engine::is_here(config) {
+        return Ok(Machine::default());
+    }
+    Machine::find(&mut config.spec, config.needs, named, notes).map_err(|MachineError { message, hint }| {
         let failure = Failure::usage(message);
         match hint {
             Some(hint) => failure.with_hint(hint),

@@ -13,6 +13,7 @@ use super::Finished;
 use super::execute::Stored;
 use super::pending::Pending;
 use super::remarks::Remarked;
+use super::reported::Reports;
 use super::running::Running;
 use super::suggester::{Answer, Suggester};
 use crate::app::Failure;
@@ -43,6 +44,8 @@ pub struct Job<'t> {
     incoming: Incoming,
     pub(super) running: BTreeMap<TrialId, Running>,
     reports: mpsc::Sender<Followed>,
+    /// What sidecars report, where trials run elsewhere.
+    pub(super) reported: Reports,
     pub(super) engine: Box<dyn Engine>,
     /// Trials whose files are read, while their slots are waited for.
     leaving: BTreeMap<TrialId, Leaving>,
@@ -124,6 +127,7 @@ impl<'t> Job<'t> {
             incoming: Incoming { followed, answers },
             running: BTreeMap::new(),
             reports,
+            reported: Reports::none(),
             engine,
             leaving: BTreeMap::new(),
             stored: Stored::default(),
@@ -200,6 +204,7 @@ impl<'t> Job<'t> {
                     self.reap()?;
                     self.keep_lease()?;
                     self.take_requests()?;
+                    self.take_reports()?;
                 }
             }
         }
@@ -259,9 +264,14 @@ impl<'t> Job<'t> {
 
     /// Follows the files of an attempt that was submitted or attached to, or withdraws it.
     fn follow(&mut self, trial: TrialId, begun: Option<Timestamp>, root: Root) -> Result<(), HostError> {
+        if self.engine.takes_reports() {
+            self.await_reports(trial, begun);
+            self.running.insert(trial, Running::new(None));
+            return Ok(());
+        }
         match self.follower(trial, begun, root) {
             Ok(follower) => {
-                self.running.insert(trial, Running::new(follower));
+                self.running.insert(trial, Running::new(Some(follower)));
                 Ok(())
             }
             Err(e) => Err(self.engine.withdraw(trial).err().unwrap_or(e).into()),
@@ -337,6 +347,7 @@ impl<'t> Job<'t> {
                     );
                     self.note(trial, text);
                 }
+                EngineEvent::Gone(trial) if self.engine.takes_reports() => self.end_reports(trial)?,
                 EngineEvent::Gone(trial) => {
                     if let Some(running) = self.running.get_mut(&trial) {
                         drain(running);
@@ -386,22 +397,31 @@ impl<'t> Job<'t> {
                 Ok(())
             }
             Followed::Drained(trial, seen) => {
-                let Some(running) = self.running.get_mut(&trial) else { return Ok(()) };
-                if let Some(follower) = running.follower.take() {
+                if let Some(follower) =
+                    self.running.get_mut(&trial).and_then(|running| running.follower.take())
+                {
                     follower.join();
                 }
-                self.tell_seen(trial, &seen);
-                let end = self.end_of(trial, &seen);
-                self.engine.release(trial);
-                // One in quarantine is settled while something of it is left.
-                if self.running.get(&trial).is_some_and(|running| running.is_quarantined) {
-                    return self.settle(trial, &seen, end);
-                }
-                // The slot stays taken until nothing holds it.
-                self.leaving.insert(trial, Leaving { seen, end });
-                self.reap()
+                self.drained(trial, seen)
             }
         }
+    }
+
+    /// All that a trial wrote was taken.
+    pub(super) fn drained(&mut self, trial: TrialId, seen: Box<Seen>) -> Result<(), Failure> {
+        if !self.running.contains_key(&trial) {
+            return Ok(());
+        }
+        self.tell_seen(trial, &seen);
+        let end = self.end_of(trial, &seen);
+        self.engine.release(trial);
+        // One in quarantine is settled while something of it is left.
+        if self.running.get(&trial).is_some_and(|running| running.is_quarantined) {
+            return self.settle(trial, &seen, end);
+        }
+        // The slot stays taken until nothing holds it.
+        self.leaving.insert(trial, Leaving { seen, end });
+        self.reap()
     }
 
     fn settle(&mut self, trial: TrialId, seen: &Seen, end: Input) -> Result<(), Failure> {

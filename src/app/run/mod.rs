@@ -12,6 +12,7 @@ mod left;
 mod pending;
 mod program;
 pub(crate) mod remarks;
+mod reported;
 mod running;
 mod suggester;
 mod tell;

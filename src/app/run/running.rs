@@ -5,6 +5,7 @@ use crate::edge::follow::Follower;
 /// A trial whose attempt runs, or ran.
 #[derive(Debug)]
 pub(super) struct Running {
+    /// `None`: its sidecar reports, or its files are read.
     pub(super) follower: Option<Follower>,
     /// Its files are being read to their end.
     pub(super) is_draining: bool,
@@ -13,7 +14,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(follower: Follower) -> Self {
-        Self { follower: Some(follower), is_draining: false, is_quarantined: false }
+    pub(super) fn new(follower: Option<Follower>) -> Self {
+        Self { follower, is_draining: false, is_quarantined: false }
     }
 }

@@ -152,6 +152,7 @@ impl Worker {
                 pending: Pending::default(),
                 owed: BTreeMap::new(),
                 pay_at: Instant::now(),
+                is_stop_told: false,
             };
             let figures = Arc::clone(&job.worker.figures);
             let ended = catch_unwind(AssertUnwindSafe(|| job.follow())).unwrap_or_else(|_| {
@@ -220,6 +221,8 @@ struct Following {
     owed: BTreeMap<(RunName, Tag), Step>,
     /// When files may be read again for that: it takes a small share of the time, however often trainers restart.
     pay_at: Instant,
+    /// That the sink's receiver wants the trainer stopped was told.
+    is_stop_told: bool,
 }
 
 /// Lines that are about to be delivered.
@@ -271,6 +274,7 @@ impl Following {
             if !self.owed.is_empty() && Instant::now() >= self.pay_at {
                 self.pay()?;
             }
+            self.greet()?;
             self.give_warnings();
             let Some(until) = wait_until else { continue };
             let now = self.worker.clock.now();
@@ -297,6 +301,9 @@ impl Following {
             if !self.owed.is_empty() {
                 wait = wait.min(self.pay_at.saturating_duration_since(Instant::now()));
             }
+            if let Some(at) = self.greet_at() {
+                wait = wait.min(at.saturating_duration_since(Instant::now()));
+            }
             if let Some(at) = tell_missing_at.filter(|at| *at > now) {
                 wait = wait.min(Duration::try_from(at.duration_since(now)).unwrap_or_default());
             }
@@ -307,6 +314,34 @@ impl Following {
                 }
                 None => thread::park_timeout(wait),
             }
+        }
+    }
+
+    /// When the sink's receiver wants to hear of us again.
+    fn greet_at(&mut self) -> Option<Instant> {
+        self.worker.sink.as_mut().and_then(|(_, sink)| sink.sink().greet_at())
+    }
+
+    /// Turns to the receiver, where it is time to, for whoever is to stop the trainer can say so.
+    fn greet(&mut self) -> Result<(), Undelivered> {
+        if self.greet_at().is_none_or(|at| at > Instant::now()) {
+            return Ok(());
+        }
+        let told = self.worker.told.clone();
+        let Some((_, sink)) = &mut self.worker.sink else { return Ok(()) };
+        sink.greet(&self.worker.patience, &mut |warning| {
+            let _ = told.blocking_send(WorkerEvent::Warning(warning));
+        })?;
+        self.take_stop();
+        Ok(())
+    }
+
+    fn take_stop(&mut self) {
+        let wanted = self.worker.sink.as_mut().and_then(|(_, sink)| sink.sink().take_stop());
+        if let Some(reason) = wanted
+            && !std::mem::replace(&mut self.is_stop_told, true)
+        {
+            self.tell(WorkerEvent::Stop(reason));
         }
     }
 
@@ -510,6 +545,7 @@ impl Following {
             figures.n_queued.store(0, Ordering::Relaxed);
             delivered?;
             self.worker.patience.progressed();
+            self.take_stop();
         }
         let Memory { n_points, n_left_out, n_damages, .. } = *self.feed.memory();
         figures.n_points.store(n_points, Ordering::Relaxed);

@@ -68,6 +68,19 @@ pub trait Sink: Send {
     /// [`Failed`] says whether to try again, and when.
     fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed>;
 
+    /// Why the receiver wants the trainer to be stopped, once it has said so; then `None` again.
+    fn take_stop(&mut self) -> Option<String> {
+        None
+    }
+
+    /// When the receiver wants to hear of us again, whether or not there is anything to deliver; `None`: it does not.
+    fn greet_at(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Has the next attempt turn to the receiver although there is nothing to deliver.
+    fn greet(&mut self) {}
+
     /// How long to wait between two attempts.
     fn pauses(&self) -> Pauses {
         Pauses::default()

@@ -45,6 +45,15 @@ impl<S: Sink + ?Sized> Delivery<S> {
         self.finish(patience, warn)
     }
 
+    /// Turns to the receiver although there is nothing to deliver; see [`Sink::greet_at`].
+    ///
+    /// # Errors
+    /// As of [`Self::deliver`].
+    pub fn greet(&mut self, patience: &Patience, warn: &mut dyn FnMut(String)) -> Result<(), Undelivered> {
+        self.sink.greet();
+        self.finish(patience, warn)
+    }
+
     /// Delivers the rest of the batch that the sink has taken.
     pub(super) fn finish(
         &mut self,

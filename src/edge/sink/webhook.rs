@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -17,12 +17,13 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
 use reqwest::redirect::{self, Policy};
 use reqwest::{Client, Response, StatusCode, Url};
 use rustls::crypto::{CryptoProvider, ring};
+use serde::Deserialize;
 use tokio::runtime::Runtime;
 
 use crate::limits::{
     MAX_TOKEN_BYTES, SINK_FIRST_PAUSE, SINK_LOOK, WEBHOOK_ANSWER_BYTES, WEBHOOK_ANSWER_SHOWN,
     WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_IDLE, WEBHOOK_LONGEST_PAUSE, WEBHOOK_MAX_BYTES, WEBHOOK_MAX_LINES,
-    WEBHOOK_MAX_REDIRECTS, WEBHOOK_MAX_RETRY_AFTER, WEBHOOK_REST, WEBHOOK_TIMEOUT,
+    WEBHOOK_MAX_REDIRECTS, WEBHOOK_MAX_RETRY_AFTER, WEBHOOK_REST, WEBHOOK_SHORTEST_GREETING, WEBHOOK_TIMEOUT,
 };
 
 use super::json::JsonLines;
@@ -153,6 +154,28 @@ pub struct Webhook {
     max_lines: usize,
     /// No connection broke since lines were delivered last.
     is_first_break: bool,
+    /// What the server said with its last answer.
+    said: Said,
+    /// A request without lines is to be made.
+    is_greeting: bool,
+}
+
+/// What the answer to lines may say, as a JSON object. Other fields, and other texts, say nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Said {
+    /// The trainer is to be stopped.
+    stop: Option<Stop>,
+    /// When the server wants to hear of us again, with or without lines.
+    next_within_seconds: Option<f64>,
+    #[serde(skip)]
+    at: Option<Instant>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Stop {
+    #[serde(default)]
+    reason: String,
 }
 
 const TOKEN: Cause = Cause::Named("token");
@@ -162,7 +185,7 @@ const BROKEN: Cause = Cause::Named("broken");
 
 /// How a request ended.
 enum Answer {
-    Delivered,
+    Delivered(Said),
     /// No more lines are wanted.
     Gone,
     /// The lines are too much at once.
@@ -207,6 +230,8 @@ impl Webhook {
             next_seq: 0,
             max_lines: WEBHOOK_MAX_LINES,
             is_first_break: true,
+            said: Said::default(),
+            is_greeting: false,
         })
     }
 
@@ -269,6 +294,10 @@ impl Webhook {
             Some(Err(e)) => Answer::Broken(innermost(e)),
             Some(Ok((status, headers, text))) => {
                 // Some servers say what they were asked.
+                if status.is_success() {
+                    let said = serde_json::from_str(&text).unwrap_or_default();
+                    return Answer::Delivered(Said { at: Some(Instant::now()), ..said });
+                }
                 let text = secrets.iter().fold(text, |text, secret| text.replace(secret, "..."));
                 self.judge(status, &headers, &text)
             }
@@ -284,7 +313,6 @@ impl Webhook {
             words.extend([": ", &text]);
         }
         match status {
-            _ if status.is_success() => Answer::Delivered,
             StatusCode::GONE => Answer::Gone,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Answer::Later(Cause::Status(status.as_u16()), words, retry_after(headers, Timestamp::now()))
@@ -309,11 +337,19 @@ impl Sink for Webhook {
     }
 
     fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed> {
-        while let Some(rest) = self.lines.text.get(self.n_delivered..).filter(|rest| !rest.is_empty()) {
+        loop {
+            let rest = self.lines.text.get(self.n_delivered..).unwrap_or_default();
+            if rest.is_empty() && !self.is_greeting {
+                return Ok(());
+            }
             let (n_lines, n_bytes) = portion(rest, self.max_lines);
             let lines = rest.get(..n_bytes).unwrap_or(rest);
             let failed = match self.post(&body(lines), attempt.patience) {
-                Answer::Delivered => {
+                Answer::Delivered(said) => {
+                    // A wish to stop stands until somebody has taken it.
+                    let stop = said.stop.or(self.said.stop.take());
+                    self.said = Said { stop, ..said };
+                    self.is_greeting = false;
                     self.n_delivered += n_bytes;
                     self.next_seq += n_lines as u64;
                     self.is_first_break = true;
@@ -349,7 +385,21 @@ impl Sink for Webhook {
             };
             return Err(failed);
         }
-        Ok(())
+    }
+
+    fn take_stop(&mut self) -> Option<String> {
+        self.said.stop.take().map(|stop| stop.reason)
+    }
+
+    fn greet_at(&self) -> Option<Instant> {
+        let seconds = self.said.next_within_seconds.filter(|seconds| *seconds > 0.0)?;
+        let wait =
+            Duration::try_from_secs_f64(seconds).ok()?.clamp(WEBHOOK_SHORTEST_GREETING, WEBHOOK_TIMEOUT);
+        self.said.at?.checked_add(wait)
+    }
+
+    fn greet(&mut self) {
+        self.is_greeting = true;
     }
 
     fn pauses(&self) -> Pauses {
@@ -602,6 +652,21 @@ mod tests {
         assert_eq!(request.headers["authorization"], "Bearer secret");
         assert_eq!(request.headers["idempotency-key"], idempotency_key(body));
         assert!(request.headers["user-agent"].starts_with("hptune/"));
+    }
+
+    #[test]
+    fn an_answer_may_want_the_trainer_stopped_and_to_hear_of_us_again() {
+        let said = r#"{"stop":{"reason":"hopeless"},"nextWithinSeconds":0.01,"more":1}"#;
+        let (origin, requests) = serve([answer(200, "", said), answer(200, "", "<p>thanks</p>")]);
+        let mut sink = webhook(&origin, None);
+        assert_eq!(deliver(&mut sink, 0..1, NEVER), (Ok(()), Vec::new()));
+        let webhook = sink.sink();
+        assert_eq!((webhook.take_stop().as_deref(), webhook.take_stop()), (Some("hopeless"), None));
+        let wait = webhook.greet_at().expect("it asks").saturating_duration_since(Instant::now());
+        assert!(wait <= WEBHOOK_SHORTEST_GREETING && !wait.is_zero(), "{wait:?}");
+        sink.greet(&Patience::default(), &mut |words| panic!("{words}")).expect("it answers");
+        assert_eq!(requests.iter().nth(1).expect("it came").body, r#"{"version":1,"lines":[]}"#);
+        assert_eq!((sink.sink().take_stop(), sink.sink().greet_at()), (None, None), "a text says nothing");
     }
 
     #[test]

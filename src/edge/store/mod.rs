@@ -14,11 +14,12 @@ mod error;
 mod job;
 mod lease;
 mod queue;
+mod report;
 mod request;
 mod rows;
 mod schema;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +38,7 @@ pub use detail::{Detail, Details, Metadata, MetadataValue, Reported};
 pub use error::StoreError;
 pub use job::{ConfigFormat, Etag, JobNumber, NewJob, Resource, StoredJob};
 use lease::{Lease, ensure_held};
+pub use report::{NewReport, Reportable, StoredReport};
 pub use request::{Request, RequestKind};
 use rows::{ENDS_OF_CURVES, Keep, WHOLE_CURVES};
 use schema::{Holds, PrepareError, Prepared, SCHEMA_VERSION, is_busy};

@@ -12,7 +12,7 @@ use super::copy::copy_beside;
 use crate::limits::STORE_BUSY_TIMEOUT;
 
 /// The version of the schema, kept in `PRAGMA user_version`.
-pub(super) const SCHEMA_VERSION: i64 = 4;
+pub(super) const SCHEMA_VERSION: i64 = 5;
 
 const SCHEMA: &str = "
     CREATE TABLE job (
@@ -108,6 +108,21 @@ const FOR_SERVICES: &str = "
         value      ANY NOT NULL,             -- TEXT or BLOB
         PRIMARY KEY (job, trial, namespace, key)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// What sidecars report of trials that run elsewhere.
+const REPORTS: &str = "
+    CREATE TABLE report (
+        number     INTEGER PRIMARY KEY,
+        job        INTEGER NOT NULL REFERENCES job(number),
+        trial      INTEGER NOT NULL,
+        key        TEXT NOT NULL,            -- of the request that brought it
+        lines      TEXT NOT NULL,            -- JSON array of objects
+        at_ms      INTEGER NOT NULL,
+        UNIQUE (job, trial, key)
+    ) STRICT;
+    CREATE INDEX report_of_job ON report(job, number);
+    CREATE INDEX decision_of_trial ON decision(job, trial);
 ";
 
 /// What version 1 lacks.
@@ -228,9 +243,9 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<Prepar
 
 fn migrate(transaction: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     match found {
-        0 => {
-            [SCHEMA, MEASUREMENTS, FOR_SERVICES].iter().try_for_each(|sql| transaction.execute_batch(sql))?
-        }
+        0 => [SCHEMA, MEASUREMENTS, FOR_SERVICES, REPORTS]
+            .iter()
+            .try_for_each(|sql| transaction.execute_batch(sql))?,
         1..SCHEMA_VERSION => {
             if found < 2 {
                 transaction.execute_batch(FROM_VERSION_1)?;
@@ -239,7 +254,10 @@ fn migrate(transaction: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
                 let steps = [BEFORE_VERSION_3, MEASUREMENTS, FROM_VERSION_2];
                 steps.iter().try_for_each(|sql| transaction.execute_batch(sql))?;
             }
-            [FROM_VERSION_3, FOR_SERVICES].iter().try_for_each(|sql| transaction.execute_batch(sql))?;
+            if found < 4 {
+                [FROM_VERSION_3, FOR_SERVICES].iter().try_for_each(|sql| transaction.execute_batch(sql))?;
+            }
+            transaction.execute_batch(REPORTS)?;
         }
         _ => return Ok(()),
     }

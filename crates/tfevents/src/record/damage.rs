@@ -41,6 +41,13 @@ impl DamageKind {
             Self::TooLong => "too-long",
         }
     }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Length, Self::Data, Self::Torn, Self::NotAnEvent, Self::TooLong];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 impl fmt::Display for Damage {
