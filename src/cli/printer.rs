@@ -11,7 +11,6 @@ use crate::app::Failure;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Printer {
     style: Style,
-    is_live: bool,
 }
 
 /// Whether text may be styled.
@@ -38,6 +37,11 @@ impl Style {
             Self::Plain => text.to_owned(),
         }
     }
+}
+
+/// Whether the terminal understands no control sequences.
+pub(super) fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// A table of text on stdout.
@@ -69,15 +73,9 @@ impl Write for Table {
 
 impl Printer {
     pub(super) fn new() -> Self {
-        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let is_colourless = is_dumb || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_colourless = is_dumb() || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if io::stdout().is_terminal() && !is_colourless { Style::Terminal } else { Style::Plain };
-        Self { style, is_live: io::stderr().is_terminal() && !is_dumb }
-    }
-
-    /// Whether what is written to stderr is seen as it is written and may be overwritten.
-    pub(super) fn is_live(self) -> bool {
-        self.is_live
+        Self { style }
     }
 
     /// The style of data.
@@ -98,12 +96,6 @@ impl Printer {
     /// How many columns the terminal has that data goes to.
     pub(super) fn columns(self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
-    }
-
-    /// How many columns the terminal has that talk goes to.
-    pub(super) fn talk_columns(self) -> Option<usize> {
-        let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
         Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     }
 

@@ -1,15 +1,6 @@
-//! Numbers, times and texts as people read them.
+//! Sizes, times and texts as people read them.
 
 use crate::plot::printable as name;
-
-/// A number to five significant digits.
-pub(super) fn brief(value: f64) -> String {
-    if !value.is_finite() {
-        return crate::units::shortest(value);
-    }
-    let rounded: f64 = format!("{value:.4e}").parse().unwrap_or(value);
-    crate::units::shortest(rounded)
-}
 
 /// A time in seconds, such as `0.44 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
 pub(super) fn duration(seconds: f64) -> String {
@@ -78,10 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_times_are_short() {
-        assert_eq!(brief(0.978_272_999), "0.97827");
-        assert_eq!(brief(f64::NAN), "NaN");
-        assert_eq!(brief(1234.5678), "1234.6");
+    fn sizes_and_times_are_short() {
         assert_eq!([size(512), size(1536), size(90 << 20)], ["512 B", "1.5 KiB", "90 MiB"]);
         assert_eq!(duration(0.444), "0.44 s");
         assert_eq!(duration(200.0), "3 min 20 s");

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use super::printer::Style;
-use super::text::{brief, duration};
+use super::text::brief;
 use super::{chart, tables};
 use crate::app::jobs::KnownJob;
 use crate::app::quoted;
 use crate::app::run::remarks::unused;
 use crate::app::run::{Finished, FirstTrial};
 use crate::app::why::{Basis, Peer, Why};
+use crate::cli::printer::Style;
+use crate::cli::text::duration;
 use crate::edge::store::NewJob;
 use crate::edge::trial_files::TrialFiles;
 use crate::plot::{self, Cells, Curve, Ink, Look};

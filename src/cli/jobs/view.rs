@@ -1,13 +1,15 @@
 //! What a running job looks like: live on a terminal, a line an event elsewhere, or JSON.
 
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::printer::Printer;
 use super::sparkline::{SPARK_WIDTH, Sparkline};
-use super::text::{brief, duration, printable};
+use super::text::brief;
 use crate::app::Failure;
+use crate::cli::printer::{Printer, is_dumb};
+use crate::cli::text::{duration, printable};
 use crate::report::{JobEvent, JobEventKind, jsonl};
 use crate::study::{Assignment, FinalState, Goal, Outcome};
 use crate::units::{Step, TrialId};
@@ -30,11 +32,22 @@ pub(super) trait View {
 pub(super) fn for_output(json: bool, printer: Printer) -> Box<dyn View> {
     if json {
         Box::new(JsonView { printer, shown: Ok(()) })
-    } else if printer.is_live() {
-        Box::new(LiveView::new(printer))
+    } else if is_live() {
+        Box::new(LiveView::new())
     } else {
         Box::new(LineView { printer, lines: Lines::default() })
     }
+}
+
+/// Whether what is written to stderr is seen as it is written and may be overwritten.
+pub(super) fn is_live() -> bool {
+    io::stderr().is_terminal() && !is_dumb()
+}
+
+/// How many columns the terminal has at stderr.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 struct JsonView {
@@ -155,7 +168,6 @@ fn assignment(hyperparameters: &Assignment) -> String {
 
 /// A table: trials that are over scroll up, below them a row for each that is not, and a line for the job.
 struct LiveView {
-    printer: Printer,
     lines: Lines,
     screen: MultiProgress,
     job: ProgressBar,
@@ -208,17 +220,17 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl LiveView {
-    fn new(printer: Printer) -> Self {
+    fn new() -> Self {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         let job =
             screen.add(ProgressBar::new(0).with_style(style("{bar:30} {pos}/{len} trials, {elapsed} {msg}")));
         job.enable_steady_tick(std::time::Duration::from_secs(1));
-        Self { printer, lines: Lines::default(), screen, job, trials: BTreeMap::new(), is_headed: false }
+        Self { lines: Lines::default(), screen, job, trials: BTreeMap::new(), is_headed: false }
     }
 
     /// Prints a row of the table, which takes one line: what is cut off comes with the result.
     fn print_row(&self, row: &str) {
-        self.print(&cut(row, self.printer.talk_columns().unwrap_or(usize::MAX)));
+        self.print(&cut(row, columns().unwrap_or(usize::MAX)));
     }
 
     fn print(&self, line: &str) {
