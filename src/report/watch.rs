@@ -91,17 +91,17 @@ pub enum Line {
     },
 }
 
-/// Lines as text, each with its `seq`, which rises by one from `first_seq`, and its `\n`.
-#[must_use]
-pub fn encode_all(lines: &[Line], trial: Option<&str>, first_seq: u64) -> String {
-    let mut text = Vec::new();
+/// Replaces `into` by lines as text, each with its `seq`, which rises by one from `first_seq`, and its `\n`.
+pub fn encode_all(lines: &[Line], trial: Option<&str>, first_seq: u64, into: &mut String) {
+    let mut text = std::mem::take(into).into_bytes();
+    text.clear();
     for (line, seq) in lines.iter().zip(first_seq..) {
         encode_to(&mut text, line, trial);
         text.extend_from_slice(b",\"seq\":");
         text.extend_from_slice(seq.to_string().as_bytes());
         text.extend_from_slice(b"}\n");
     }
-    String::from_utf8(text).unwrap_or_default()
+    *into = String::from_utf8(text).unwrap_or_default();
 }
 
 /// A line as text, without its `seq` and what follows that.
@@ -138,7 +138,8 @@ mod tests {
     fn a_line_is_json_that_ends_with_its_number() {
         #[track_caller]
         fn check(line: &Line, trial: Option<&str>, expected: &str) {
-            let text = encode_all(std::slice::from_ref(line), trial, 7);
+            let mut text = String::from("what was there");
+            encode_all(std::slice::from_ref(line), trial, 7, &mut text);
             assert_eq!(text, format!("{expected}\n"));
             let (body, seq) = split(text.trim_end()).expect("it is a line");
             assert_eq!((body, seq), (&*encode(line, trial), 7));

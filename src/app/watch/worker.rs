@@ -522,7 +522,7 @@ impl Following {
 
     /// Delivers the lines that there are.
     fn flush(&mut self) -> Result<(), Undelivered> {
-        let Pending { lines, last_clock } = std::mem::take(&mut self.pending);
+        let Pending { mut lines, last_clock } = std::mem::take(&mut self.pending);
         let first_seq = self.next_seq - lines.len() as u64;
         let told = self.worker.told.clone();
         let figures = Arc::clone(&self.worker.figures);
@@ -547,6 +547,9 @@ impl Following {
             self.worker.patience.progressed();
             self.take_stop();
         }
+        // The next lines have the same memory.
+        lines.clear();
+        self.pending.lines = lines;
         let Memory { n_points, n_left_out, n_damages, .. } = *self.feed.memory();
         figures.n_points.store(n_points, Ordering::Relaxed);
         figures.n_left_out.store(n_left_out, Ordering::Relaxed);

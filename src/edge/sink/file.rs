@@ -94,10 +94,11 @@ impl FileSink {
         Ok(Self { path: path.to_owned(), to, lines: JsonLines::default() })
     }
 
-    fn load(&mut self, lines: JsonLines) {
+    /// Puts the next lines in the place of the last.
+    fn renew(&mut self, renew: impl FnOnce(&mut JsonLines)) {
         match &mut self.to {
-            To::Stream(Some(stream)) => stream.load(lines),
-            To::Stream(None) | To::Regular(_) => self.lines = lines,
+            To::Stream(Some(stream)) => stream.renew(renew),
+            To::Stream(None) | To::Regular(_) => renew(&mut self.lines),
         }
     }
 }
@@ -133,7 +134,7 @@ fn open_stream(path: &Path) -> Result<LinesSink, Failed> {
 
 impl Sink for FileSink {
     fn take(&mut self, batch: &Batch<'_>) {
-        self.load(JsonLines::of(batch));
+        self.renew(|lines| lines.fill(batch));
     }
 
     fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed> {
@@ -144,7 +145,7 @@ impl Sink for FileSink {
             To::Stream(none) => {
                 let stream = none.insert(open_stream(&self.path)?);
                 attempt.passed();
-                stream.load(std::mem::take(&mut self.lines));
+                stream.renew(|lines| *lines = std::mem::take(&mut self.lines));
                 stream.attempt(attempt)
             }
         }
@@ -370,7 +371,8 @@ mod tests {
         patience: &Patience,
         warn: &mut dyn FnMut(String),
     ) -> Result<(), Undelivered> {
-        sink.sink().load(JsonLines::test(seqs.start, &lines(seqs)));
+        let next = JsonLines::test(seqs.start, &lines(seqs));
+        sink.sink().renew(|lines| *lines = next);
         sink.finish(patience, warn)
     }
 

@@ -16,9 +16,11 @@ pub(super) struct JsonLines {
 }
 
 impl JsonLines {
-    pub(super) fn of(batch: &Batch<'_>) -> Self {
-        let text = watch::encode_all(batch.lines, batch.trial, batch.first_seq);
-        Self { first_seq: batch.first_seq, n_lines: batch.lines.len(), text }
+    /// Holds those of a batch from now on, in the memory of the last: fresh memory for each batch costs as much as a system
+    /// call a page.
+    pub(super) fn fill(&mut self, batch: &Batch<'_>) {
+        watch::encode_all(batch.lines, batch.trial, batch.first_seq, &mut self.text);
+        (self.first_seq, self.n_lines) = (batch.first_seq, batch.lines.len());
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -67,11 +67,12 @@ impl LinesSink {
         Self { writer, lines: JsonLines::default(), n_written: 0 }
     }
 
-    pub(super) fn load(&mut self, lines: JsonLines) {
+    /// Puts the next lines in the place of the last.
+    pub(super) fn renew(&mut self, renew: impl FnOnce(&mut JsonLines)) {
         let is_given_up = self.n_written < self.lines.text.len();
         let reached = is_given_up.then(|| Reached::after(&self.lines, self.n_written));
-        self.n_written = reached.map_or(0, |reached| reached.within(&lines));
-        self.lines = lines;
+        renew(&mut self.lines);
+        self.n_written = reached.map_or(0, |reached| reached.within(&self.lines));
     }
 
     /// Writes what can be written of the lines behind what went out.
@@ -101,7 +102,7 @@ impl LinesSink {
 
 impl Sink for LinesSink {
     fn take(&mut self, batch: &Batch<'_>) {
-        self.load(JsonLines::of(batch));
+        self.renew(|lines| lines.fill(batch));
     }
 
     fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed> {
@@ -190,7 +191,7 @@ mod tests {
         patience: &Patience,
         warn: &mut dyn FnMut(String),
     ) -> Result<(), Undelivered> {
-        sink.sink().load(JsonLines::test(7, text));
+        sink.sink().renew(|lines| *lines = JsonLines::test(7, text));
         sink.finish(patience, warn)
     }
 

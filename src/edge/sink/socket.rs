@@ -80,15 +80,11 @@ impl SocketSink {
         stream.set_write_timeout(Some(SINK_LOOK))?;
         Ok(stream)
     }
-
-    fn load(&mut self, lines: JsonLines) {
-        self.lines = lines;
-    }
 }
 
 impl Sink for SocketSink {
     fn take(&mut self, batch: &Batch<'_>) {
-        self.load(JsonLines::of(batch));
+        self.lines.fill(batch);
     }
 
     /// Sends the whole batch, over a new connection if there is none.
@@ -163,7 +159,7 @@ mod tests {
         patience: &Patience,
         warn: &mut dyn FnMut(String),
     ) -> Result<(), Undelivered> {
-        sink.sink().load(JsonLines::test(0, text));
+        sink.sink().lines = JsonLines::test(0, text);
         sink.finish(patience, warn)
     }
 

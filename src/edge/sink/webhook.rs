@@ -235,14 +235,16 @@ impl Webhook {
         })
     }
 
-    fn load(&mut self, lines: JsonLines) {
+    /// Puts the next lines in the place of the last.
+    fn renew(&mut self, renew: impl FnOnce(&mut JsonLines)) {
         // A batch that was given up may come again.
         let is_given_up = self.n_delivered < self.lines.text.len();
+        renew(&mut self.lines);
+        let lines = &self.lines;
         let n_before = self.next_seq.checked_sub(lines.first_seq).and_then(|n| usize::try_from(n).ok());
         let n_before = n_before.filter(|n| is_given_up && *n <= lines.n_lines).unwrap_or(0);
         self.n_delivered = lines.text.split_inclusive('\n').take(n_before).map(str::len).sum();
         self.next_seq = lines.first_seq + n_before as u64;
-        self.lines = lines;
         self.max_lines = WEBHOOK_MAX_LINES;
         self.is_first_break = true;
     }
@@ -333,7 +335,7 @@ impl Webhook {
 
 impl Sink for Webhook {
     fn take(&mut self, batch: &Batch<'_>) {
-        self.load(JsonLines::of(batch));
+        self.renew(|lines| lines.fill(batch));
     }
 
     fn attempt(&mut self, attempt: &mut Attempt<'_>) -> Result<(), Failed> {
@@ -627,7 +629,7 @@ mod tests {
         let patience = Patience::default();
         let text = lines(seqs.clone());
         let mut told = Vec::new();
-        sink.sink().load(JsonLines::test(seqs.start, &text));
+        sink.sink().renew(|lines| *lines = JsonLines::test(seqs.start, &text));
         let result = sink.finish(&patience, &mut |words| {
             if words.contains(end) {
                 patience.end_at(Instant::now());
@@ -840,7 +842,7 @@ mod tests {
             request.seqs()
         });
         let mut sink = webhook(&origin, None);
-        sink.sink().load(JsonLines::test(0, &lines(0..1)));
+        sink.sink().renew(|next| *next = JsonLines::test(0, &lines(0..1)));
         let result = sink.finish(&patience, &mut |words| panic!("{words}"));
         let words = format!("{origin}/: gave no answer in time");
         assert_eq!(result, Err(Undelivered::GaveUp(words)));
