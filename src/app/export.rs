@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::slice;
 use std::sync::Arc;
 
-use tfevents::disk::{self, Assembly, read_in_pieces};
+use tfevents::disk::{self, Assembly, Handle, read_in_pieces};
 use tfevents::{Contents, Faults, Keep, LogDir};
 
 use super::hparams::{Sessions, TrialParams, related};
@@ -19,10 +19,10 @@ use crate::export::{
 };
 use crate::limits::{MAX_TAGS, MAX_WIDE_TAGS};
 use crate::objective::SeriesFilter;
-use crate::units::{RunName, Tag};
-use tfevents::scalar::{HPARAMS_TAG, RunHparams};
-use tfevents::series::{self, Attempts, ByTag, FileHistory, Stretches, Writer};
-use tfevents::tail::{Found, Ingested, Listed};
+use crate::units::{RunName, Tag, WallTime};
+use tfevents::scalar::{HPARAMS_TAG, Metadata, RunHparams};
+use tfevents::series::{self, Attempts, ByTag, FileHistory, Rise, Stretches, Writer, WriterId};
+use tfevents::tail::{Found, Ingested, Listed, Rises};
 
 /// What to export.
 #[derive(Debug, Clone)]
@@ -92,7 +92,46 @@ struct FileLook {
     faults: Faults,
 }
 
+/// Looks at files.
+struct Looking;
+
+impl Handle<FileLook> for Looking {
+    const TAKES_RISES: bool = true;
+
+    #[inline]
+    fn handle(&self, look: &mut FileLook, found: Found<'_>) {
+        look.handle(found);
+    }
+
+    fn handle_rises(
+        &self,
+        look: &mut FileLook,
+        writer: WriterId,
+        started: WallTime,
+        rises: Rises<'_>,
+    ) -> bool {
+        look.take_rises(writer, started, rises)
+    }
+}
+
 impl FileLook {
+    fn take_rises(&mut self, writer: WriterId, started: WallTime, rises: Rises<'_>) -> bool {
+        let n_sessions = self.origin.sessions.len();
+        let accepts = |(tag, _, rise): (&str, Metadata<'_>, &Rise)| {
+            self.tags.get(tag).is_some_and(|stretches| stretches.accepts(n_sessions, rise))
+        };
+        if !rises.iter().all(accepts) {
+            return false;
+        }
+        for (tag, _, rise) in rises.iter() {
+            self.origin.take_rise(writer, started, rise);
+            if let Some(stretches) = self.tags.entry(tag, Stretches::default) {
+                stretches.take_rise(rise);
+            }
+        }
+        true
+    }
+
     #[inline]
     fn handle(&mut self, found: Found<'_>) {
         self.faults.take(&found);
@@ -152,14 +191,14 @@ impl Source {
         let mut others = logs.retain_runs(|run| request.filter.has_run(run));
         let mut first = FirstLook::default();
         first.faults.errors.extend(logs.errors().iter().map(ToString::to_string));
-        logs.read_runs(FileLook::handle, |run, files| first.add_run(&request.filter, run, files));
+        logs.read_runs(Looking, |run, files| first.add_run(&request.filter, run, files));
         let runs = |logs: &LogDir| -> BTreeSet<RunName> { logs.runs().map(|run| run.name()).collect() };
         let chosen = runs(&logs);
         // Their rows are not wanted, but one of them may have the session of a run that is.
         let unchosen = runs(&others);
         let related = related(&unchosen, &chosen);
         others.retain_runs(|run| related.contains(run));
-        others.read_runs(FileLook::handle, |run, files| {
+        others.read_runs(Looking, |run, files| {
             for FileLook { hparams, tags, .. } in files {
                 first.sessions.add(run, hparams, has_curve(&tags));
             }

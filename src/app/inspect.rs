@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use tfevents::{UnreadableReports, disk};
+use tfevents::UnreadableReports;
+use tfevents::disk::{self, Handle};
 
 use super::{Failure, open_logs};
 use crate::layout::run_of;
@@ -15,9 +16,9 @@ use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
 use tfevents::record::{Damage, DamageKind};
 use tfevents::scalar::{Content, HPARAMS_TAG, HparamValue, Kind, Metadata, RunHparams};
 use tfevents::series::{
-    Attempts, ByTag, FileHistory, GoOver, Rewind, Standing, TagSummary, Writer, WriterId,
+    Attempts, ByTag, FileHistory, GoOver, Rewind, Rise, Standing, TagSummary, Writer, WriterId,
 };
-use tfevents::tail::{Found, Ingested, packed_in_words};
+use tfevents::tail::{Found, Ingested, Rises, packed_in_words};
 
 /// What lies below one path.
 #[derive(Debug, Default)]
@@ -227,7 +228,48 @@ impl Run {
     }
 }
 
+/// Sums up files.
+struct Summing;
+
+impl Handle<FileSummary> for Summing {
+    const TAKES_RISES: bool = true;
+
+    #[inline]
+    fn handle(&self, summary: &mut FileSummary, found: Found<'_>) {
+        summary.handle(found);
+    }
+
+    fn handle_rises(
+        &self,
+        summary: &mut FileSummary,
+        writer: WriterId,
+        started: WallTime,
+        rises: Rises<'_>,
+    ) -> bool {
+        summary.take_rises(writer, started, rises)
+    }
+}
+
 impl FileSummary {
+    fn take_rises(&mut self, writer: WriterId, started: WallTime, rises: Rises<'_>) -> bool {
+        let n_sessions = self.origin.sessions.len();
+        let accepts = |(tag, _, rise): (&str, Metadata<'_>, &Rise)| {
+            tag != HPARAMS_TAG && self.tags.get(tag).is_some_and(|summary| summary.accepts(n_sessions, rise))
+        };
+        if !rises.iter().all(accepts) {
+            return false;
+        }
+        for (tag, metadata, rise) in rises.iter() {
+            self.origin.take_rise(writer, started, rise);
+            let Some(summary) = self.tags.entry(tag, || TagSummary::new(Step(0))) else { continue };
+            summary.take_rise(rise);
+            if summary.plugin.is_empty() {
+                summary.plugin = metadata.plugin().to_owned();
+            }
+        }
+        true
+    }
+
     #[inline]
     fn handle(&mut self, found: Found<'_>) {
         match found {
@@ -298,7 +340,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
     let logs = open_logs("inspect", &[path.to_owned()])?;
     let warnings = logs.errors().iter().map(ToString::to_string).collect();
     let mut inspection = Inspection { warnings, ..Inspection::default() };
-    logs.read_runs(FileSummary::handle, |_, files| files.into_iter().for_each(|file| inspection.add(file)));
+    logs.read_runs(Summing, |_, files| files.into_iter().for_each(|file| inspection.add(file)));
     let runs = inspection.runs.iter_mut();
     let hidden: BTreeMap<RunName, BTreeMap<Tag, Standing>> =
         runs.map(|(name, run)| (name.clone(), run.finish())).filter(|(_, tags)| !tags.is_empty()).collect();

@@ -461,7 +461,7 @@ mod tests {
     fn seen(values: &[(&str, Content)]) -> Seen {
         let mut collector = ObjectiveCollector::new(Tag::from("accuracy"), RunSelector::default(), None);
         for (tag, content) in values {
-            take(&mut collector, tag, 1, content.clone());
+            take(&mut collector, tag, 1, *content);
         }
         collector.seen()
     }

@@ -44,6 +44,12 @@ pub const READ_CHUNK_BYTES: usize = 1 << 20;
 /// Small enough for a processor's cache, and large beside what a thread waits for its turn.
 pub const SEGMENT_BYTES: u32 = 1 << 20;
 
+/// How many values a rise of a segment must have on average to be taken at once: making one costs as much as some values.
+pub const LEAST_RISING_VALUES: usize = 4;
+
+/// How many rises of a segment are taken at once: each takes 88 bytes in the memory of a thread.
+pub const MAX_RISES: usize = 1 << 12;
+
 /// From how many bytes on a file is read by several threads: a smaller one is read before another thread is awake.
 pub const SPLIT_FILE_BYTES: u64 = 4 << 20;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{self, Root};
+use crate::disk::{self, Handle, Root};
 use crate::error::{Error, ErrorKind};
 use crate::faults::Faults;
 use crate::limits::READ_CHUNK_BYTES;
@@ -55,12 +55,7 @@ impl Run<'_> {
 }
 
 /// Reads files on all cores, each into a `T` that `handle` fills; `done` gets them in the order of the files.
-fn read_files<T: Default + Send>(
-    root: &Root,
-    files: &[Listed],
-    handle: impl Fn(&mut T, Found<'_>) + Sync,
-    done: impl FnMut(T),
-) {
+fn read_files<T: Default + Send>(root: &Root, files: &[Listed], handle: impl Handle<T>, done: impl FnMut(T)) {
     disk::read_files(root, files, disk::n_threads(), T::default, handle, done);
 }
 
@@ -130,7 +125,7 @@ impl LogDir {
     /// order of the files.
     pub fn read_runs<T: Default + Send>(
         &self,
-        handle: impl Fn(&mut T, Found<'_>) + Sync,
+        handle: impl Handle<T>,
         mut done: impl FnMut(&RunName, Vec<T>),
     ) {
         let mut runs = self.files.iter().map(|file| self.root.naming().run_of(&file.path)).peekable();

@@ -18,7 +18,9 @@ use super::root::Root;
 use super::turns::Turns;
 use crate::limits::{READ_CHUNK_BYTES, SEGMENT_BYTES};
 use crate::series::WriterId;
-use crate::tail::{FileKind, Found, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, Segment, packed_with};
+use crate::tail::{
+    FileKind, Found, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, Rises, Scan, Segment, Take, packed_with,
+};
 use crate::units::{RunName, WallTime};
 
 /// Gathers what is found in files that are read in pieces.
@@ -26,8 +28,18 @@ pub trait Assembly: Send {
     /// What is handed from `join` to `work`.
     type Batch: Send;
 
+    /// Whether [`Self::take_rises`] is to be called.
+    const TAKES_RISES: bool = false;
+
     /// Takes what was found, in the order in which one thread alone would find it. Returns a batch when one is full.
     fn take(&mut self, found: Found<'_>) -> Option<Self::Batch>;
+
+    /// Takes values at once, of a writer whose file was begun at `started`. False, with nothing taken, where they are to be
+    /// taken one by one.
+    fn take_rises(&mut self, writer: WriterId, started: WallTime, rises: Rises<'_>) -> bool {
+        let (_, _, _) = (writer, started, rises);
+        false
+    }
 }
 
 /// Reads the files `which` of `files` from their first to their last byte on up to `n_threads` threads, the calling thread
@@ -86,7 +98,7 @@ pub fn read_in_pieces<A: Assembly, C>(
             }
             // A single thread decodes the bytes directly.
             if is_event_file && n_threads > 1 {
-                segment.scan();
+                segment.scan(if A::TAKES_RISES { Scan::Rises } else { Scan::Values });
             }
             let Some(mut turn) = joint.wait(number) else { return };
             let mut ready = None;
@@ -142,25 +154,20 @@ impl<A: Assembly> Joint<'_, A> {
         ready: &mut impl FnMut((usize, A::Batch)),
     ) {
         let Self { root, assembly, n_batches, file, buffer } = self;
-        let mut found = |found: Found<'_>| {
-            if let Some(batch) = assembly.take(found) {
-                ready((*n_batches, batch));
-                *n_batches += 1;
-            }
-        };
+        let mut gathering = Gathering { assembly, n_batches, ready };
         let path = &*listed.path;
         if buffer.is_empty() {
             buffer.resize(READ_CHUNK_BYTES, 0);
         }
         if root.naming().kind_of(path) != Some(FileKind::Events) {
-            return read_file(root, listed, i, buffer, &mut found);
+            return read_file(root, listed, i, buffer, &mut |found| gathering.take(found));
         }
         if at == 0 {
             let run = root.naming().run_of(path);
-            found(Found::File { run: &run, path });
+            gathering.take(Found::File { run: &run, path });
             let packed = packed_with(segment.bytes(0, PACKED_HEAD_BYTES as u64));
             if let Some(with) = packed {
-                found(Found::Packed { path, with });
+                gathering.take(Found::Packed { path, with });
             }
             *file = Some(Open { run, ingest: Ingest::default(), is_over: packed.is_some() });
         }
@@ -168,17 +175,53 @@ impl<A: Assembly> Joint<'_, A> {
         let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
         let mut read = |offset, buffer: &mut [u8]| source.read_at(offset, buffer);
         let mut read_on = || {
-            let mut sink = |started: WallTime, ingested: Ingested<'_>| {
-                found(Found::Event { run, path, writer, started, ingested });
-            };
-            ingest.read_segment(segment, buffer, &mut read, &mut sink)?;
+            let mut of_file = OfFile { run, path, writer, gathering: &mut gathering };
+            ingest.read_segment(segment, buffer, &mut read, &mut of_file)?;
             let is_last = at + u64::from(SEGMENT_BYTES) >= listed.bytes;
+            let mut sink = |started: WallTime, ingested: Ingested<'_>| of_file.take(started, ingested);
             if is_last { ingest.read_to_end(buffer, &mut read, &mut sink) } else { Ok(()) }
         };
         if let Err(e) = read_on() {
             *is_over = true;
-            found(Found::Unreadable { path, error: e.to_string() });
+            gathering.take(Found::Unreadable { path, error: e.to_string() });
         }
+    }
+}
+
+/// An assembly with its batches numbered as they are ready.
+struct Gathering<'a, A, R> {
+    assembly: &'a mut A,
+    n_batches: &'a mut usize,
+    ready: R,
+}
+
+impl<A: Assembly, R: FnMut((usize, A::Batch))> Gathering<'_, A, R> {
+    #[inline]
+    fn take(&mut self, found: Found<'_>) {
+        if let Some(batch) = self.assembly.take(found) {
+            (self.ready)((*self.n_batches, batch));
+            *self.n_batches += 1;
+        }
+    }
+}
+
+/// What an event file says, on its way to an assembly.
+struct OfFile<'a, G> {
+    run: &'a RunName,
+    path: &'a str,
+    writer: WriterId,
+    gathering: G,
+}
+
+impl<A: Assembly, R: FnMut((usize, A::Batch))> Take for OfFile<'_, &mut Gathering<'_, A, R>> {
+    #[inline]
+    fn take(&mut self, started: WallTime, ingested: Ingested<'_>) {
+        let Self { run, path, writer, .. } = *self;
+        self.gathering.take(Found::Event { run, path, writer, started, ingested });
+    }
+
+    fn take_rises(&mut self, started: WallTime, rises: Rises<'_>) -> bool {
+        self.gathering.assembly.take_rises(self.writer, started, rises)
     }
 }
 
@@ -190,6 +233,8 @@ mod tests {
     use crate::disk::walk;
     use crate::event;
     use crate::record;
+    use crate::scalar::Content;
+    use crate::series::{ByTag, FileHistory, Point, TagSummary};
     use crate::units::Step;
 
     /// Collects all that is found as text, 100 lines a batch.
@@ -218,6 +263,83 @@ mod tests {
             lines.extend(left);
         }
         lines
+    }
+
+    /// Sums up the tags of one file.
+    #[derive(Debug, Default)]
+    struct Sums {
+        history: FileHistory,
+        tags: ByTag<TagSummary>,
+        n_rises: usize,
+    }
+
+    impl Assembly for Sums {
+        type Batch = ();
+
+        const TAKES_RISES: bool = true;
+
+        fn take(&mut self, found: Found<'_>) -> Option<()> {
+            if let Some((tag, Point { step, wall_time, value })) = self.history.take(&found) {
+                let summary = self.tags.entry(tag, || TagSummary::new(step)).expect("there are few tags");
+                summary.add(&self.history.sessions, step, wall_time, &Content::Scalar(value));
+            }
+            None
+        }
+
+        fn take_rises(&mut self, writer: WriterId, started: WallTime, rises: Rises<'_>) -> bool {
+            let n_sessions = self.history.sessions.len();
+            let mut all = rises.iter();
+            if !all.all(|(tag, _, rise)| self.tags.get(tag).is_some_and(|sum| sum.accepts(n_sessions, rise)))
+            {
+                return false;
+            }
+            for (tag, _, rise) in rises.iter() {
+                self.history.take_rise(writer, started, rise);
+                self.tags.entry(tag, || TagSummary::new(Step(0))).expect("it is there").take_rise(rise);
+                self.n_rises += 1;
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn values_that_are_taken_at_once_change_no_sum() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut bytes = Vec::new();
+        let mut put = |event: &[u8]| record::encode(event, &mut bytes);
+        put(&event::encode_file_version(WallTime(7.0), "test"));
+        for i in 0..200_000_i64 {
+            let tag = ["loss", "acc", "lr"][usize::try_from(i % 3).expect("it is small")];
+            // Now and then a session begins, steps fall, stand still, or begin anew.
+            let step = match i {
+                50_000 => {
+                    put(&event::encode_session_start(WallTime(60_000.5), Step(40_000)));
+                    40_001
+                }
+                50_001..90_000 => i - 9_999,
+                90_000..90_200 => 80_001,
+                90_200..150_000 => i - 40_000,
+                150_000..150_100 => 150_000 - i,
+                _ => i,
+            };
+            put(&event::encode_scalars(WallTime(7.5 + i as f64), Step(step), &[(tag, (i % 977) as f32)]));
+        }
+        bytes[5_000_123] ^= 1;
+        fs::write(directory.path().join("events.out.tfevents.1.a"), bytes).expect("a file");
+        let root = Root::directory(directory.path());
+        let (files, _) = walk::list(&root, 1);
+        let sums = |n_threads| {
+            let none = |()| ControlFlow::Continue(());
+            let sums = read_in_pieces(&root, &files, 0..1, n_threads, Sums::default(), |()| (), none);
+            let tags: Vec<_> = sums.tags.iter().collect();
+            (format!("{:?} {tags:?}", sums.history), sums.n_rises)
+        };
+        let (alone, n_rises) = sums(1);
+        assert_eq!(n_rises, 0);
+        for n_threads in [2, 3, 7] {
+            let (several, n_rises) = sums(n_threads);
+            assert!(several == alone && n_rises > 20, "{n_threads} threads: {n_rises}\n{several}\n{alone}");
+        }
     }
 
     #[test]

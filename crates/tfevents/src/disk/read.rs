@@ -16,14 +16,38 @@ use crate::limits::{
 };
 use crate::series::WriterId;
 use crate::tail::{
-    self, FileKind, Found, HypertuneFile, HypertuneNews, Listed, Logged, PACKED_HEAD_BYTES, ReportLog,
+    self, FileKind, Found, HypertuneFile, HypertuneNews, Listed, Logged, PACKED_HEAD_BYTES, ReportLog, Rises,
     packed_with,
 };
+use crate::units::WallTime;
 
 /// How many threads reading pays for.
 #[must_use]
 pub fn n_threads() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Fills a `T` with what is found in a file. Closures do, one by one.
+pub trait Handle<T>: Sync {
+    /// Whether [`Self::handle_rises`] is to be called.
+    const TAKES_RISES: bool = false;
+
+    /// Takes what was found, in the order in which it stands in the file.
+    fn handle(&self, gathered: &mut T, found: Found<'_>);
+
+    /// Takes values at once, of a writer whose file was begun at `started`. False, with nothing taken, where they are to be
+    /// taken one by one.
+    fn handle_rises(&self, gathered: &mut T, writer: WriterId, started: WallTime, rises: Rises<'_>) -> bool {
+        let (_, _, _, _) = (gathered, writer, started, rises);
+        false
+    }
+}
+
+impl<T, F: Fn(&mut T, Found<'_>) + Sync> Handle<T> for F {
+    #[inline]
+    fn handle(&self, gathered: &mut T, found: Found<'_>) {
+        self(gathered, found);
+    }
 }
 
 /// Reads `files` of `root` from their first to their last byte on up to `n_threads` threads. Each file
@@ -36,7 +60,7 @@ pub fn read_files<T: Send>(
     files: &[Listed],
     n_threads: usize,
     make: impl Fn() -> T + Sync,
-    handle: impl Fn(&mut T, Found<'_>) + Sync,
+    handle: impl Handle<T>,
     mut done: impl FnMut(T),
 ) {
     let all_bytes: u64 = files.iter().map(|file| file.bytes).sum();
@@ -49,7 +73,7 @@ pub fn read_files<T: Send>(
         let mut gathered = make();
         if let Some(file) = files.get(i) {
             buffer.resize(READ_CHUNK_BYTES, 0);
-            read_file(root, file, i, buffer, &mut |found| handle(&mut gathered, found));
+            read_file(root, file, i, buffer, &mut |found| handle.handle(&mut gathered, found));
         }
         gathered
     };
@@ -73,13 +97,19 @@ struct Whole<'a, T, H> {
     handle: &'a H,
 }
 
-impl<T: Send, H: Fn(&mut T, Found<'_>) + Sync> Assembly for Whole<'_, T, H> {
+impl<T: Send, H: Handle<T>> Assembly for Whole<'_, T, H> {
     type Batch = ();
+
+    const TAKES_RISES: bool = H::TAKES_RISES;
 
     #[inline]
     fn take(&mut self, found: Found<'_>) -> Option<()> {
-        (self.handle)(&mut self.gathered, found);
+        self.handle.handle(&mut self.gathered, found);
         None
+    }
+
+    fn take_rises(&mut self, writer: WriterId, started: WallTime, rises: Rises<'_>) -> bool {
+        self.handle.handle_rises(&mut self.gathered, writer, started, rises)
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Value<'a> {
 }
 
 /// What stands under a tag at one step.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Content {
     /// One number: `simple_value`, or a tensor with one element of a numeric type.
     Scalar(MetricValue),

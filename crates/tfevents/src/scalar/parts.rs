@@ -88,7 +88,7 @@ impl PartEvent {
     pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
         self.values.iter().map(|(tag, content, metadata)| Value {
             tag,
-            content: content.clone(),
+            content: *content,
             metadata: Metadata::checked(metadata).unwrap_or_default(),
         })
     }

@@ -1,6 +1,6 @@
 //! What reading one file brings to light of attempts: who wrote it, and which sessions it began.
 
-use super::{Point, Writer, WriterId};
+use super::{Point, Rise, Writer, WriterId};
 use crate::limits::MAX_SESSIONS;
 use crate::tail::{Found, Ingested};
 use crate::units::{Step, WallTime};
@@ -40,6 +40,12 @@ impl FileHistory {
     #[inline]
     pub fn at_work(&mut self, writer: WriterId, started: WallTime, clock: WallTime) {
         self.writer.get_or_insert_with(|| Writer::new(writer, started)).at_work(clock);
+    }
+
+    /// Takes values whose steps rise.
+    pub fn take_rise(&mut self, writer: WriterId, started: WallTime, rise: &Rise) {
+        let (_, latest) = rise.clocks().unwrap_or((started, started));
+        self.at_work(writer, started, latest);
     }
 
     /// Takes the start of a session.

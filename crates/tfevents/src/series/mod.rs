@@ -18,6 +18,7 @@ mod history;
 mod live;
 mod pass;
 mod points;
+mod rise;
 mod sample;
 #[expect(clippy::module_inception, reason = "it is the type that the module is named for")]
 mod series;
@@ -36,6 +37,7 @@ pub use history::{History, Written};
 pub use live::{Live, OfferResult, Rewound};
 pub use pass::{Position, Shape, begins_pass};
 pub use points::Points;
+pub use rise::Rise;
 pub use sample::Sample;
 pub use series::{Offered, Rule, Series};
 pub(crate) use small_map::SmallMap;

@@ -24,6 +24,7 @@
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+use super::Rise;
 use super::stretch::Added;
 use crate::limits::MAX_PASSES;
 use crate::units::{MetricValue, Step, WallTime};
@@ -129,6 +130,19 @@ impl Passes {
         if self.last.is_some() {
             self.add_to_end(added);
         }
+    }
+
+    /// Whether it has [`LONG_PASS`] steps or more.
+    pub(super) fn is_long(&self) -> bool {
+        self.n_steps >= LONG_PASS
+    }
+
+    /// Takes values whose steps rise, of a pass that is long.
+    pub(super) fn take_rise(&mut self, rise: &Rise) {
+        self.n_over += u64::from(rise.n) - 1;
+        // Of several values the first is not always at the first step of the pass.
+        self.has_several |= self.last.is_some() && rise.n > 1;
+        self.rise(&rise.last());
     }
 
     /// Takes a value at the step of the one before.

@@ -21,6 +21,7 @@
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+use super::Rise;
 use super::pass::{Passes, Shape};
 use crate::limits::MAX_STRETCHES;
 use crate::units::{MetricValue, Step, WallTime};
@@ -231,6 +232,23 @@ impl Stretches {
             }
             _ => self.begin(sessions, added),
         }
+    }
+
+    /// Whether [`Self::take_rise`] may be given these values, `n_sessions` being how many sessions the writer has begun so far.
+    #[must_use]
+    pub fn accepts(&self, n_sessions: usize, rise: &Rise) -> bool {
+        let is_full = self.list.len() >= MAX_STRETCHES;
+        let goes_on = |stretch: &Stretch| stretch.section.session == n_sessions || is_full;
+        self.list.last().is_some_and(goes_on) && self.trend.as_ref().is_some_and(|trend| trend.accepts(rise))
+    }
+
+    /// Takes values that [`Self::accepts`] has accepted, as [`Self::add`] takes each of them.
+    pub fn take_rise(&mut self, rise: &Rise) {
+        let (Some(stretch), Some(trend)) = (self.list.last_mut(), &mut self.trend) else { return };
+        trend.take_rise(rise);
+        stretch.n_values += rise.n as usize - 1;
+        stretch.add(rise.last());
+        self.reach = self.reach.max(Some(rise.last_step));
     }
 
     #[inline(never)]
@@ -481,6 +499,19 @@ impl Trend {
             self.n_rising = self.n_rising.saturating_add(1);
         }
         is_rise
+    }
+
+    fn accepts(&self, rise: &Rise) -> bool {
+        rise.first_step > self.top && self.fallen.is_empty() && self.passes.is_long()
+    }
+
+    /// Takes values that were accepted.
+    fn take_rise(&mut self, rise: &Rise) {
+        self.widest = self.widest.max(rise.first_step.0.abs_diff(self.top.0)).max(rise.widest);
+        self.before = if rise.n > 1 { rise.before } else { self.top };
+        self.top = rise.last_step;
+        self.n_rising = self.n_rising.saturating_add(rise.n);
+        self.passes.take_rise(rise);
     }
 
     /// Takes a value. The answer is the values of a restart, where it shows one.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::attempts::{Ended, Largest, LastStanding, last_standing};
-use super::{Attempts, Rewind, RewindReason, Shape, Standing, Stretches, Writer, WriterId};
+use super::{Attempts, Rewind, RewindReason, Rise, Shape, Standing, Stretches, Writer, WriterId};
 use crate::limits::MAX_WRITERS_COMPARED;
 use crate::scalar::{Content, Kind};
 use crate::units::{MetricValue, Step, WallTime};
@@ -118,6 +118,25 @@ impl TagSummary {
         }
     }
 
+    /// Whether [`Self::take_rise`] may be given these values, `n_sessions` being how many sessions the file began so far.
+    #[must_use]
+    pub fn accepts(&self, n_sessions: usize, rise: &Rise) -> bool {
+        self.n_scalars > 0 && self.written.accepts(n_sessions, rise)
+    }
+
+    /// Takes values that [`Self::accepts`] has accepted, as [`Self::add`] takes each of them.
+    pub fn take_rise(&mut self, rise: &Rise) {
+        self.written.take_rise(rise);
+        self.n_values += u64::from(rise.n);
+        self.n_scalars += u64::from(rise.n);
+        self.n_non_finite += u64::from(rise.n_non_finite);
+        self.first_step = self.first_step.min(rise.first_step);
+        let (min, max) = rise.extremes().unzip();
+        self.min = extreme(self.min, min, Ordering::Less);
+        self.max = extreme(self.max, max, Ordering::Greater);
+        self.wall_times = earliest_and_latest(self.wall_times, rise.clocks());
+    }
+
     /// Takes it that `writer` wrote all that was added so far. Ends the making for one file.
     pub fn settle(&mut self, writer: Writer) {
         self.parts.push((writer, std::mem::take(&mut self.written)));
@@ -143,10 +162,7 @@ impl TagSummary {
         self.n_non_finite += other.n_non_finite;
         self.min = extreme(self.min, other.min, Ordering::Less);
         self.max = extreme(self.max, other.max, Ordering::Greater);
-        self.wall_times = match (self.wall_times, other.wall_times) {
-            (Some((a, b)), Some((c, d))) => Some((WallTime(a.0.min(c.0)), WallTime(b.0.max(d.0)))),
-            (known, other) => known.or(other),
-        };
+        self.wall_times = earliest_and_latest(self.wall_times, other.wall_times);
         self.parts.append(&mut other.parts);
     }
 
@@ -274,6 +290,17 @@ fn n_beside(parts: &[(Writer, Stretches)]) -> usize {
         near.filter(|(other, ..)| other.id != writer.id).any(is_met)
     };
     by_start.iter().enumerate().filter(meets).count()
+}
+
+/// The first and the last clock of both.
+fn earliest_and_latest(
+    known: Option<(WallTime, WallTime)>,
+    new: Option<(WallTime, WallTime)>,
+) -> Option<(WallTime, WallTime)> {
+    match (known, new) {
+        (Some((a, b)), Some((c, d))) => Some((WallTime(a.0.min(c.0)), WallTime(b.0.max(d.0)))),
+        (known, new) => known.or(new),
+    }
 }
 
 /// The one of two that lies further in a direction; the first of two that are equal.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::segment::{Entry, Segment};
+use super::segment::{Entry, Rises, Segment};
 use crate::event::{Event, What};
 use crate::limits::MAX_RECORD_HELD_BYTES;
 use crate::record::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES, Part, Record};
@@ -48,6 +48,25 @@ pub enum Ingested<'a> {
     Graph,
     /// A stretch that gave no event.
     Damage(Damage),
+}
+
+/// Takes what a segment says. Closures do, one by one.
+pub trait Take {
+    /// Takes it, with the time at which the file was begun.
+    fn take(&mut self, started: WallTime, ingested: Ingested<'_>);
+
+    /// Takes values at once. False, with nothing taken, where they are to be taken one by one.
+    fn take_rises(&mut self, started: WallTime, rises: Rises<'_>) -> bool {
+        let (_, _) = (started, rises);
+        false
+    }
+}
+
+impl<F: FnMut(WallTime, Ingested<'_>)> Take for F {
+    #[inline]
+    fn take(&mut self, started: WallTime, ingested: Ingested<'_>) {
+        self(started, ingested);
+    }
 }
 
 impl Ingest {
@@ -116,11 +135,7 @@ impl Ingest {
     /// Takes the bytes of a segment from [`Self::next_offset`] on, and the result of its scan where decoding reaches the
     /// record at which the scan began. Afterwards [`Self::next_offset`] is the end of the segment, or lies before its start
     /// if earlier bytes are needed again.
-    pub fn take_segment(
-        &mut self,
-        segment: &Segment,
-        sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized),
-    ) {
+    pub fn take_segment(&mut self, segment: &Segment, sink: &mut impl Take) {
         let mut records = segment.records();
         loop {
             let at = self.next_offset();
@@ -136,7 +151,7 @@ impl Ingest {
                 Some(Range { start, .. }) if at < *start => *start,
                 Some(_) | None => segment.end(),
             };
-            self.feed(segment.bytes(at, until), sink);
+            self.feed(segment.bytes(at, until), &mut |started, said: Ingested<'_>| sink.take(started, said));
         }
     }
 
@@ -237,25 +252,46 @@ impl Taker {
     }
 
     /// Takes the whole records of a segment.
-    fn take_segment(&mut self, segment: &Segment, sink: &mut (impl FnMut(WallTime, Ingested<'_>) + ?Sized)) {
-        let n_before = self.n_records;
-        for entry in segment.entries() {
+    fn take_segment(&mut self, segment: &Segment, sink: &mut impl Take) {
+        let (n_before, entries) = (self.n_records, segment.entries());
+        let mut n_taken = 0;
+        for group in segment.groups() {
+            self.take_entries(segment, n_before, entries.get(n_taken..group.entries.start), sink);
+            n_taken = group.entries.start;
+            if let Some(Entry::Float { wall_time, .. }) = entries.get(n_taken)
+                && sink.take_rises(self.start.by(*wall_time), segment.rises(group))
+            {
+                n_taken = group.entries.end;
+            }
+        }
+        self.take_entries(segment, n_before, entries.get(n_taken..), sink);
+        self.n_records = n_before + segment.n_records();
+    }
+
+    fn take_entries(
+        &mut self,
+        segment: &Segment,
+        n_before: u64,
+        entries: Option<&[Entry]>,
+        sink: &mut impl Take,
+    ) {
+        for entry in entries.unwrap_or_default() {
             match entry {
-                Entry::Float { heading, step, wall_time, content } => {
+                Entry::Float { heading, step, wall_time, value } => {
                     let Some(heading) = segment.heading(*heading) else { continue };
-                    let (step, wall_time, content) = (*step, *wall_time, content.clone());
+                    let (step, wall_time) = (*step, *wall_time);
+                    let content = Content::Scalar(MetricValue::F32(*value));
                     let started = self.start.by(wall_time);
                     let (tag, metadata) = (heading.tag(), heading.metadata());
-                    sink(started, Ingested::Value { step, wall_time, tag, content, metadata });
+                    sink.take(started, Ingested::Value { step, wall_time, tag, content, metadata });
                 }
                 Entry::Record { at, length, number } => {
                     let Some(Record { offset, data }) = segment.record(*at, *length) else { continue };
                     self.n_records = n_before + u64::from(*number);
-                    self.take_record(offset, data, &mut |started, said| sink(started, said));
+                    self.take_record(offset, data, &mut |started, said| sink.take(started, said));
                 }
             }
         }
-        self.n_records = n_before + segment.n_records();
     }
 
     fn take_record(&mut self, offset: u64, data: &[u8], sink: &mut Sink<'_>) {

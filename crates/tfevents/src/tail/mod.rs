@@ -31,10 +31,10 @@ use file::{File, FileProgress};
 #[cfg(feature = "hypertune")]
 pub use hypertune::quote_bare_words;
 pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews, Logged, MAY_LACK, ReportLog, Unreadable};
-pub use ingest::{Ingest, Ingested};
+pub use ingest::{Ingest, Ingested, Take};
 pub use packed::{PACKED_HEAD_BYTES, packed_in_words, packed_with};
 pub use read::{read, read_at, read_bytes};
-pub use segment::Segment;
+pub use segment::{Rises, Scan, Segment};
 
 /// What a file is read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

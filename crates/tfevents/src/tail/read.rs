@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::{Ingest, Ingested, Segment};
+use super::{Ingest, Ingested, Segment, Take};
 use crate::limits::{FORWARD_HELD_BYTES, READ_CHUNK_BYTES};
 use crate::units::WallTime;
 
@@ -108,7 +108,7 @@ impl Ingest {
         segment: &Segment,
         buffer: &mut [u8],
         mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
-        sink: &mut impl FnMut(WallTime, Ingested<'_>),
+        sink: &mut impl Take,
     ) -> io::Result<()> {
         loop {
             let at = self.next_offset();
@@ -127,7 +127,9 @@ impl Ingest {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e),
             };
-            self.feed(piece.get(..n).unwrap_or(&[]), sink);
+            self.feed(piece.get(..n).unwrap_or(&[]), &mut |started, said: Ingested<'_>| {
+                sink.take(started, said)
+            });
         }
     }
 }
@@ -136,7 +138,7 @@ impl Ingest {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::segment::Entry;
+    use super::super::segment::{Entry, Scan};
     use super::*;
     use crate::event;
     use crate::limits::MAX_RECORD_HELD_BYTES;
@@ -202,7 +204,7 @@ mod tests {
             }
             segment.read(at, *length, |at, buffer| if *is_lost { Ok(0) } else { fill(at, buffer) });
             if is_scanned {
-                segment.scan();
+                segment.scan(Scan::Rises);
             }
             ingest.read_segment(&segment, &mut [0; 64], fill, &mut sink).expect("no IO");
             at += u64::from(*length);
@@ -222,7 +224,7 @@ mod tests {
         let bytes = scalars(0..1000);
         let mut segment = Segment::default();
         segment.read(7_000, 3_000, |at, buffer| (&bytes[at as usize..]).read(buffer));
-        segment.scan();
+        segment.scan(Scan::Rises);
         let records = segment.records().expect("it has some");
         assert!(records.end - records.start > 2_800, "{records:?}");
         assert!(segment.entries().iter().all(|entry| matches!(entry, Entry::Float { .. })));
