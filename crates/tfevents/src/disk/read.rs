@@ -191,13 +191,25 @@ pub fn read_file(
             Logged::Unreadable(unreadable) => found(Found::UnreadableReports { run: &run, path, unreadable }),
         }),
         FileKind::Events => {
-            let mut head = [0; PACKED_HEAD_BYTES];
-            // What cannot be read is told by the reading that follows.
-            let n = source.read_at(0, &mut head).unwrap_or(0);
-            if let Some(with) = packed_with(head.get(..n).unwrap_or(&[])) {
+            let first = source.read_at(0, buffer);
+            let n_head = first.as_ref().map_or(0, |n| PACKED_HEAD_BYTES.min(*n));
+            if let Some(with) = packed_with(buffer.get(..n_head).unwrap_or(&[])) {
                 return found(Found::Packed { path, with });
             }
-            let read_at = |offset, buffer: &mut [u8]| source.read_at(offset, buffer);
+            // What was read first is in the buffer.
+            let mut first = Some(first);
+            let mut end = u64::MAX;
+            let read_at = |offset: u64, buffer: &mut [u8]| {
+                if offset >= end {
+                    return Ok(0);
+                }
+                let n = first.take().unwrap_or_else(|| source.read_at(offset, buffer))?;
+                // A file is over where all that was listed is read, and there was no more.
+                if n < buffer.len() && offset + n as u64 >= listed.bytes {
+                    end = offset + n as u64;
+                }
+                Ok(n)
+            };
             tail::read_at(buffer, read_at, &mut |started, ingested| {
                 found(Found::Event { run: &run, path, writer, started, ingested })
             })

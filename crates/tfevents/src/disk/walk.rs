@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -87,12 +88,12 @@ pub(super) fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError
 fn list_below(base: Base<'_>, n_threads: usize) -> (Vec<Listed>, Vec<ListError>) {
     let directory = base.directory;
     let found = Mutex::new(Found { directories: vec![(directory.to_owned(), 0)], ..Found::default() });
-    let more = Condvar::new();
+    let (more, n_waiting) = (Condvar::new(), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 1..n_threads {
-            scope.spawn(|| walk(base, &found, &more));
+            scope.spawn(|| walk(base, &found, &more, &n_waiting));
         }
-        walk(base, &found, &more);
+        walk(base, &found, &more, &n_waiting);
     });
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut files = Files::default();
@@ -152,32 +153,38 @@ fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks at directories until none is left.
-fn walk(base: Base<'_>, found: &Mutex<Found>, more: &Condvar) {
+/// Looks at directories until none is left. What is below a directory is left to the others only where one waits: a lock and a
+/// wake-up cost as much as looking at a small directory.
+fn walk(base: Base<'_>, found: &Mutex<Found>, more: &Condvar, n_waiting: &AtomicUsize) {
     let mut held = lock(found);
     loop {
-        let Some((directory, depth)) = held.directories.pop() else {
+        let Some(next) = held.directories.pop() else {
             if held.n_busy == 0 {
                 more.notify_all();
                 return;
             }
+            n_waiting.fetch_add(1, Ordering::Relaxed);
             held = more.wait(held).unwrap_or_else(PoisonError::into_inner);
+            n_waiting.fetch_sub(1, Ordering::Relaxed);
             continue;
         };
         held.n_busy += 1;
         drop(held);
-        let mut here = Found::default();
-        look(base, &directory, depth, &mut here);
+        let mut here = Found { directories: vec![next], ..Found::default() };
+        while let Some((directory, depth)) = here.directories.pop() {
+            look(base, &directory, depth, &mut here);
+            here.looked.push(directory);
+            if n_waiting.load(Ordering::Relaxed) > 0 && !here.directories.is_empty() {
+                lock(found).directories.append(&mut here.directories);
+                more.notify_all();
+            }
+        }
         held = lock(found);
         held.n_busy -= 1;
-        held.looked.push(directory);
-        held.directories.append(&mut here.directories);
+        held.looked.append(&mut here.looked);
         held.files.append(&mut here.files);
         held.links.append(&mut here.links);
         held.errors.append(&mut here.errors);
-        if held.directories.len() > 1 || held.n_busy == 0 {
-            more.notify_all();
-        }
     }
 }
 
