@@ -284,7 +284,7 @@ impl Source {
         }
         let (points, encoder, mut file) = table.into_long()?;
         let all = AllPoints::new(Writing::new(points, &hparams, exported), filter, &logs, authors);
-        let encode = |batch: Option<PointBatch>| batch.map(|batch| encoder.encode(&batch));
+        let encode = |batch: Option<PointBatch>| batch.map(|batch| encoder.encode(batch));
         let mut written = Ok(());
         let mut writing = all.read(&logs, encode, |encoded| {
             written = match encoded {
@@ -295,7 +295,7 @@ impl Source {
         });
         written?;
         writing.failed?;
-        file.write(encoder.encode(&writing.points.take())?)?;
+        file.write(encoder.encode(writing.points.take())?)?;
         Ok((writing.exported, file.finish()?))
     }
 }

@@ -61,6 +61,11 @@ impl JsonLinesEncoder {
         self.lines.extend_from_slice(b"}\n");
     }
 
+    /// Replaces the memory of the rows, of which there are none.
+    pub(super) fn encode_into(&mut self, memory: Vec<u8>) {
+        self.lines = memory;
+    }
+
     /// How many bytes the rows take that are not taken yet.
     pub(super) fn n_bytes(&self) -> usize {
         self.lines.len()

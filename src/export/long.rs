@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use super::ExportError;
 use super::hparams::{HparamColumns, Hparams};
+use super::parquet::ParquetEncoder;
 use super::points::{Point, PointTable, Run, long_row};
-use super::table::{Encoded, RowEncoder, TableFile, TableForm};
+use super::pool::Pool;
+use super::table::{Cell, Encoded, RowEncoder, TableFile, TableForm};
 use crate::limits::{EXPORT_ROW_GROUP_BYTES, EXPORT_ROW_GROUP_ROWS};
 use crate::units::{MetricValue, RunName, Step, Tag, WallTime};
 
@@ -20,6 +22,15 @@ pub struct LongPoints {
     hparams: HparamColumns,
     run: Option<Arc<Run>>,
     batch: PointBatch,
+    memory: Arc<Memory>,
+}
+
+/// What was used and is used again.
+#[derive(Default)]
+struct Memory {
+    batches: Pool<PointBatch>,
+    encoders: Pool<RowEncoder>,
+    texts: Pool<Vec<u8>>,
 }
 
 /// Points that are encoded together: as many as a row group of Parquet has.
@@ -51,13 +62,19 @@ struct HeldTag {
 }
 
 /// Encodes batches.
-pub struct LongEncoder(Arc<TableForm>);
+pub struct LongEncoder {
+    form: Arc<TableForm>,
+    memory: Arc<Memory>,
+}
 
 /// A batch as it stands in the file.
 pub struct EncodedPoints(Encoded);
 
 /// The file of the table.
-pub struct LongFile<W: Write + Send>(TableFile<W>);
+pub struct LongFile<W: Write + Send> {
+    file: TableFile<W>,
+    memory: Arc<Memory>,
+}
 
 impl<W: Write + Send> PointTable<W> {
     /// The parts of a table of the long form to which no point was added.
@@ -67,8 +84,9 @@ impl<W: Write + Send> PointTable<W> {
     pub fn into_long(self) -> Result<(LongPoints, LongEncoder, LongFile<W>), ExportError> {
         let (table, hparams) = self.into_table();
         let (form, file) = table.into_parts()?;
-        let points = LongPoints { hparams, run: None, batch: PointBatch::default() };
-        Ok((points, LongEncoder(form), LongFile(file)))
+        let memory = Arc::<Memory>::default();
+        let points = LongPoints { hparams, run: None, batch: PointBatch::default(), memory: memory.clone() };
+        Ok((points, LongEncoder { form, memory: memory.clone() }, LongFile { file, memory }))
     }
 }
 
@@ -101,11 +119,19 @@ impl LongPoints {
 
     /// The points since the last batch.
     pub fn take(&mut self) -> PointBatch {
-        std::mem::take(&mut self.batch)
+        std::mem::replace(&mut self.batch, self.memory.batches.take().unwrap_or_default())
     }
 }
 
 impl PointBatch {
+    fn clear(&mut self) {
+        self.runs.clear();
+        self.points.clear();
+        self.tags.clear();
+        self.index.clear();
+        (self.last, self.n_tag_bytes) = (0, 0);
+    }
+
     fn is_full(&self) -> bool {
         self.points.len() >= EXPORT_ROW_GROUP_ROWS || self.n_tag_bytes >= EXPORT_ROW_GROUP_BYTES
     }
@@ -141,6 +167,37 @@ impl PointBatch {
         at
     }
 
+    /// A point, or the same under another tag.
+    #[inline]
+    fn point<'a>(&'a self, held: &HeldPoint, tag: Option<&'a str>) -> Point<'a> {
+        let HeldPoint { attempt, step, wall_time, value, .. } = *held;
+        Point { tag: tag.unwrap_or_else(|| self.tag_of(held)), step, wall_time, value, attempt }
+    }
+
+    #[inline]
+    fn tag_of(&self, held: &HeldPoint) -> &str {
+        self.tags.get(held.tag as usize).map_or("", |held| held.tag.as_str())
+    }
+
+    /// Adds the rows of [`long_row`], column by column.
+    fn add_columns(
+        &self,
+        run: &Run,
+        points: &[HeldPoint],
+        columns: &mut ParquetEncoder,
+    ) -> Result<(), ExportError> {
+        columns.column(0, points.iter().map(|_| Cell::Text(run.name.as_str())))?;
+        columns.column(1, points.iter().map(|held| Cell::Text(self.tag_of(held))))?;
+        columns.column(2, points.iter().map(|held| Cell::Integer(held.step.0)))?;
+        columns.column(3, points.iter().map(|held| Cell::Float(held.wall_time.0)))?;
+        columns.column(4, points.iter().map(|held| Cell::Value(held.value)))?;
+        columns.column(5, points.iter().map(|held| Cell::Count(held.attempt)))?;
+        for (column_idx, cell) in (6..).zip(run.hparams.cells()) {
+            columns.column(column_idx, points.iter().map(|_| cell))?;
+        }
+        columns.end_rows(points.len())
+    }
+
     /// The points of each run.
     fn by_run(&self) -> impl Iterator<Item = (&Run, &[HeldPoint])> {
         let ends = self.runs.iter().skip(1).map(|(first, _)| *first).chain([self.points.len()]);
@@ -156,15 +213,28 @@ impl LongEncoder {
     ///
     /// # Errors
     /// [`ExportError::Io`].
-    pub fn encode(&self, batch: &PointBatch) -> Result<EncodedPoints, ExportError> {
-        let mut rows = RowEncoder::new(self.0.clone())?;
+    pub fn encode(&self, mut batch: PointBatch) -> Result<EncodedPoints, ExportError> {
+        let Memory { batches, encoders, texts } = &*self.memory;
+        let mut rows = encoders.take().map_or_else(|| RowEncoder::new(self.form.clone()), Ok)?;
+        texts.take().into_iter().for_each(|text| rows.encode_into(text));
+        let longest_tag = batch.tags.iter().map(|held| held.tag.as_str()).max_by_key(|tag| tag.len());
         for (run, points) in batch.by_run() {
-            for &HeldPoint { tag, attempt, step, wall_time, value } in points {
-                let tag = batch.tags.get(tag as usize).map_or("", |held| held.tag.as_str());
-                rows.row(long_row(run, &Point { tag, step, wall_time, value, attempt }))?;
+            let Some(first) = points.first() else { continue };
+            let largest = batch.point(first, longest_tag);
+            match rows.columns(points.len(), long_row(run, &largest)) {
+                Some(columns) => batch.add_columns(run, points, columns)?,
+                None => {
+                    for held in points {
+                        rows.row(long_row(run, &batch.point(held, None)))?;
+                    }
+                }
             }
         }
-        Ok(EncodedPoints(rows.finish()?))
+        let encoded = rows.finish()?;
+        encoders.give(rows);
+        batch.clear();
+        batches.give(batch);
+        Ok(EncodedPoints(encoded))
     }
 }
 
@@ -174,7 +244,12 @@ impl<W: Write + Send> LongFile<W> {
     /// # Errors
     /// [`ExportError::Io`].
     pub fn write(&mut self, points: EncodedPoints) -> Result<(), ExportError> {
-        self.0.write(points.0)
+        let EncodedPoints(mut encoded) = points;
+        self.file.write(&mut encoded)?;
+        if let Encoded::Text(text) = encoded {
+            self.memory.texts.give(text);
+        }
+        Ok(())
     }
 
     /// Ends the table, flushes the writer and gives it back.
@@ -182,6 +257,6 @@ impl<W: Write + Send> LongFile<W> {
     /// # Errors
     /// [`ExportError::Io`].
     pub fn finish(self) -> Result<W, ExportError> {
-        self.0.finish()
+        self.file.finish()
     }
 }

@@ -29,6 +29,7 @@ mod number;
 #[cfg_attr(not(feature = "parquet"), path = "parquet_absent.rs")]
 mod parquet;
 mod points;
+mod pool;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -149,6 +149,32 @@ impl ParquetEncoder {
         Ok(())
     }
 
+    /// Whether so many rows stand in the row group that is gathered, each of them with cells that take no more memory than these.
+    pub(super) fn has_room<'c>(&self, n_rows: usize, cells: impl Iterator<Item = Cell<'c>>) -> bool {
+        let n_bytes: usize = cells.map(most_bytes).sum();
+        let n_bytes = n_bytes.saturating_mul(n_rows).saturating_add(self.n_bytes);
+        self.n_rows.saturating_add(n_rows) <= EXPORT_ROW_GROUP_ROWS && n_bytes < EXPORT_ROW_GROUP_BYTES
+    }
+
+    /// Adds the cells of a column, one for each row that [`Self::end_rows`] is to add.
+    pub(super) fn column<'c>(
+        &mut self,
+        column_idx: usize,
+        cells: impl Iterator<Item = Cell<'c>>,
+    ) -> Result<(), ExportError> {
+        let Some(column) = self.columns.get_mut(column_idx) else { return Ok(()) };
+        for (row, cell) in (self.n_rows..).zip(cells) {
+            self.n_bytes = self.n_bytes.saturating_add(column.push(row, cell)?);
+        }
+        Ok(())
+    }
+
+    /// Ends rows, one or more, for which there was room and whose cells were added column by column.
+    pub(super) fn end_rows(&mut self, n_rows: usize) -> Result<(), ExportError> {
+        self.n_rows += n_rows.saturating_sub(1);
+        self.end_row()
+    }
+
     pub(super) fn end_row(&mut self) -> Result<(), ExportError> {
         self.n_rows += 1;
         if self.n_rows >= EXPORT_ROW_GROUP_ROWS || self.n_bytes >= EXPORT_ROW_GROUP_BYTES {
@@ -279,6 +305,7 @@ impl ColumnBuffer {
     }
 
     /// Takes the cell of a row; the answer is about how many bytes it is held in.
+    #[inline]
     fn push(&mut self, row: usize, cell: Cell<'_>) -> Result<usize, ExportError> {
         let n_bytes = match (&mut self.cells.values, cell) {
             (_, Cell::Missing) => return Ok(0),
@@ -304,6 +331,13 @@ impl ColumnBuffer {
         let n_row_bytes = self.cells.rows.as_mut().map_or(0, |rows| push(rows, row));
         Ok(n_bytes.saturating_add(n_row_bytes))
     }
+}
+
+/// The most bytes that a cell is held in.
+fn most_bytes(cell: Cell<'_>) -> usize {
+    let text = if let Cell::Text(text) = cell { size_of::<ByteArray>() + text.len() } else { 0 };
+    // A number, and the row of an optional cell.
+    text + size_of::<u64>() + size_of::<usize>()
 }
 
 fn push<T>(values: &mut Vec<T>, value: T) -> usize {

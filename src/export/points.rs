@@ -74,8 +74,8 @@ pub struct PointTable<W: Write + Send> {
 
 /// A run as the cells of its rows that are the same in all.
 pub(super) struct Run {
-    name: RunName,
-    hparams: HparamRow,
+    pub(super) name: RunName,
+    pub(super) hparams: HparamRow,
 }
 
 impl Run {

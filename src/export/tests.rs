@@ -60,7 +60,7 @@ fn export_by_batch(format: Format, runs: &[RunOf]) -> Result<Vec<u8>, ExportErro
     }
     batches.push(long.take());
     // Encoded in any order, and written in theirs.
-    let mut encoded: Vec<_> = batches.iter().rev().map(|batch| encoder.encode(batch)).collect();
+    let mut encoded: Vec<_> = batches.into_iter().rev().map(|batch| encoder.encode(batch)).collect();
     while let Some(points) = encoded.pop() {
         file.write(points?)?;
     }

