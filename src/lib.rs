@@ -48,7 +48,8 @@
 //! - **One file is read by several threads** in pieces ([`tfevents::tail::Segment`], [`tfevents::disk::read_in_pieces`]). A thread
 //!   finds a record in the middle of the file and scans from there; the result is used if the decoder, which comes from
 //!   the start, reaches that very record. Everything else is decoded as on one thread: neither damage nor the number of
-//!   threads changes what is found.
+//!   threads changes what is found. Values whose steps rise are summed up by the thread that scans them
+//!   ([`tfevents::series::Rise`]): who needs only sums takes all of them at once, wherever that gives what taking each gives.
 //! - **The tail** ([`tfevents::tail::Tail`]) treats every event file on its own for as long as the trial lives.
 //!   Listings are the truth; notifications only make the next listing come sooner.
 //! - **Attempts and passes** are one model of steps that are written more than once, for files that are whole

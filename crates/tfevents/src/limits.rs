@@ -40,7 +40,7 @@ pub const CARRY_KEPT_BYTES: usize = 64 << 10;
 pub const READ_CHUNK_BYTES: usize = 1 << 20;
 
 /// How much of a large file one thread reads and scans at once, in bytes. Each thread holds one such piece and an entry of
-/// 40 bytes for each of its records, which have 16 bytes or more: less than 4 MiB a thread.
+/// 32 bytes for each of its records, which have 16 bytes or more: less than 4 MiB a thread, with what [`MAX_RISES`] take.
 /// Small enough for a processor's cache, and large beside what a thread waits for its turn.
 pub const SEGMENT_BYTES: u32 = 1 << 20;
 
