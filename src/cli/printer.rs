@@ -40,7 +40,7 @@ impl Style {
 }
 
 /// Whether the terminal understands no control sequences.
-pub(super) fn is_dumb() -> bool {
+fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
@@ -154,5 +154,20 @@ impl Printer {
     /// An error.
     pub(super) fn error(self, text: &str) {
         self.talk(&format!("error: {text}"));
+    }
+}
+
+/// What the view of a job that runs asks of the terminal.
+#[cfg(feature = "jobs")]
+impl Printer {
+    /// Whether what is written to stderr is seen as it is written and may be overwritten.
+    pub(super) fn is_live() -> bool {
+        io::stderr().is_terminal() && !is_dumb()
+    }
+
+    /// How many columns the terminal has that talk goes to.
+    pub(super) fn talk_columns() -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     }
 }

@@ -112,7 +112,7 @@ fn run_job(plan: Plan, store_asked: Option<&Path>, json: bool, printer: Printer)
     shown?;
     if !json {
         // A live view leaves the cursor behind its last line.
-        printer.talk(if view::is_live() { "\n" } else { "" });
+        printer.talk(if Printer::is_live() { "\n" } else { "" });
         printer.data(&summary::of_job(&finished, store_asked, printer.style()))?;
     }
     Ok(finished.exit_code())

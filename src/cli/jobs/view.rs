@@ -1,14 +1,13 @@
 //! What a running job looks like: live on a terminal, a line an event elsewhere, or JSON.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::sparkline::{SPARK_WIDTH, Sparkline};
 use super::text::brief;
 use crate::app::Failure;
-use crate::cli::printer::{Printer, is_dumb};
+use crate::cli::printer::Printer;
 use crate::cli::text::{duration, printable};
 use crate::report::{JobEvent, JobEventKind, jsonl};
 use crate::study::{Assignment, FinalState, Goal, Outcome};
@@ -32,22 +31,11 @@ pub(super) trait View {
 pub(super) fn for_output(json: bool, printer: Printer) -> Box<dyn View> {
     if json {
         Box::new(JsonView { printer, shown: Ok(()) })
-    } else if is_live() {
+    } else if Printer::is_live() {
         Box::new(LiveView::new())
     } else {
         Box::new(LineView { printer, lines: Lines::default() })
     }
-}
-
-/// Whether what is written to stderr is seen as it is written and may be overwritten.
-pub(super) fn is_live() -> bool {
-    io::stderr().is_terminal() && !is_dumb()
-}
-
-/// How many columns the terminal has at stderr.
-fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 struct JsonView {
@@ -230,7 +218,7 @@ impl LiveView {
 
     /// Prints a row of the table, which takes one line: what is cut off comes with the result.
     fn print_row(&self, row: &str) {
-        self.print(&cut(row, columns().unwrap_or(usize::MAX)));
+        self.print(&cut(row, Printer::talk_columns().unwrap_or(usize::MAX)));
     }
 
     fn print(&self, line: &str) {
