@@ -141,7 +141,7 @@ test("a value is in the page soon after it was flushed", async (t) => {
 
 test("a trial that was stopped early says why, with its curve among the others'", async (t) => {
   const page = await view(t, "#/jobs/finished");
-  await page.waitForSelector(".trials tbody tr");
+  await page.waitForSelector(".trials .row-link");
   await page.getByLabel("State", { exact: true }).selectOption("STOPPED_EARLY");
   await page.locator(".trials .row-link").first().click();
   await page.getByRole("heading", { name: "Why it was stopped" }).waitFor();
@@ -163,7 +163,7 @@ test("a trial shows its command, environment names, series, files and log", asyn
 
 test("the table sorts as people count and filters by words and comparisons", async (t) => {
   const page = await view(t, "#/jobs/finished");
-  await page.waitForSelector(".trials tbody tr");
+  await page.waitForSelector(".trials .row-link");
   const ids = () => page.locator(".trials .row-link").allTextContents();
   assert.deepEqual((await ids()).slice(0, 3), ["12", "11", "10"]);
   const table = page.locator(".trials");
@@ -174,7 +174,11 @@ test("the table sorts as people count and filters by words and comparisons", asy
     Array.from({ length: 12 }, (_, i) => String(i + 1)),
   );
   await table.getByRole("searchbox").fill("optimizer=adam layers>=2");
-  await page.waitForFunction(() => / of 12 trials/.test(document.querySelector(".trials .hint").textContent));
+  // The rows follow what is said of them at the next frame.
+  await page.waitForFunction(() => {
+    const said = document.querySelector(".trials .hint").textContent.match(/^(\d+) of 12 trials/);
+    return said && document.querySelectorAll(".trials .row-link").length === Number(said[1]);
+  });
   for (const id of await ids()) {
     assert.equal(await cellOf(page, id, "optimizer"), "adam");
     assert.ok(Number(await cellOf(page, id, "layers")) >= 2);
@@ -183,7 +187,7 @@ test("the table sorts as people count and filters by words and comparisons", asy
 
 test("all can be reached by keys", async (t) => {
   const page = await view(t, "#/jobs/finished");
-  await page.waitForSelector(".trials tbody tr");
+  await page.waitForSelector(".trials .row-link");
   await page.locator(".trials .row-link").first().focus();
   await page.keyboard.press("ArrowDown");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "11");
@@ -239,7 +243,7 @@ test("axe finds nothing, and nothing is wider than a phone", async (t) => {
 
 test("the page is small and soon there", async (t) => {
   const page = await view(t, "#/");
-  await page.waitForSelector(".grid tbody tr");
+  await page.waitForSelector(".row-link");
   const { bytes, paint } = await page.evaluate(() => ({
     bytes: performance
       .getEntriesByType("navigation")

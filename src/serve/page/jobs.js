@@ -145,8 +145,10 @@ export function open(main, _, { linked }) {
   }
 
   const fail = (error) => main.replaceChildren(...failed("Jobs", error, "#/submit", "Submit a job"));
+  const slow = setTimeout(() => load().catch(fail), 400);
   const stream = follow("/events", {
     opened: () => {
+      clearTimeout(slow);
       linked(true);
       load().catch(fail);
     },
@@ -167,6 +169,7 @@ export function open(main, _, { linked }) {
     title: "Jobs",
     close() {
       isClosed = true;
+      clearTimeout(slow);
       stream.close();
       table.close();
       showSoon.cancel();

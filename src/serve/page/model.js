@@ -4,6 +4,8 @@ import { follow, get, jobPath } from "/api.js";
 import { atMostEvery } from "/frames.js";
 import { compareText, hasResult, isOver, numberOf } from "/text.js";
 
+/** How long the event stream may take before the job is shown without it. */
+const MAX_WAIT_MS = 400;
 const MAX_POINTS = 200;
 /** A curve that has grown this long is asked for anew, reduced. */
 const MAX_GROWN_POINTS = 3000;
@@ -60,8 +62,11 @@ export class Job {
 
   open() {
     this.early = [];
+    // Where something between here and the server holds the stream back, what there is now is shown all the same.
+    this.slow = setTimeout(() => this.load(), MAX_WAIT_MS);
     this.stream = follow(`${jobPath(this.jobId)}/events`, {
       opened: () => {
+        clearTimeout(this.slow);
         this.isLive = true;
         this.change("link");
         this.load();
@@ -83,6 +88,7 @@ export class Job {
   }
 
   close() {
+    clearTimeout(this.slow);
     this.stream?.close();
     this.stream = null;
     cancelAnimationFrame(this.waiting);

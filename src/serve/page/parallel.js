@@ -344,14 +344,14 @@ export class Parallel {
     this.placeHandles();
   }
 
+  /** Where the handles stand; before the axes are seen for the first time, only what they say. */
   placeHandles() {
-    if (!this.xs) return;
     [...this.handles.children].forEach((handle, at) => {
       const axis = this.axes[at >> 1],
         end = at & 1;
       if (!axis) return;
       const share = axis.brush?.[end] ?? end;
-      handle.style.transform = `translate(${Math.round(this.xs[at >> 1])}px, ${Math.round(this.y(share))}px)`;
+      if (this.xs) handle.style.transform = `translate(${Math.round(this.xs[at >> 1])}px, ${Math.round(this.y(share))}px)`;
       handle.classList.toggle("set", Boolean(axis.brush));
       handle.setAttribute("aria-valuenow", String(Math.round(share * 100)));
       handle.setAttribute("aria-valuetext", String(this.valueAt(axis, share)));
