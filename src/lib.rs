@@ -30,7 +30,7 @@
 //! | 7 | [`report`] | the events of a job and the lines of a watcher, as plain data, and their encoders |
 //! | 8 | [`engine`] | where attempts of trials run: one trait; processes under supervisors on this machine, their control groups and GPUs |
 //! | 8 | [`edge`] | following a trial's files, object stores, sinks, process trees, the SQLite store, the clock |
-//! | 9 | [`app`], [`cli`] | one loop a verb; arguments, printing, exit codes |
+//! | 9 | [`app`], `serve`, [`cli`] | one loop a verb; the job service (feature `serve`); arguments, printing, exit codes |
 //!
 //! What must stay absent is checked by tests that scan the sources whole: no IO below layer 8, no protobuf and no event file
 //! in layer 7, no printing outside [`cli`]'s printer, no `unsafe`. (The library has one, a checksum instruction whose worth the
@@ -129,6 +129,8 @@ mod linear;
 pub mod objective;
 pub mod plot;
 pub mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod stop;
 pub mod study;
 pub mod suggest;

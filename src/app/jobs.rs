@@ -21,7 +21,7 @@ use crate::study::{
 use crate::suggest::insight::insight;
 
 /// A stored job with its configuration read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KnownJob {
     /// What the store has.
     pub stored: StoredJob,
@@ -30,7 +30,11 @@ pub struct KnownJob {
 }
 
 impl KnownJob {
-    fn read(store: &Store, stored: StoredJob) -> Result<Self, Failure> {
+    /// A job of this store.
+    ///
+    /// # Errors
+    /// Its configuration cannot be read any more.
+    pub(crate) fn read(store: &Store, stored: StoredJob) -> Result<Self, Failure> {
         Ok(Self { config: read_stored(store, &stored.job)?, stored })
     }
 

@@ -11,6 +11,31 @@ use crate::edge::remote::{Bucket, is_address};
 use crate::layout::OWN_DIRECTORY;
 use crate::study::Config;
 
+/// Copies those of `packageUris` into the job's directory that are addresses of an object store and on this machine all
+/// the same: `on_this_machine` gives their files. [`install`] takes what is there.
+///
+/// # Errors
+/// A package is not there, or cannot be copied.
+pub(super) fn place(
+    config: &Config,
+    job_dir: &Path,
+    on_this_machine: &dyn Fn(&str) -> Option<PathBuf>,
+) -> Result<(), Failure> {
+    let directory = packages_of(job_dir);
+    for uri in &config.packages {
+        let Some(from) = on_this_machine(uri) else { continue };
+        let to = directory.join(uri.rsplit('/').next().unwrap_or(uri));
+        let copied = fs::create_dir_all(&directory).and_then(|()| fs::copy(&from, &to));
+        copied.map_err(|e| Failure::usage(format!("packageUris: {uri}: {}: {e}", from.display())))?;
+    }
+    Ok(())
+}
+
+/// Where copies of a job's packages are.
+fn packages_of(job_dir: &Path) -> PathBuf {
+    job_dir.join(OWN_DIRECTORY).join("packages")
+}
+
 /// Installs `packageUris` below the job's directory, unless that was done before. The answer is the Python to run,
 /// where it is not the system's: with a command of the user's own, or without packages, nothing is installed.
 ///
@@ -37,7 +62,7 @@ pub(super) fn install(
         let packages = config
             .packages
             .iter()
-            .map(|uri| fetch(uri, &ours.join("packages")))
+            .map(|uri| fetch(uri, &packages_of(job_dir)))
             .collect::<Result<Vec<_>, _>>()?;
         let log = ours.join("packages.log");
         // What the system's Python has, TensorFlow perhaps, is not installed again.
@@ -54,17 +79,24 @@ pub(super) fn install(
     Ok(Some(python))
 }
 
-/// A package as a local file; one in an object store is copied to `directory`.
+/// A package as a local file; one in an object store is copied to `directory`, unless it is there.
 fn fetch(uri: &str, directory: &Path) -> Result<PathBuf, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::usage(format!("packageUris: {uri}: {e}"));
     if is_address(uri) {
+        let path = directory.join(uri.rsplit('/').next().unwrap_or(uri));
+        if path.is_file() {
+            return Ok(path);
+        }
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let bytes =
             Bucket::open(uri, environment).and_then(|bucket| bucket.fetch()).map_err(|e| failed(&e))?;
-        let name = uri.rsplit('/').next().unwrap_or(uri);
-        let path = directory.join(name);
-        fs::create_dir_all(directory).and_then(|()| fs::write(&path, bytes)).map_err(|e| failed(&e))?;
+        // Under its name when it is whole.
+        let part = directory.join(format!("{}.part", uri.rsplit('/').next().unwrap_or(uri)));
+        fs::create_dir_all(directory)
+            .and_then(|()| fs::write(&part, bytes))
+            .and_then(|()| fs::rename(&part, &path))
+            .map_err(|e| failed(&e))?;
         return Ok(path);
     }
     let path = expand_home(Path::new(uri.strip_prefix("file://").unwrap_or(uri))).map_err(|e| failed(&e))?;

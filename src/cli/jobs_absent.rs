@@ -23,6 +23,9 @@ pub(super) enum JobVerb {
     /// Needs the feature `jobs`
     #[command(hide = true, disable_help_flag = true)]
     Jobs(Any),
+    /// Needs the feature `serve`
+    #[command(hide = true, disable_help_flag = true)]
+    Serve(Any),
 }
 
 /// Whatever follows.

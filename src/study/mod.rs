@@ -34,6 +34,7 @@ pub use excerpt::log_excerpt;
 pub use gist::gist;
 pub use output::{
     HyperparameterMetric, HyperparameterOutput, Ranking, TrainingOutput, rank, training_output,
+    training_output_of,
 };
 pub use peak::peak_before_end;
 pub use reconciler::Reconciler;

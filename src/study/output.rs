@@ -112,18 +112,36 @@ impl From<&Measurement> for HyperparameterMetric {
 /// A job's result in the service's terms.
 #[must_use]
 pub fn training_output(spec: &StudySpec, trials: &[Trial]) -> TrainingOutput {
+    training_output_of(spec, trials, usize::MAX)
+}
+
+/// The same with no more than `max_metrics` values of each trial: as many of them, evenly apart, the first and the last
+/// among them where there is room for two.
+#[must_use]
+pub fn training_output_of(spec: &StudySpec, trials: &[Trial], max_metrics: usize) -> TrainingOutput {
     let ranking = rank(spec, trials);
     let by_id: BTreeMap<TrialId, &Trial> = trials.iter().map(|trial| (trial.id, trial)).collect();
     let ordered = ranking.order.iter().filter_map(|id| by_id.get(id));
     TrainingOutput {
         completed_trial_count: trials.iter().filter(|t| t.outcome().is_some_and(|o| o.is_success())).count(),
-        trials: ordered.map(|trial| hyperparameter_output(spec, trial)).collect(),
+        trials: ordered.map(|trial| hyperparameter_output(spec, trial, max_metrics)).collect(),
         is_hyperparameter_tuning_job: true,
         hyperparameter_metric_tag: spec.metric_tag.as_str().to_owned(),
     }
 }
 
-fn hyperparameter_output(spec: &StudySpec, trial: &Trial) -> HyperparameterOutput {
+/// Some of these measurements, evenly apart.
+fn some_of(points: &[Measurement], most: usize) -> Vec<HyperparameterMetric> {
+    if points.len() <= most {
+        return points.iter().map(Into::into).collect();
+    }
+    let last = points.len() - 1;
+    let gaps = most.saturating_sub(1).max(1);
+    let place = |n: usize| usize::try_from((n as u128) * (last as u128) / (gaps as u128)).unwrap_or(last);
+    (0..most).filter_map(|n| points.get(place(n))).map(Into::into).collect()
+}
+
+fn hyperparameter_output(spec: &StudySpec, trial: &Trial, max_metrics: usize) -> HyperparameterOutput {
     HyperparameterOutput {
         trial_id: trial.id,
         hyperparameters: trial.params.clone(),
@@ -131,7 +149,7 @@ fn hyperparameter_output(spec: &StudySpec, trial: &Trial) -> HyperparameterOutpu
         end_time: trial.ended_at,
         state: trial.state(),
         final_metric: trial.final_measurement(spec.goal, spec.reduce).map(Into::into),
-        all_metrics: trial.curve.points().iter().map(Into::into).collect(),
+        all_metrics: some_of(trial.curve.points(), max_metrics),
         is_trial_stopped_early: trial.stop.is_some(),
     }
 }
@@ -198,6 +216,22 @@ mod tests {
         let mut spec = spec();
         spec.goal = crate::study::Goal::Minimize;
         assert_eq!(rank(&spec, &trials).best, [trials[1].id]);
+    }
+
+    #[test]
+    fn of_many_values_some_are_given_evenly_apart() {
+        #[track_caller]
+        fn check(n: i64, most: usize, expected: &[i64]) {
+            let points: Vec<_> =
+                (0..n).map(|step| Measurement::new(Step(step), 0.5, WallTime(0.0))).collect();
+            let steps: Vec<i64> = some_of(&points, most).iter().map(|m| m.training_step).collect();
+            assert_eq!(steps, expected);
+        }
+        check(3, 3, &[0, 1, 2]);
+        check(11, 3, &[0, 5, 10]);
+        check(11, 1, &[0]);
+        check(11, 0, &[]);
+        check(0, 3, &[]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Source {
             "export" | "plot" => 6,
             "report" | "study" | "suggest" | "stop" | "controller" | "tuner" | "linear" => 7,
             "edge" | "engine" => 8,
-            "app" | "cli" | "main" | "lib" => 9,
+            "app" | "cli" | "main" | "lib" | "serve" => 9,
             other => panic!("src/{other} has no layer: add it to the architecture first"),
         }
     }

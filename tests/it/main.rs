@@ -28,6 +28,7 @@ mod remote;
 mod restarts;
 mod run;
 mod run_choice;
+mod serve;
 mod side_by_side;
 mod sidecar;
 mod simulation;

@@ -4,6 +4,7 @@
 mod command;
 mod directories;
 mod earlier;
+mod queue;
 
 use std::fs;
 use std::io::{self, Read};
@@ -27,6 +28,7 @@ use command::{with_packages, words};
 use directories::{job_dir, make_writable, refuse_used, unmake};
 pub(super) use earlier::read_stored;
 use earlier::{Earlier, find_interrupted};
+pub use queue::{OnThisMachine, QueueError, queue, read_for};
 
 /// A seed that nobody chose is below this: short enough to be typed again.
 const SEEDS: u64 = 1_000_000;
@@ -195,7 +197,7 @@ pub fn resume(
 ///
 /// # Errors
 /// As of [`resume`], but for the command.
-pub(super) fn resume_to_cancel(store: &Path, id: &str, tell: &mut dyn FnMut(&str)) -> Result<Plan, Failure> {
+pub(crate) fn resume_to_cancel(store: &Path, id: &str, tell: &mut dyn FnMut(&str)) -> Result<Plan, Failure> {
     go_on(Store::open(store).map_err(store_failure)?, id, None, Going::ToCancel, tell)
 }
 
@@ -263,7 +265,7 @@ fn go_on(
     config.policy.deadline = job.deadline;
     let earlier = Earlier::of(&store, &config, &job.id)?;
     if going == Going::On {
-        store.begin(number, Timestamp::now()).map_err(store_failure)?;
+        store.prepare(number).map_err(store_failure)?;
     }
     let was_cancelling = state == State::Cancelling;
     let decided = match message {
@@ -287,6 +289,13 @@ fn go_on(
         }
     };
     let clock = Clock::start();
+    if going == Going::On {
+        if matches!(state, State::Queued | State::Preparing) && job.deadline.is_none() {
+            let limit = config.max_running_time.and_then(|time| clock.now().checked_add(time).ok());
+            (job.deadline, config.policy.deadline) = (limit, limit);
+        }
+        store.begin(number, clock.now(), job.deadline).map_err(store_failure)?;
+    }
     if decided == Decided::Cancel && !was_cancelling {
         store.write(number, &[Record::CancelDecided(clock.now())]).map_err(store_failure)?;
     }

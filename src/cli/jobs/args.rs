@@ -26,6 +26,17 @@ pub(in crate::cli) enum JobVerb {
     Tuner(Tuner),
     /// Show the jobs in the store, or go on with one
     Jobs(Jobs),
+    /// Serve jobs over HTTP: to Google's clients for Cloud ML Engine, and to a browser
+    ///
+    /// Jobs are submitted, watched and cancelled as with ml.googleapis.com v1, by its own clients; the page is at /.
+    /// Each job is a process of its own, which goes on when the service ends. What `hptune run` runs is shown too. See
+    /// docs/serve.md.
+    #[cfg(feature = "serve")]
+    Serve(Box<super::serving::Serve>),
+    /// The process of a job that was submitted to the service
+    #[cfg(feature = "serve")]
+    #[command(name = crate::serve::executor::EXECUTOR_VERB, hide = true)]
+    ExecuteJob(super::serving::ExecuteJob),
     /// Waits for a trial's processes, so that how they end is known whatever happens to the controller
     #[command(name = crate::engine::local::SUPERVISOR_VERB, hide = true)]
     KeepTrial,

@@ -2,6 +2,8 @@
 
 mod args;
 mod chart;
+#[cfg(feature = "serve")]
+mod serving;
 mod sparkline;
 mod summary;
 mod tables;
@@ -76,6 +78,10 @@ pub(super) fn carry_out(verb: JobVerb, store: Option<PathBuf>, printer: Printer)
         }
         JobVerb::KeepTrial => keep_trial(printer),
         JobVerb::DemoTrainer(arguments) => demo::train(&arguments).map(|()| 0),
+        #[cfg(feature = "serve")]
+        JobVerb::Serve(args) => serving::serve(*args, store_path(store, printer)?, printer),
+        #[cfg(feature = "serve")]
+        JobVerb::ExecuteJob(args) => serving::execute(&args, &store_path(store, printer)?, printer),
         JobVerb::Jobs(args) => of_jobs(&args.verb, &store_path(store, printer)?, asked.as_deref(), printer),
     }
 }

@@ -48,21 +48,50 @@ impl Store {
         Ok(None)
     }
 
-    /// Puts a job that was taken from the queue, or that waits in it, into state RUNNING; one in another state stays
-    /// as it is.
+    /// Puts a job that waits in the queue into state PREPARING; one in another state stays as it is.
     ///
     /// # Errors
     /// As of [`Self::write`].
-    pub fn begin(&mut self, job: JobNumber, at: Timestamp) -> Result<(), StoreError> {
+    pub fn prepare(&mut self, job: JobNumber) -> Result<(), StoreError> {
+        let path = &self.path;
+        let fail = |error| StoreError::Database { path: path.clone(), error };
+        let transaction = self.connection.transaction().map_err(fail)?;
+        ensure_held(self.lease.as_ref(), &transaction, job, path)?;
+        let prepare = || {
+            let n_rows = transaction.execute(
+                "UPDATE job SET state = ? WHERE number = ? AND state = 'QUEUED'",
+                params![State::Preparing.name(), job.0],
+            )?;
+            if n_rows > 0 { rows::touch(&transaction, job.0) } else { Ok(()) }
+        };
+        prepare().and_then(|()| transaction.commit()).map_err(fail)
+    }
+
+    /// Puts a job that was taken from the queue, or that waits in it, into state RUNNING, with the time at which all is
+    /// to be over; one in another state stays as it is.
+    ///
+    /// # Errors
+    /// As of [`Self::write`].
+    pub fn begin(
+        &mut self,
+        job: JobNumber,
+        at: Timestamp,
+        deadline: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         let path = &self.path;
         let fail = |error| StoreError::Database { path: path.clone(), error };
         let transaction = self.connection.transaction().map_err(fail)?;
         ensure_held(self.lease.as_ref(), &transaction, job, path)?;
         let begin = || {
             let n_rows = transaction.execute(
-                "UPDATE job SET state = ?, started_ms = coalesce(started_ms, ?)
+                "UPDATE job SET state = ?, started_ms = coalesce(started_ms, ?), deadline_ms = ?
                  WHERE number = ? AND state IN ('QUEUED', 'PREPARING')",
-                params![State::Running.name(), at.as_millisecond(), job.0],
+                params![
+                    State::Running.name(),
+                    at.as_millisecond(),
+                    deadline.map(Timestamp::as_millisecond),
+                    job.0
+                ],
             )?;
             if n_rows > 0 { rows::touch(&transaction, job.0) } else { Ok(()) }
         };

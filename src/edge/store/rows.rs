@@ -36,6 +36,10 @@ pub(super) const ENDS_OF_CURVES: &str = "
           WHERE job = ?1 AND abs(value) < 9e999 GROUP BY trial
     ORDER BY trial";
 
+/// None at all.
+pub(super) const NO_CURVES: &str =
+    "SELECT trial, pass, step, value, wall_time FROM measurement WHERE job = ?1 AND 0";
+
 /// Stores a record.
 pub(super) fn write(transaction: &Transaction<'_>, job: i64, record: &Record) -> rusqlite::Result<()> {
     let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| {

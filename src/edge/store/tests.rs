@@ -488,11 +488,12 @@ fn a_queued_job_is_taken_by_one_process_begun_and_cancelled() {
     assert_eq!(stored(&store, "first").state, State::Preparing);
     store.hold(job).expect("it has it already");
     assert!(matches!(other.hold(job), Err(StoreError::Held { .. })));
-    store.begin(job, at(7)).expect("it is ours");
+    store.begin(job, at(7), Some(at(9))).expect("it is ours");
     let first = stored(&store, "first");
     assert_eq!((first.state, first.started_at), (State::Running, Some(at(7))));
+    assert_eq!(first.job.deadline, Some(at(9)));
     let etag = first.etag;
-    store.begin(job, at(8)).expect("it runs already");
+    store.begin(job, at(8), None).expect("it runs already");
     assert_eq!((stored(&store, "first").started_at, stored(&store, "first").etag), (Some(at(7)), etag));
     // Its process is gone before the job has begun: the next one takes it.
     let gone = serde_json::to_string(&ProcessIdentity { start: 1, ..ProcessIdentity::own() })
