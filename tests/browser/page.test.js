@@ -91,17 +91,21 @@ test("a job is submitted after its errors are shown at their lines, its curves g
   const chart = page.locator(".chart .front[aria-label^='Learning curves']");
   assert.match(await chart.getAttribute("aria-label"), /2 curves, 2 of trials that run/);
 
+  assert.deepEqual(await faultsOf(page), []);
+
   await page.getByRole("link", { name: "1", exact: true }).click();
   await page.waitForURL(/trials\/1$/);
   await page.waitForFunction(() => /step \d+ accuracy/.test(document.querySelector(".log")?.textContent));
   const logged = await page.locator(".log").textContent();
   await page.waitForFunction((size) => document.querySelector(".log").textContent.length > size, logged.length);
   await page.getByRole("button", { name: "Stop trial" }).click();
+  assert.deepEqual(await faultsOf(page), []);
   await page.getByRole("button", { name: "Keep it running" }).click();
   assert.equal(await stateOf(page).textContent(), "running");
   await page.getByRole("button", { name: "Stop trial" }).click();
   await page.getByRole("button", { name: "Stop the trial" }).click();
   await stateOf(page).filter({ hasText: "stopped by request" }).waitFor();
+  await page.getByRole("heading", { name: "Why it was stopped" }).waitFor();
   await page
     .getByText(/stopped by request|request/i)
     .nth(1)

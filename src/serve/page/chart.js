@@ -34,9 +34,9 @@ export class Chart {
   /** `series`: lines `{kind: "line", id, xs, ys, colour, width, alpha, end, isFixed}`, points `{kind: "points", ids, xs, ys,
       colour, shape, size, isLoose}`, levels `{kind: "level", y, colour}` and bands
       `{kind: "band", xs, ys, lows, colour, alpha}`; colours are names of the style sheet, xs rise.
-      Loose points have no say in the range of y: they stand at its edge. */
-  set({ series, isLog = this.isLog, xAxis = this.xAxis, summary = "" }) {
-    Object.assign(this, { series, isLog, xAxis });
+      Loose points have no say in the range of y: they stand at its edge. `yRange`: where it is to be another. */
+  set({ series, isLog = this.isLog, xAxis = this.xAxis, yRange = null, summary = "" }) {
+    Object.assign(this, { series, isLog, xAxis, yRange });
     const text = summary ? `${this.label}. ${summary}` : this.label;
     if (this.front.getAttribute("aria-label") !== text) this.front.setAttribute("aria-label", text);
     this.redraw();
@@ -93,6 +93,7 @@ export class Chart {
       }
     }
     if (this.xAxis.range) [x0, x1] = this.xAxis.range.map((x) => this.tx(x));
+    const hasPlace = isCategory || x0 <= x1;
     [x0, x1] = isCategory ? [-0.5, this.xAxis.values.length - 0.5] : x0 <= x1 ? padded([x0, x1], this.xAxis.margin ?? 0) : [0, 1];
     if (this.view) [x0, x1] = this.view;
     for (const { kind, xs, ys, lows, y, isLoose } of this.series) {
@@ -116,6 +117,7 @@ export class Chart {
         if (lows && canShow(lows[i]) && lows[i] < low) low = lows[i];
       }
     }
+    if (this.yRange?.every(canShow)) [low, high] = this.yRange;
     const isBlank = !(low <= high);
     if (isBlank) [low, high] = this.isLog ? [0.1, 1] : [0, 1];
     const [y0, y1] = padded(this.isLog ? [Math.log10(low), Math.log10(high)] : [low, high], 0.05);
@@ -127,11 +129,13 @@ export class Chart {
     const left = Math.min(width / 2, 10 + Math.max(16, ...yTicks.map(({ label }) => ctx.measureText(label).width)));
     const right = width - 10;
     const nX = Math.max(2, Math.min(10, Math.floor((right - left) / 70)));
-    const xTicks = isCategory
-      ? this.xAxis.values.map((label, value) => ({ value, label }))
-      : this.xAxis.scale === "log"
-        ? logTicks(x0, x1, nX)
-        : ticks(x0, x1, nX, this.xAxis.isWhole ?? false);
+    const xTicks = !hasPlace
+      ? []
+      : isCategory
+        ? this.xAxis.values.map((label, value) => ({ value, label }))
+        : this.xAxis.scale === "log"
+          ? logTicks(x0, x1, nX)
+          : ticks(x0, x1, nX, this.xAxis.isWhole ?? false);
     const [xScale, yScale] = [(right - left) / (x1 - x0), (bottom - top) / (y1 - y0)];
     const px = (x) => left + (this.tx(x) - x0) * xScale;
     const py = this.isLog ? (y) => bottom - (Math.log10(y) - y0) * yScale : (y) => bottom - (y - y0) * yScale;

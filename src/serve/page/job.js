@@ -6,7 +6,7 @@ import { atMostEvery, drawOnce, forget } from "/frames.js";
 import { curvesPart, objectivePart, parallelPart, slicesPart } from "/jobcharts.js";
 import { Job } from "/model.js";
 import { countsText, progress } from "/progress.js";
-import { commandText, elapsed, isOver, moment, plural, sentence, shortParameter } from "/text.js";
+import { commandText, elapsed, isOver, plural, sentence, shortParameter } from "/text.js";
 import { tablePart } from "/trials.js";
 
 export function open(main, { jobId }, { linked }) {
@@ -156,8 +156,6 @@ function makeHead(job) {
               : "none yet",
           ],
           best && ["With", chips(job.parametersOf(best), shortParameter)],
-          ["Search", algorithmText(summary.algorithm)],
-          summary.earlyStopping && ["Early stopping", summary.earlyStopping.enabled ? summary.earlyStopping.rule : "off"],
           ["Took", took, summary.startTime && h("span", { class: "hint" }, " since ", time(summary.startTime))],
         ]),
       );
@@ -196,7 +194,9 @@ function configurationPart(job) {
     facts([
       summary.command?.length && ["Command", h("code", {}, commandText(summary.command))],
       ["Directory", h("code", {}, summary.jobDir ?? "")],
-      ["Created", moment(summary.createTime)],
+      ["Search", algorithmText(summary.algorithm)],
+      summary.earlyStopping && ["Early stopping", summary.earlyStopping.enabled ? summary.earlyStopping.rule : "off"],
+      ["Created", time(summary.createTime)],
       Object.keys(summary.labels ?? {}).length > 0 && ["Labels", chips(Object.entries(summary.labels))],
     ]),
     h(

@@ -81,8 +81,10 @@ function ranWhole(trials) {
   return trials.filter(isWhole).length > 1 ? isWhole : (trial) => hasResult(trial.state);
 }
 
-const logBox = (work) =>
-  h("label", { class: "tick" }, h("input", { type: "checkbox", onchange: (event) => work(event.target.checked) }), "Log");
+const tick = (text, title, work) =>
+  h("label", { class: "tick", title }, h("input", { type: "checkbox", onchange: (event) => work(event.target.checked) }), text);
+
+const logTick = (work) => tick("Log", "A logarithmic axis", work);
 
 // ---- objective by trial ----------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ export function objectivePart({ job, openTrial, hovered, selection }) {
       {
         tools: [
           h("span", { class: "legend" }, h("span", { class: "key best" }), "best so far"),
-          logBox((on) => {
+          logTick((on) => {
             isLog = on;
             show();
           }),
@@ -157,7 +159,8 @@ export function objectivePart({ job, openTrial, hovered, selection }) {
 // ---- learning curves -------------------------------------------------------------------------
 
 export function curvesPart({ job, openTrial, hovered }) {
-  let isLog = false;
+  let isLog = false,
+    isCloseUp = false;
   const note = h("span", {});
   const chart = new Chart({
     label: "Learning curves",
@@ -201,10 +204,17 @@ export function curvesPart({ job, openTrial, hovered }) {
     }
     const series = layers.flat(),
       nRunning = layers[2].length;
+    const ends = isCloseUp
+      ? job.trials
+          .filter(ranWhole(job.trials))
+          .map(({ result }) => result)
+          .filter(Number.isFinite)
+      : [];
     chart.yLabel = job.summary.metric;
     chart.set({
       series,
       isLog,
+      yRange: ends.length > 0 ? [minOf(ends), maxOf(ends)] : null,
       xAxis: { scale: "linear", isWhole: true },
       summary: `${plural(series.length, "curve")}, ${nRunning} of trials that run${best ? `; the best is trial ${best}` : ""}`,
     });
@@ -232,7 +242,11 @@ export function curvesPart({ job, openTrial, hovered }) {
             h("span", { class: "key finished" }),
             "others",
           ),
-          logBox((on) => {
+          tick("Close-up", "Only the values with which trials end", (on) => {
+            isCloseUp = on;
+            show();
+          }),
+          logTick((on) => {
             isLog = on;
             show();
           }),
