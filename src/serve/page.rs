@@ -19,7 +19,7 @@ macro_rules! assets {
     };
 }
 
-const ASSETS: [Asset; 18] = assets![
+const ASSETS: [Asset; 20] = assets![
     "page.css",
     "favicon.svg",
     "page.js",
@@ -28,12 +28,14 @@ const ASSETS: [Asset; 18] = assets![
     "dom.js",
     "frames.js",
     "model.js",
+    "canvas.js",
     "chart.js",
     "parallel.js",
     "table.js",
     "progress.js",
     "jobs.js",
     "job.js",
+    "jobcharts.js",
     "trials.js",
     "trial.js",
     "log.js",

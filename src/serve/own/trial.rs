@@ -464,7 +464,7 @@ pub(in crate::serve) async fn series(
             return Err(missing());
         }
         let mut logs = LogDir::of(files::directory(&files.directory));
-        let logs = logs.retain_runs(|name| name.to_string() == run);
+        logs.retain_runs(|name| name.to_string() == run);
         let contents = logs.read(|name| name == tag, Keep::All);
         let series = contents.series.into_values().next().ok_or_else(missing)?;
         let all: Vec<SeriesPoint> = series
