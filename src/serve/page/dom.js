@@ -68,6 +68,10 @@ export const failed = (title, error, href, way) => [
   h("p", {}, h("a", { href }, way)),
 ];
 
+/** A box to tick, with its text. */
+export const tick = (text, title, work) =>
+  h("label", { class: "tick", title }, h("input", { type: "checkbox", onchange: (event) => work(event.target.checked) }), text);
+
 /** Asks back; resolves to whether it was confirmed. */
 export function confirmed(question, detail, action) {
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@
 // part `{element, kinds, show, pause, highlight, close}`: what it listens to, how it is shown anew and how often at most.
 
 import { Chart } from "/chart.js";
-import { h, section, write } from "/dom.js";
+import { h, section, tick, write } from "/dom.js";
 import { Parallel } from "/parallel.js";
 import {
   count,
@@ -80,9 +80,6 @@ function ranWhole(trials) {
   const isWhole = (trial) => trial.state === "SUCCEEDED";
   return trials.filter(isWhole).length > 1 ? isWhole : (trial) => hasResult(trial.state);
 }
-
-const tick = (text, title, work) =>
-  h("label", { class: "tick", title }, h("input", { type: "checkbox", onchange: (event) => work(event.target.checked) }), text);
 
 const logTick = (work) => tick("Log", "A logarithmic axis", work);
 

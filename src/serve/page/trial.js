@@ -2,11 +2,25 @@
 
 import { get, post, trialPath } from "/api.js";
 import { Chart } from "/chart.js";
-import { act, chips, confirmed, copyButton, facts, failed, h, number, section, state, tell, time, write } from "/dom.js";
+import { act, chips, confirmed, copyButton, facts, failed, h, number, section, state, tell, tick, time, write } from "/dom.js";
 import { atMostEvery } from "/frames.js";
 import { LogView } from "/log.js";
 import { Curve, Job } from "/model.js";
-import { bytes, commandText, count, elapsed, fullNumber, isOver, numberOf, plural, sentence, shortNumber, stateText } from "/text.js";
+import {
+  bytes,
+  commandText,
+  count,
+  elapsed,
+  fullNumber,
+  isOver,
+  maxOf,
+  minOf,
+  numberOf,
+  plural,
+  sentence,
+  shortNumber,
+  stateText,
+} from "/text.js";
 
 const MAX_SERIES_POINTS = 500;
 /** How many series are drawn before the others are asked for. */
@@ -35,15 +49,15 @@ export function open(main, { jobId, trialId }, { linked }) {
   }
   job.on(["link"], () => linked(job.isLive));
   job.on(["trials", "job"], () => {
+    parts?.showFacts();
     parts?.showRow(job.byId.get(trialId));
     const row = job.byId.get(trialId);
-    if (row && detail && (row.state !== detail.state || row.attempt !== detail.attempt)) askDetail();
-    else if (row && detail && row.points !== detail.points) askDetail();
+    if (row && detail && ["state", "attempt", "points"].some((key) => row[key] !== detail[key])) askDetail();
   });
   job.on(["curves"], () => parts?.showCurve(job.curves.get(trialId)));
   job.open();
   load();
-  const clock = setInterval(() => parts?.tick(), 1000);
+  const clock = setInterval(() => parts?.showTook(), 1000);
   return {
     title: `trial ${trialId} of ${jobId}`,
     close() {
@@ -116,9 +130,9 @@ function make(main, jobId, trialId, job) {
 
   let detail = null,
     whyChart = null;
-  const show = (now) => {
-    detail = now;
-    showRow(now);
+  const showFacts = () => {
+    const now = detail;
+    if (!now) return;
     const key = JSON.stringify([job.parametersOf(now), now.state, now.best, now.attempt, now.endTime, now.startTime]);
     if (details.dataset.key !== key) {
       details.dataset.key = key;
@@ -132,6 +146,11 @@ function make(main, jobId, trialId, job) {
         ]),
       );
     }
+  };
+  const show = (now) => {
+    detail = now;
+    showRow(now);
+    showFacts();
     diagnosis.replaceChildren(
       ...(now.diagnosis
         ? [
@@ -147,15 +166,15 @@ function make(main, jobId, trialId, job) {
     if (now.why && why.dataset.said !== now.why.sentence) {
       why.dataset.said = now.why.sentence;
       whyChart?.close();
-      const made = whyPart(now.why, trialId, job, jobId);
+      const made = whyPart(now.why, trialId, jobId);
       whyChart = made.chart;
       why.replaceChildren(made.element);
     }
-    started.replaceChildren(startedPart(now));
-    files.replaceChildren(filesPart(now.files ?? []));
+    renew(started, [now.command, now.environment, now.replicas, now.directory], () => startedPart(now));
+    renew(files, now.files ?? [], () => filesPart(now.files ?? []));
     series.show(now.series ?? []);
     log.setReplicas(now.replicas ?? [], isOver(now.state));
-    tick();
+    showTook();
   };
   let shownState = null;
   const showRow = (row) => {
@@ -180,13 +199,14 @@ function make(main, jobId, trialId, job) {
       if (trial) link.href = `${jobHash}/trials/${encodeURIComponent(trial.id)}`;
     }
   };
-  const tick = () => {
+  const showTook = () => {
     if (detail) write(took, elapsed(detail.startTime, detail.endTime) || "–");
   };
   return {
     show,
     showRow,
-    tick,
+    showFacts,
+    showTook,
     showCurve: (curve) => series.showLive(curve),
     close() {
       whyChart?.close();
@@ -196,9 +216,17 @@ function make(main, jobId, trialId, job) {
   };
 }
 
+/** Makes a part anew where what it shows has changed: who reads or marks it is not disturbed. */
+function renew(element, shown, make) {
+  const key = JSON.stringify(shown);
+  if (element.dataset.key === key) return;
+  element.dataset.key = key;
+  element.replaceChildren(make());
+}
+
 // ---- why it was stopped ----------------------------------------------------------------------
 
-function whyPart(why, trialId, job, jobId) {
+function whyPart(why, trialId, jobId) {
   const chart = new Chart({
     label: "Its curve among the others'",
     xLabel: "step",
@@ -222,37 +250,28 @@ function whyPart(why, trialId, job, jobId) {
   // At each step the lower quartile, the median and the upper quartile of the others.
   const quantiles = (why.quantiles ?? []).map((each) => each.flat().map(numberOf)),
     steps = quantiles.map(([step]) => step);
-  chart.set({
-    xAxis: { scale: "linear", isWhole: true },
-    series: [
-      ...(steps.length > 1
-        ? [
-            {
-              kind: "band",
-              xs: steps,
-              ys: quantiles.map((each) => each[3]),
-              lows: quantiles.map((each) => each[1]),
-              colour: "--finished",
-              alpha: 0.25,
-            },
-            {
-              kind: "line",
-              id: null,
-              isFixed: true,
-              xs: steps,
-              ys: quantiles.map((each) => each[2]),
-              colour: "--pale",
-              width: 1.5,
-              dash: [6, 3],
-            },
-          ]
-        : []),
-      ...(why.others ?? []).map(({ trialId: id, points }) => line(String(id), points, { colour: "--finished", width: 1.2 })),
-      ...(Number.isFinite(threshold) ? [{ kind: "level", y: threshold, colour: "--best", xs: [], ys: [] }] : []),
-      line(trialId, why.curve ?? [], { colour: why.rule === "request" ? "--cancelled" : "--stopped", width: 2.5, end: "cross" }),
-    ],
-    summary: `${plural(why.others?.length ?? 0, "other curve")}`,
-  });
+  const own = line(trialId, why.curve ?? [], { colour: why.rule === "request" ? "--cancelled" : "--stopped", width: 2.5, end: "cross" });
+  const others = (why.others ?? []).map(({ trialId: id, points }) => line(String(id), points, { colour: "--finished", width: 1.2 }));
+  const look = { colour: "--pale", width: 1.5, dash: [6, 3], isFixed: true };
+  const series = [...others, own];
+  if (Number.isFinite(threshold)) series.unshift({ kind: "level", y: threshold, colour: "--best", xs: [], ys: [] });
+  if (steps.length > 1) {
+    const at = (n) => quantiles.map((each) => each[n]);
+    series.unshift({ kind: "band", xs: steps, ys: at(3), lows: at(1), colour: "--finished", alpha: 0.25 });
+    series.unshift({ kind: "line", id: null, xs: steps, ys: at(2), ...look });
+  }
+  const ends = [...others, own]
+    .map(({ ys }) => ys.at(-1))
+    .concat(threshold)
+    .filter((y) => y !== null && Number.isFinite(y));
+  const show = (isCloseUp) =>
+    chart.set({
+      series,
+      xAxis: { scale: "linear", isWhole: true },
+      yRange: isCloseUp && ends.length > 1 ? [minOf(ends), maxOf(ends)] : null,
+      summary: plural(others.length, "other curve"),
+    });
+  show(false);
   const element = section(
     "Why it was stopped",
     {
@@ -267,6 +286,7 @@ function whyPart(why, trialId, job, jobId) {
           steps.length > 1 && [h("span", { class: "key median" }), "their median and quartiles"],
           Number.isFinite(threshold) && [h("span", { class: "key level" }), "threshold"],
         ),
+        tick("Close-up", "Only the values with which the trials ended", show),
       ],
     },
     h("p", { class: "sentence" }, sentence(why.sentence)),
