@@ -62,6 +62,21 @@ pub(super) const MAX_JOBS_KEPT: usize = 16;
 /// The most summaries of jobs that are kept, some kilobyte each.
 pub(super) const MAX_SUMMARIES_KEPT: usize = 10_000;
 
+/// The most lines of one report of a sidecar: what `watch` sends at most.
+pub(super) const MAX_REPORTED_LINES: usize = crate::limits::WEBHOOK_MAX_LINES;
+
+/// The longest key of a report, in bytes: a hash in any form, or a UUID.
+pub(super) const MAX_KEY_BYTES: usize = 128;
+
+/// How many reports may wait to be stored: one of each connection. Each further one is answered 503.
+pub(super) const MAX_REPORTS_WAITING: usize = MAX_CONNECTIONS;
+
+/// How many reports are stored in one transaction at most, so that other writers of the store get their turn.
+pub(super) const MAX_REPORTS_STORED: usize = 500;
+
+/// After what time a sidecar that has nothing to report is to ask whether its trial goes on.
+pub(super) const REPORT_WITHIN: Duration = Duration::from_secs(5);
+
 /// The largest page of a list of jobs, as the service had it.
 pub(super) const MAX_PAGE: usize = 100;
 

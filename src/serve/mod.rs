@@ -28,6 +28,7 @@ mod openapi;
 mod own;
 mod page;
 mod paging;
+mod reporter;
 mod snapshots;
 mod storage;
 mod stores;
@@ -59,6 +60,7 @@ use error::{ApiError, Code};
 use feed::Feed;
 use importance::Importances;
 use launcher::Launcher;
+use reporter::Reporter;
 use snapshots::Snapshots;
 use storage::Uploads;
 use stores::Stores;
@@ -95,6 +97,7 @@ struct Shared {
     snapshots: Snapshots,
     importances: Importances,
     launcher: Launcher,
+    reporter: Reporter,
     uploads: Uploads,
     feed: Arc<Feed>,
     streams: Arc<Semaphore>,
@@ -133,6 +136,7 @@ pub fn serve(options: Options, tell: &mut dyn FnMut(&str)) -> Result<u8, Failure
             snapshots: Snapshots::default(),
             importances: Importances::default(),
             launcher: Launcher::new(stores.clone(), options.max_jobs),
+            reporter: Reporter::start(stores.clone()).map_err(failed)?,
             stores,
             uploads: Uploads::default(),
             feed: Arc::new(Feed::new(format!("{:x}", jiff::Timestamp::now().as_millisecond()))),

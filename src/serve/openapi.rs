@@ -9,7 +9,7 @@ use axum::routing::get;
 use utoipa::OpenApi;
 
 use super::error::ErrorBody;
-use super::own::{self, curves, events, log, trial};
+use super::own::{self, curves, events, log, reports, trial};
 use super::{Shared, ml};
 
 /// What is described. Uploads (`/upload/storage/v1`) and the reading of logs (`/v2/entries:list`) are as Cloud Storage and
@@ -29,6 +29,7 @@ use super::{Shared, ml};
         own::detail,
         own::cancel_job,
         own::stop_trial,
+        reports::report,
         curves::curves,
         events::of_all,
         events::of_job,
@@ -64,7 +65,7 @@ mod tests {
         let paths = described["paths"].as_object().expect("it has paths");
         let methods: Vec<&Json> =
             paths.values().flat_map(|path| path.as_object().into_iter().flat_map(|p| p.values())).collect();
-        assert_eq!(methods.len(), 19);
+        assert_eq!(methods.len(), 20);
         for method in methods {
             assert!(method["responses"]["default"]["content"]["application/json"].is_object(), "{method}");
         }

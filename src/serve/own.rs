@@ -4,6 +4,7 @@ pub(super) mod curves;
 pub(super) mod events;
 pub(super) mod log;
 mod notes;
+pub(super) mod reports;
 pub(super) mod trial;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -47,6 +49,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/events", get(events::of_all))
         .route("/api/v1/jobs/{job}/events", get(events::of_job))
         .route("/api/v1/jobs/{job}/trials/{trial}", get(trial::detail).post(call_trial))
+        .route("/api/v1/jobs/{job}/trials/{trial}/batches", post(call_trial))
         .route("/api/v1/jobs/{job}/trials/{trial}/why", get(trial::why))
         .route("/api/v1/jobs/{job}/trials/{trial}/measurements", get(trial::measurements))
         .route("/api/v1/jobs/{job}/trials/{trial}/series", get(trial::series))
@@ -318,16 +321,17 @@ pub(in crate::serve) async fn cancel_job(
     Answer::new(&json!({}))
 }
 
-/// `TRIAL:stop`.
+/// `TRIAL:stop`, or a report of the trial's sidecar.
 async fn call_trial(
     State(shared): App,
     Path((job, call)): Path<(String, String)>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Answer, ApiError> {
     match call.rsplit_once(':') {
         Some((trial, "stop")) => stop_trial(&shared, &job, trial, body).await,
         Some((_, verb)) => Err(ApiError::not_found(format!("a trial has no method `{verb}`"))),
-        None => Err(ApiError::new(Code::MethodNotAllowed, "this address does not take this method")),
+        None => reports::report(&shared, &job, &call, &headers, body).await,
     }
 }
 

@@ -4,6 +4,7 @@ mod clients;
 mod hostile;
 mod jobs;
 mod killed;
+mod sidecars;
 mod streams;
 
 use std::fmt::Write as _;

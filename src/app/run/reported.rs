@@ -216,9 +216,11 @@ impl Job<'_> {
                 changed.push((*trial, changes));
             }
         }
+        // All of them are stored together.
         for (trial, changes) in changed {
-            self.feed(Input::Changed(trial, changes))?;
+            self.controller.handle(self.now(), Input::Changed(trial, changes));
         }
+        self.execute()?;
         let now = self.plan.clock.now();
         for trial in heard.into_iter().filter_map(|(trial, is_of_attempt)| is_of_attempt.then_some(trial)) {
             let exit = self.reported.trials.get(&trial).and_then(|reporting| reporting.exit);
