@@ -57,7 +57,7 @@ test("a job is submitted after its errors are shown at their lines, its curves g
     .getByLabel("Configuration, YAML or JSON")
     .fill(config({ stops: false }).replace("MAXIMIZE", "MAXIMISE").replace("maxTrials", "maxTrails"));
   await page.getByRole("button", { name: "Submit", exact: true }).click();
-  await page.waitForSelector(".violations li");
+  await page.getByRole("button", { name: "line 3", exact: true }).waitFor();
   const lines = await page.locator(".violations .place").allTextContents();
   assert.ok(lines.includes("line 3") && lines.includes("line 5"), lines.join());
   assert.equal(await page.locator(".numbers .bad").count(), 2);

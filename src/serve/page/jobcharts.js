@@ -20,6 +20,8 @@ import {
 } from "/text.js";
 
 const MAX_DRAWN = 300;
+/** A number of so few values has a place for each. */
+const MAX_PLACES = 12;
 
 /** What the tip of a trial says. */
 function tipOf(job, trial, more) {
@@ -261,22 +263,25 @@ export function curvesPart({ job, openTrial, hovered }) {
 
 // ---- parallel coordinates --------------------------------------------------------------------
 
-/** How a parameter lies on an axis. */
+/** How a parameter lies on an axis: few values, each at a place of its own, or a range. */
 function axisOf({ name, type, min, max, values, scale }) {
-  const isCategory = type === "CATEGORICAL" || (type === "DISCRETE" && values?.length <= 12);
+  let places = type === "CATEGORICAL" || (type === "DISCRETE" && values.length <= MAX_PLACES) ? values.map(String) : null;
+  if (type === "INTEGER" && max - min < MAX_PLACES) places = Array.from({ length: max - min + 1 }, (_, idx) => String(min + idx));
   return {
     name,
-    scale: isCategory ? "category" : scale === "UNIT_LOG_SCALE" ? "log" : "linear",
+    scale: places ? "category" : scale === "UNIT_LOG_SCALE" ? "log" : "linear",
     isWhole: type === "INTEGER",
-    values: isCategory ? values.map(String) : undefined,
+    values: places,
     range: min !== undefined && max !== undefined ? [Number(min), Number(max)] : undefined,
-    at: isCategory ? (trial) => placeOf(values, trial.parameters[name]) : (trial) => Number(trial.parameters[name] ?? NaN),
-    text: (trial) => (isCategory ? String(trial.parameters[name] ?? "") : shortParameter(trial.parameters[name] ?? "")),
+    at: places ? (trial) => placeOf(places, trial.parameters[name]) : (trial) => Number(trial.parameters[name] ?? NaN),
+    text: (trial) => (places ? String(trial.parameters[name] ?? "") : shortParameter(trial.parameters[name] ?? "")),
   };
 }
 
+/** Which of the values it is; numbers may be written in several ways. */
 function placeOf(values, text) {
-  const at = values.findIndex((value) => String(value) === text || (text !== undefined && Number(value) === Number(text)));
+  const exact = values.indexOf(text);
+  const at = exact >= 0 || text === undefined ? exact : values.findIndex((value) => Number(value) === Number(text));
   return at < 0 ? NaN : at;
 }
 

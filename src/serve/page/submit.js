@@ -2,7 +2,6 @@
 
 import { post } from "/api.js";
 import { act, h, say, tell } from "/dom.js";
-import { atMostEvery } from "/frames.js";
 import { commandWords, plural } from "/text.js";
 
 const EXAMPLE = `trainingInput:
@@ -105,6 +104,7 @@ export function open(main, _, { linked }) {
   });
 
   async function ask(isReal) {
+    clearTimeout(pause);
     const now = ++asked;
     try {
       const answer = await post("/jobs:check", body());
@@ -186,11 +186,13 @@ export function open(main, _, { linked }) {
     marks.scrollTop = text.scrollTop;
   }
 
-  const checkSoon = atMostEvery(700, () => ask(false).catch(() => {}));
+  let pause = null;
   function changed() {
     sessionStorage.setItem(DRAFT, JSON.stringify({ config: text.value, jobId: jobId.value, command: command.value }));
     drawLines();
-    checkSoon();
+    // It is checked when the typing pauses.
+    clearTimeout(pause);
+    pause = setTimeout(() => ask(false), 700);
   }
   for (const input of [text, jobId, command]) input.addEventListener("input", changed);
   text.addEventListener("scroll", scrolled, { passive: true });
@@ -199,7 +201,7 @@ export function open(main, _, { linked }) {
     title: "Submit a job",
     close() {
       isClosed = true;
-      checkSoon.cancel();
+      clearTimeout(pause);
     },
   };
 }
