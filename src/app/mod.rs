@@ -53,6 +53,8 @@ pub enum FailureKind {
     Usage,
     /// The outside: exit code 3; trying again may help.
     Outside,
+    /// The store is locked or has no room for now: exit code 3; trying again helps.
+    Busy,
 }
 
 impl Failure {
@@ -78,7 +80,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             FailureKind::Usage => 2,
-            FailureKind::Outside => 3,
+            FailureKind::Outside | FailureKind::Busy => 3,
         }
     }
 }

@@ -6,10 +6,12 @@ use serde_json::{Map, Value as Json};
 
 use super::access::Access;
 use super::error::{ApiError, Code, Violation};
+use super::executor::Events;
 use super::{Options, buckets, labels};
 use crate::app::prepare::{self, DryRun, dry_run, queue, read_for};
 use crate::edge::store::{ConfigFormat, NewJob, Resource, Store, StoreError};
 use crate::engine;
+use crate::report::{JobEvent, JobEventKind};
 use crate::study::Config;
 use crate::study::config::check_job_id;
 
@@ -170,7 +172,7 @@ fn request(
     Ok((request, resource))
 }
 
-/// Puts a job into the queue.
+/// Puts a job into the queue. What there is to say of its configuration is written down with its events.
 ///
 /// # Errors
 /// All that is wrong with its configuration; or its command is not allowed or cannot be run, its name or its directory is
@@ -180,10 +182,26 @@ pub(super) fn create(
     options: &Options,
     access: &Access,
     store: &mut Store,
-) -> Result<(NewJob, Vec<String>), ApiError> {
+) -> Result<NewJob, ApiError> {
     let (request, resource) = request(submission, options, access, store)?;
     let on_this_machine = |uri: &str| -> Option<PathBuf> { buckets::local(options, uri).ok().flatten() };
-    Ok(queue(store, request, resource, &on_this_machine)?)
+    let (job, mut notes) = queue(store, request, resource, &on_this_machine)?;
+    if let Some(image) = image_of(&job.config).filter(|_| !job.command.is_empty()) {
+        notes.push(format!("note: the command runs on this machine itself, without the image {image}"));
+    }
+    let mut events = Events::of(&job);
+    for text in notes {
+        events.add(&JobEvent { at: job.created_at, kind: JobEventKind::Note { trial: None, text } });
+    }
+    Ok(job)
+}
+
+/// `masterConfig.imageUri` of a configuration.
+fn image_of(config: &str) -> Option<String> {
+    let (config, _) = Config::read(config).ok()?;
+    let master = ["masterConfig", "master_config"].iter().find_map(|name| config.training_input.get(name))?;
+    let image = ["imageUri", "image_uri"].iter().find_map(|name| master.get(name))?;
+    image.as_str().map(str::to_owned)
 }
 
 /// Checks a submission as [`create`] does, and makes nothing.

@@ -193,6 +193,7 @@ impl From<Failure> for ApiError {
         let code = match failure.kind {
             FailureKind::Usage => Code::InvalidArgument,
             FailureKind::Outside => Code::FailedPrecondition,
+            FailureKind::Busy => Code::Unavailable,
         };
         let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         Self::new(code, format!("{}{hint}", failure.message))

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use rustix::process::setsid;
 use serde_json::Value as Json;
 
-use crate::app::Failure;
-use crate::app::prepare::{Plan, resume, resume_to_cancel, store_failure};
+use crate::app::prepare::{resume, resume_to_cancel, store_failure};
 use crate::app::run::run;
-use crate::edge::store::{NewJob, Store};
+use crate::app::{Failure, FailureKind};
+use crate::edge::host::lower_handle_limit;
+use crate::edge::process_tree::ProcessIdentity;
+use crate::edge::store::{JobHead, NewJob, Store};
 use crate::layout::OWN_DIRECTORY;
 use crate::report::{JobEvent, JobEventKind, jsonl};
 use crate::study::{FinalState, JobEnd, Record, State};
@@ -22,17 +24,29 @@ pub use super::launcher::EXECUTOR_VERB;
 /// them, each with its time under `at`. Values are left out: the store has them.
 pub const EVENTS_FILE: &str = "job.jsonl";
 
+/// Which job, and what for.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// The store.
+    pub store: &'a Path,
+    /// The job.
+    pub id: &'a str,
+    /// Whether it is taken up only to be cancelled.
+    pub is_to_cancel: bool,
+    /// How many file handles the service had before it raised that for itself: trainers get no more.
+    pub handles: Option<u64>,
+}
+
 /// Executes a job of the store that waits in the queue or was interrupted, or only cancels it. One that another process
 /// has, or that is over, is left alone.
 ///
 /// # Errors
 /// It cannot be taken up; one that had not begun has failed then, and the store says why.
-pub fn execute(
-    store: &Path,
-    id: &str,
-    is_to_cancel: bool,
-    tell: &mut dyn FnMut(&str),
-) -> Result<u8, Failure> {
+pub fn execute(order: &Order<'_>, tell: &mut dyn FnMut(&str)) -> Result<u8, Failure> {
+    let Order { store, id, is_to_cancel, handles } = *order;
+    if let Some(handles) = handles {
+        lower_handle_limit(handles);
+    }
     // A signal from the service's terminal is not for this process. It fails where it leads a session already.
     let _ = setsid();
     let taken = if is_to_cancel { resume_to_cancel(store, id, tell) } else { resume(store, id, None, tell) };
@@ -40,7 +54,7 @@ pub fn execute(
         Ok(plan) => plan,
         Err(failure) => return give_up(store, id, failure),
     };
-    let mut events = Events::of(&plan);
+    let mut events = Events::of(&plan.job);
     let finished = run(plan, &mut |event| events.add(event))?;
     Ok(finished.exit_code())
 }
@@ -52,7 +66,9 @@ fn give_up(path: &Path, id: &str, failure: Failure) -> Result<u8, Failure> {
     if head.state.is_over() || head.holder.as_ref().is_some_and(|_| head.is_held() && !is_own(&head)) {
         return Ok(0);
     }
-    if matches!(head.state, State::Queued | State::Preparing) {
+    // A store that is locked for now says nothing of the job: it is taken up again.
+    let is_fault = failure.kind != FailureKind::Busy;
+    if is_fault && matches!(head.state, State::Queued | State::Preparing) {
         store.hold(head.number).map_err(store_failure)?;
         let now = Timestamp::now();
         let end = JobEnd { state: FinalState::Failed, message: Some(failure.to_string()) };
@@ -62,23 +78,23 @@ fn give_up(path: &Path, id: &str, failure: Failure) -> Result<u8, Failure> {
     Err(failure)
 }
 
-fn is_own(head: &crate::edge::store::JobHead) -> bool {
-    let own = crate::edge::process_tree::ProcessIdentity::own();
+fn is_own(head: &JobHead) -> bool {
+    let own = ProcessIdentity::own();
     head.holder.as_ref().is_some_and(|(holder, _)| holder.pid == own.pid && holder.start == own.start)
 }
 
 /// Where the events of a job are written; see [`EVENTS_FILE`].
-struct Events(Option<File>);
+pub(super) struct Events(Option<File>);
 
 impl Events {
-    fn of(plan: &Plan) -> Self {
-        let path = events_of(&plan.job);
+    pub(super) fn of(job: &NewJob) -> Self {
+        let path = events_of(job);
         let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
         // What cannot be written down is not worth a job.
         Self(directory.and_then(|()| OpenOptions::new().create(true).append(true).open(path)).ok())
     }
 
-    fn add(&mut self, event: &JobEvent) {
+    pub(super) fn add(&mut self, event: &JobEvent) {
         let Some(file) = self.0.as_mut().filter(|_| !matches!(event.kind, JobEventKind::Point { .. })) else {
             return;
         };

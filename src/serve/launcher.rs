@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use super::limits::{LONGEST_RESTART_PAUSE, LOOK_INTERVAL, PRESENCE_INTERVAL, RESTART_PAUSE};
+use super::limits::{LONGEST_RESTART_PAUSE, LOOK_INTERVAL, LOOK_SHARE, PRESENCE_INTERVAL, RESTART_PAUSE};
 use super::stores::Stores;
 use super::{ApiError, Shared};
 use crate::edge::signals::{SignalEvent, Signals};
@@ -36,6 +36,8 @@ const END_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct Launcher {
     stores: Arc<Stores>,
     max_jobs: NonZeroUsize,
+    /// How many file handles this process had, where it has raised that for itself.
+    handles: Option<u64>,
     woken: Notify,
     processes: Mutex<HashMap<String, Child>>,
     /// Jobs whose process ended before they did: how often, and when the next one may be started.
@@ -50,10 +52,11 @@ pub(super) enum Purpose {
 }
 
 impl Launcher {
-    pub(super) fn new(stores: Arc<Stores>, max_jobs: NonZeroUsize) -> Self {
+    pub(super) fn new(stores: Arc<Stores>, max_jobs: NonZeroUsize, handles: Option<u64>) -> Self {
         Self {
             stores,
             max_jobs,
+            handles,
             woken: Notify::new(),
             processes: Mutex::default(),
             restarts: Mutex::default(),
@@ -76,6 +79,9 @@ impl Launcher {
         // The oldest first.
         let mut ours: Vec<JobHead> = unfinished.filter(is_ours).collect();
         ours.reverse();
+        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+        restarts.retain(|id, _| ours.iter().any(|head| head.id == *id));
+        drop(restarts);
         let has_process = |head: &JobHead| self.lock().contains_key(&head.id) || head.is_held();
         let (led, others): (Vec<_>, Vec<_>) = ours.into_iter().partition(has_process);
         let mut n_free = self.max_jobs.get().saturating_sub(led.len());
@@ -113,7 +119,7 @@ impl Launcher {
         restarts.get(id).is_none_or(|(_, at)| *at <= Instant::now())
     }
 
-    /// Starts the process of a job.
+    /// Starts the process of a job, unless one that was started here is there.
     ///
     /// # Errors
     /// It cannot be started.
@@ -121,6 +127,10 @@ impl Launcher {
         let failed = |e: std::io::Error| {
             ApiError::unavailable(format!("the process of job `{id}` cannot be started: {e}"))
         };
+        let mut processes = self.lock();
+        if processes.get_mut(id).is_some_and(|child| matches!(child.try_wait(), Ok(None))) {
+            return Ok(());
+        }
         let Some(stored) = store.job_without_curves(id)? else { return Ok(()) };
         let directory = stored.job.local_dir().join(OWN_DIRECTORY);
         let _ = fs::create_dir_all(&directory);
@@ -129,6 +139,9 @@ impl Launcher {
         command.arg("--store").arg(self.stores.path()).arg(EXECUTOR_VERB).arg(id);
         if purpose == Purpose::Cancel {
             command.arg("--to-cancel");
+        }
+        if let Some(handles) = self.handles {
+            command.arg(format!("--handles={handles}"));
         }
         if stored.job.directory.is_dir() {
             command.current_dir(&stored.job.directory);
@@ -139,7 +152,7 @@ impl Launcher {
             .stderr(log.map_or_else(|_| Stdio::null(), Stdio::from))
             .spawn()
             .map_err(failed)?;
-        self.lock().insert(id.to_owned(), child);
+        processes.insert(id.to_owned(), child);
         Ok(())
     }
 
@@ -160,7 +173,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut ended: watch::Receiver<bool>) {
     let mut seen = None;
     let mut looked_at: Option<Instant> = None;
     loop {
-        let (launching, before) = (shared.clone(), store.take());
+        let (launching, before, began) = (shared.clone(), store.take(), Instant::now());
         let is_due = looked_at.is_none_or(|at| at.elapsed() >= PRESENCE_INTERVAL);
         let look = tokio::task::spawn_blocking(move || -> Result<_, ApiError> {
             let store = before.map_or_else(|| launching.stores.open(), Ok)?;
@@ -182,7 +195,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut ended: watch::Receiver<bool>) {
             Ok(Err(_)) | Err(_) => seen = None,
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            () = tokio::time::sleep(LOOK_INTERVAL.max(began.elapsed() * LOOK_SHARE)) => {}
             () = shared.launcher.woken.notified() => seen = None,
             _ = ended.wait_for(|ended| *ended) => return,
         }

@@ -43,6 +43,9 @@ pub(super) const STORE_WAIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the store has changed: a value is in the browser within a fifth of a second.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Looking takes no more than one in so many parts of the time, however large jobs are.
+pub(super) const LOOK_SHARE: u32 = 4;
+
 /// How often jobs are looked for whose process is gone, where nothing in the store tells.
 pub(super) const PRESENCE_INTERVAL: Duration = Duration::from_secs(2);
 

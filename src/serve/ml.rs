@@ -55,7 +55,7 @@ pub(in crate::serve) async fn create_job(
     let submission = create::of_job(read_object(body).await?, &project)?;
     let sharing = shared.clone();
     let created = shared.stores.call(move |store| {
-        let (job, _) = create::create(submission, &sharing.options, &sharing.access, store)?;
+        let job = create::create(submission, &sharing.options, &sharing.access, store)?;
         let snapshot = sharing.snapshots.get(store, &job.id)?;
         Answer::new(&to_json(&snapshot.known, Metrics::All))
     });

@@ -121,7 +121,7 @@ pub fn serve(options: Options, tell: &mut dyn FnMut(&str)) -> Result<u8, Failure
     let stores = Arc::new(Stores::new(&options.store));
     // Made where there is none, and brought to this version.
     stores.open().map_err(store_failure)?;
-    raise_handle_limit();
+    let handles = raise_handle_limit();
     let failed = |e: std::io::Error| Failure::outside(format!("cannot start: {e}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
@@ -135,7 +135,7 @@ pub fn serve(options: Options, tell: &mut dyn FnMut(&str)) -> Result<u8, Failure
             access: Access::new(address.ip(), token, &options.hosts, &options.commands),
             snapshots: Snapshots::default(),
             importances: Importances::default(),
-            launcher: Launcher::new(stores.clone(), options.max_jobs),
+            launcher: Launcher::new(stores.clone(), options.max_jobs, handles),
             reporter: Reporter::start(stores.clone()).map_err(failed)?,
             stores,
             uploads: Uploads::default(),

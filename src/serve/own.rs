@@ -194,7 +194,7 @@ pub(in crate::serve) async fn submit(State(shared): App, body: Body) -> Result<A
     let submission = submission(read_object(body).await?)?;
     let sharing = shared.clone();
     let created = shared.stores.call(move |store| {
-        let (job, _) = create::create(submission, &sharing.options, &sharing.access, store)?;
+        let job = create::create(submission, &sharing.options, &sharing.access, store)?;
         let snapshot = sharing.snapshots.get(store, &job.id)?;
         Answer::new(&JobSummary::of(&snapshot.known, snapshot.is_led))
     });

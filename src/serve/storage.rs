@@ -173,8 +173,10 @@ fn parts(content_type: &str, body: &Bytes) -> Result<(Json, Bytes), ApiError> {
     };
     let boundary = content_type.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"').to_owned())
+        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim())
     });
+    // Google's clients put it between single quotes, which could be part of it.
+    let boundary = boundary.map(|boundary| boundary.trim_matches(['"', '\'']));
     let boundary = boundary.filter(|boundary| (1..=70).contains(&boundary.len())).ok_or_else(fail)?;
     let line = format!("--{boundary}");
     // The first part begins at the first line, each further one behind the end of the one before.
@@ -419,15 +421,15 @@ mod tests {
             assert_eq!(read.as_ref().map(|(_, bytes)| &**bytes), expected);
             assert!(read.is_none_or(|(described, _)| described["size"] == "3"));
         }
-        let kind = "multipart/related; boundary='b'";
-        let head = b"--'b'\r\nContent-Type: application/json\r\n\r\n{\"size\":\"3\"}\r\n--'b'\r\nContent-Type: x\r\n\r\n";
-        check(kind, &[&head[..], b"a\r\n--\r\n--'b'--"].concat(), Some(b"a\r\n--"));
+        let kind = "multipart/related; boundary='==b=='";
+        let head = b"--==b==\r\nContent-Type: application/json\r\n\r\n{\"size\":\"3\"}\r\n--==b==\r\nContent-Type: x\r\n\r\n";
+        check(kind, &[&head[..], b"a\r\n--\r\n--==b==--"].concat(), Some(b"a\r\n--"));
         check(
             kind,
-            &[&head[..], b"a\r\n--'b' not the end\r\n--'b'--\r\n"].concat(),
-            Some(b"a\r\n--'b' not the end"),
+            &[&head[..], b"a\r\n--==b== not the end\r\n--==b==--\r\n"].concat(),
+            Some(b"a\r\n--==b== not the end"),
         );
-        check(kind, &[&head[..], b"\r\n--'b'--"].concat(), Some(b""));
+        check(kind, &[&head[..], b"\r\n--==b==--"].concat(), Some(b""));
         check(kind, &[&head[..], b"cut off"].concat(), None);
         check("multipart/related", b"", None);
         check(kind, b"", None);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::app::Failure;
+use crate::app::{Failure, FailureKind};
 use crate::edge::clock::Clock;
 use crate::edge::process_tree::Presence;
 use crate::edge::remote::local_dir;
@@ -28,7 +28,7 @@ use command::{with_packages, words};
 use directories::{job_dir, make_writable, refuse_used, unmake};
 pub(super) use earlier::read_stored;
 use earlier::{Earlier, find_interrupted};
-pub use queue::{OnThisMachine, QueueError, queue, read_for};
+pub use queue::{OnThisMachine, QueueError, ReadConfig, queue, read_for};
 
 /// A seed that nobody chose is below this: short enough to be typed again.
 const SEEDS: u64 = 1_000_000;
@@ -452,7 +452,8 @@ pub fn new_job_id(prefix: &str, now: jiff::Timestamp) -> String {
 #[must_use]
 pub fn store_failure(error: StoreError) -> Failure {
     let message = error.to_string();
-    match error {
+    let may_pass = error.may_pass();
+    let mut failure = match error {
         StoreError::JobExists(_) => Failure::usage(message).with_hint("choose another name with --job-id"),
         StoreError::Held { .. } => Failure::outside(message).with_hint(
             "wait for its end, or end that process; `hptune jobs resume` goes on with the job then",
@@ -471,7 +472,11 @@ pub fn store_failure(error: StoreError) -> Failure {
         StoreError::JobOver { .. } | StoreError::TrialOver { .. } | StoreError::Changed { .. } => {
             Failure::usage(message)
         }
+    };
+    if may_pass {
+        failure.kind = FailureKind::Busy;
     }
+    failure
 }
 
 fn describe(name: &str, problem: &Problem) -> String {

@@ -52,6 +52,9 @@ pub(in crate::cli) struct ExecuteJob {
     /// Only cancel it
     #[arg(long)]
     to_cancel: bool,
+    /// How many file handles it and what it starts may have
+    #[arg(long)]
+    handles: Option<u64>,
 }
 
 /// A bucket's name, as Cloud Storage has them, and its directory.
@@ -90,5 +93,7 @@ pub(super) fn serve(args: Serve, store: PathBuf, printer: Printer) -> Result<u8,
 }
 
 pub(super) fn execute(args: &ExecuteJob, store: &Path, printer: Printer) -> Result<u8, Failure> {
-    executor::execute(store, &args.id, args.to_cancel, &mut |text| printer.talk(text))
+    let ExecuteJob { id, to_cancel, handles } = args;
+    let order = executor::Order { store, id, is_to_cancel: *to_cancel, handles: *handles };
+    executor::execute(&order, &mut |text| printer.talk(text))
 }

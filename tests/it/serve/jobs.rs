@@ -36,6 +36,8 @@ fn a_job_is_submitted_runs_and_is_read_in_the_service_s_terms() {
     assert_eq!(server.get("/v1/projects/p/jobs")["jobs"][0]["jobId"], "one");
     // Our own methods show the same.
     let shown = server.get("/api/v1/jobs/one");
+    let notes = shown["notes"].to_string();
+    assert!(notes.contains("without the image an/image"), "{notes}");
     assert_eq!((&shown["counts"]["succeeded"], &shown["best"]["value"]), (&json!(3), &json!(0.5)));
     assert_eq!(shown["trials"][0]["points"], 2);
     assert_eq!(
@@ -133,6 +135,7 @@ fn lists_are_filtered_and_paged() {
     let server = Server::start(&place, &["--max-jobs", "1"]);
     // The first one runs for as long as the others are looked at.
     server.post("/v1/projects/p/jobs", &job("a0", 1, "sleep 1000"));
+    server.wait_for_state("a0", "RUNNING");
     for n in 1..5 {
         assert_eq!(server.post("/v1/projects/p/jobs", &job(&format!("a{n}"), 1, WRITE)).code, 200);
     }
