@@ -30,7 +30,7 @@ impl From<Failure> for QueueError {
 }
 
 /// A configuration with its notes and warnings, or all that is wrong with it.
-pub(crate) type ReadConfig = Result<(Config, Vec<Problem>), Vec<Problem>>;
+pub type ReadConfig = Result<(Config, Vec<Problem>), Vec<Problem>>;
 
 /// Reads a configuration for a job of this store, which has the job that it continues.
 ///
