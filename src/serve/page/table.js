@@ -32,7 +32,11 @@ export class Table {
     this.scroller = h("div", { class: "scroller" }, this.table);
     this.host = h("div", { class: "table" }, this.scroller, this.empty);
     this.scroller.addEventListener("scroll", () => this.ask(), { passive: true });
-    this.sizes = new ResizeObserver(() => this.ask());
+    // The first column stays in sight of a table that slides sideways.
+    this.sizes = new ResizeObserver(() => {
+      this.host.classList.toggle("slides", this.minWidth > this.scroller.clientWidth);
+      this.ask();
+    });
     this.sizes.observe(this.scroller);
     this.body.addEventListener("keydown", (event) => this.press(event));
     this.body.addEventListener("pointerover", (event) => this.hovered(this.rowOf(event.target)));
@@ -65,7 +69,8 @@ export class Table {
         return col;
       }),
     );
-    this.table.style.minWidth = `${widths.reduce((sum, width) => sum + width, 0)}px`;
+    this.minWidth = widths.reduce((sum, width) => sum + width, 0);
+    this.table.style.minWidth = `${this.minWidth}px`;
     this.head.replaceChildren(
       ...columns.map((column) => {
         const button = h(
@@ -156,12 +161,12 @@ export class Table {
     used.forEach((line, idx) => this.fillLine(line, this.rows[first + idx], first + idx));
     setHeight(this.above, first * ROW_PX);
     setHeight(this.below, (n - last) * ROW_PX);
-    this.table.setAttribute("aria-rowcount", String(n + 1));
+    setAttribute(this.table, "aria-rowcount", n + 1);
     this.empty.hidden = n > 0;
     const hasFocus = used.some(({ row }) => this.href(row) === this.focusKey);
-    used.forEach(({ link, row }, idx) => {
-      link.tabIndex = (hasFocus ? this.href(row) === this.focusKey : idx === 0) ? 0 : -1;
-    });
+    used.forEach(({ link, row }, idx) =>
+      setAttribute(link, "tabindex", (hasFocus ? this.href(row) === this.focusKey : idx === 0) ? 0 : -1),
+    );
     this.first = first;
   }
 
@@ -175,10 +180,9 @@ export class Table {
 
   fillLine(line, row, idx) {
     line.row = row;
-    line.element.setAttribute("aria-rowindex", String(idx + 2));
-    const href = this.href(row);
-    if (line.link.getAttribute("href") !== href) line.link.setAttribute("href", href);
-    if (row.tone !== line.element.dataset.tone) line.element.dataset.tone = row.tone ?? "";
+    setAttribute(line.element, "aria-rowindex", idx + 2);
+    setAttribute(line.link, "href", this.href(row));
+    setAttribute(line.element, "data-tone", row.tone ?? "");
     this.columns.forEach((column, at) => {
       const element = at === 0 ? line.link : line.cells[at];
       if (column.fill) column.fill(element, row);
@@ -212,6 +216,11 @@ export class Table {
     this.fill();
     this.lines[idx - this.first]?.link.focus({ preventScroll: true });
   }
+}
+
+/** Touches the page only where the value differs. */
+function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
 }
 
 function setHeight(spacer, px) {

@@ -3,7 +3,7 @@
 import { h, section, write } from "/dom.js";
 import { atMostEvery, drawOnce } from "/frames.js";
 import { fillState, Table } from "/table.js";
-import { columnFormat, compareText, count, elapsed, fullNumber, numberOf, plural, shortNumber, stateText } from "/text.js";
+import { columnFormat, compareText, count, elapsed, fullNumber, numberOf, plural, shortNumber, shortParameter, stateText } from "/text.js";
 
 export function tablePart({ job, hash, hovered, selection }) {
   const format = {};
@@ -16,10 +16,11 @@ export function tablePart({ job, hash, hovered, selection }) {
     hovered: (trial) => hovered(trial?.id ?? null),
     columns: columns(job, format),
   });
+  const numeric = job.parameters.find(({ max }) => max !== undefined);
   const filter = h("input", {
     type: "search",
     id: "filter",
-    placeholder: "relu learning_rate<0.01",
+    placeholder: numeric ? `words, ${numeric.name}<${shortParameter(String(numeric.max))}` : "words",
     "aria-describedby": "filter-help",
     oninput: () => drawOnce(part, show),
   });
