@@ -30,6 +30,13 @@ impl Answer {
     }
 }
 
+impl From<Bytes> for Answer {
+    /// An answer that is JSON already.
+    fn from(json: Bytes) -> Self {
+        Self(json)
+    }
+}
+
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], self.0).into_response()

@@ -62,7 +62,7 @@ pub(super) const KEEP_JOB: Duration = Duration::from_secs(60);
 /// The most jobs that are kept in memory whole.
 pub(super) const MAX_JOBS_KEPT: usize = 16;
 
-/// The most summaries of jobs that are kept, some kilobyte each.
+/// The most summaries of jobs that are kept, and rows of lists, some kilobyte each.
 pub(super) const MAX_SUMMARIES_KEPT: usize = 10_000;
 
 /// The most lines of one report of a sidecar: what `watch` sends at most.

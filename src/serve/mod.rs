@@ -1,11 +1,11 @@
 //! `hptune serve`: jobs as a service, over HTTP.
 //!
-//! Layer 9. One port has everything: the jobs of `ml.googleapis.com` v1 ([`ml`]), our own methods below `/api/v1` ([`own`]), and
+//! Layer 9. One port has everything: the jobs of `ml.googleapis.com` v1 (`ml`), our own methods below `/api/v1` (`own`), and
 //! the page. What it knows is in the store, where `hptune run` puts its jobs too; it keeps nothing that cannot be read
 //! there again. Each job that it starts is a process of its own ([`executor`]), which outlives it: the store's leases and
 //! requests are all that they have in common.
 //!
-//! Calls of the store and of files block, and run on threads for that ([`stores`]); all else is one thread's.
+//! Calls of the store and of files block, and run on threads for that (`stores`); all else is one thread's.
 
 mod access;
 mod body;
@@ -45,6 +45,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
@@ -193,9 +194,40 @@ fn router(shared: Arc<Shared>) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::new(Code::MethodNotAllowed, "this address does not take this method")
         })
+        .layer(middleware::from_fn(name_methods))
         .layer(middleware::from_fn(body::compress))
         .layer(middleware::from_fn_with_state(shared.clone(), check_source))
         .with_state(shared)
+}
+
+/// Says which methods an address takes that was asked by another one. `JOB` and what is called on it, `JOB:cancel`, are one
+/// route.
+async fn name_methods(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(methods) = methods_of(&path)
+    {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    response
+}
+
+fn methods_of(path: &str) -> Option<&'static str> {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let last = segments.last()?;
+    match *segments {
+        ["v1", "projects", _, "jobs", _]
+        | ["api", "v1", "jobs", _]
+        | ["api", "v1", "jobs", _, "trials", _]
+            if last.contains(':') =>
+        {
+            Some("POST")
+        }
+        ["v1", "projects", _, "jobs", _] => Some("GET,HEAD,PATCH"),
+        ["api", "v1", "jobs", _] => Some("GET,HEAD"),
+        _ => None,
+    }
 }
 
 async fn check_source(State(shared): App, request: Request, next: Next) -> Response {

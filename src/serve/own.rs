@@ -83,7 +83,7 @@ struct Server {
     path = "/api/v1/jobs",
     tag = "jobs",
     params(
-        ("pageSize" = Option<u32>, Query, description = "How many at most"),
+        ("pageSize" = Option<u64>, Query, description = "How many at most"),
         ("pageToken" = Option<String>, Query, description = "`nextPageToken` of the page before"),
         ("filter" = Option<String>, Query, description = "Terms such as `state:RUNNING AND jobId:rnn*`"),
     ),

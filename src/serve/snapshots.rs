@@ -4,9 +4,10 @@
 //! last value that is known, and whether what stands before is still the same ([`Tally`]).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use tfevents::series::Position;
 
 use super::error::ApiError;
@@ -31,6 +32,8 @@ pub(super) struct Snapshot {
     pub(super) changed: Arc<BTreeMap<TrialId, Etag>>,
     /// How often values of each trial were seen to be void or replaced.
     pub(super) rewinds: Arc<BTreeMap<TrialId, u64>>,
+    /// The job as clients of the service get it, once it was made: a poll asks for the same again and again.
+    pub(super) answer: Arc<OnceLock<Bytes>>,
 }
 
 /// What was read of a trial's measurements.
@@ -47,6 +50,7 @@ struct Kept {
     counts: Arc<BTreeMap<TrialId, u64>>,
     changed: Arc<BTreeMap<TrialId, Etag>>,
     rewinds: Arc<BTreeMap<TrialId, u64>>,
+    answer: Arc<OnceLock<Bytes>>,
     used: Instant,
 }
 
@@ -55,6 +59,8 @@ struct Kept {
 pub(super) struct Snapshots {
     jobs: Mutex<HashMap<String, Arc<Mutex<Option<Kept>>>>>,
     summaries: Mutex<HashMap<String, Arc<JobSummary>>>,
+    /// Jobs as a list of the service has them, in JSON, with their revisions.
+    rows: Mutex<HashMap<String, (Etag, Arc<str>)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,6 +90,7 @@ impl Snapshots {
             counts: kept.counts.clone(),
             changed: kept.changed.clone(),
             rewinds: kept.rewinds.clone(),
+            answer: kept.answer.clone(),
         })
     }
 
@@ -112,6 +119,33 @@ impl Snapshots {
         }
         summaries.insert(head.id.clone(), Arc::new(summary.clone()));
         Ok(summary)
+    }
+
+    /// A job as a list of the service has it, in JSON, by `make`.
+    ///
+    /// # Errors
+    /// The job's rows or its configuration cannot be read.
+    pub(super) fn row(
+        &self,
+        store: &Store,
+        head: &JobHead,
+        make: impl Fn(&KnownJob) -> String,
+    ) -> Result<Arc<str>, ApiError> {
+        let known = lock(&self.rows).get(&head.id).filter(|(etag, _)| *etag == head.etag).cloned();
+        if let Some((_, row)) = known {
+            return Ok(row);
+        }
+        let missing = || ApiError::not_found(format!("there is no job `{}`", head.id));
+        let stored = store.job_with_ends(&head.id)?.ok_or_else(missing)?;
+        // It may have changed since its head was read.
+        let etag = stored.etag;
+        let row: Arc<str> = make(&KnownJob::read(store, stored)?).into();
+        let mut rows = lock(&self.rows);
+        if rows.len() >= MAX_SUMMARIES_KEPT {
+            rows.clear();
+        }
+        rows.insert(head.id.clone(), (etag, row.clone()));
+        Ok(row)
     }
 
     /// Drops jobs that nobody has asked for in [`KEEP_JOB`], and the oldest of too many.
@@ -174,6 +208,7 @@ fn refresh(store: &Store, before: Option<Kept>, mut new: KnownJob) -> Result<Kep
         counts: Arc::new(counts),
         changed: Arc::new(changed),
         rewinds: Arc::new(rewinds),
+        answer: Arc::default(),
         used: Instant::now(),
     })
 }

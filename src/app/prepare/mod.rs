@@ -251,6 +251,10 @@ fn go_on(
 ) -> Result<Plan, Failure> {
     let number = store.number(id).map_err(store_failure)?;
     hold(&mut store, number, tell)?;
+    if going == Going::On {
+        // From now on it is not cancelled without this process.
+        store.prepare(number).map_err(store_failure)?;
+    }
     // Only now has whoever had it written all that it will.
     let Some(stored) = store.job_to_resume(id).map_err(store_failure)? else {
         return Err(Failure::usage(format!("job `{id}` is not in the store any more")));
@@ -264,9 +268,6 @@ fn go_on(
     let mut config = read_stored(&store, &job)?;
     config.policy.deadline = job.deadline;
     let earlier = Earlier::of(&store, &config, &job.id)?;
-    if going == Going::On {
-        store.prepare(number).map_err(store_failure)?;
-    }
     let was_cancelling = state == State::Cancelling;
     let decided = match message {
         _ if was_cancelling || going == Going::ToCancel => Decided::Cancel,

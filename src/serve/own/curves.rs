@@ -45,7 +45,7 @@ pub(crate) struct CurvePoint(pub(crate) i64, #[serde(serialize_with = "serialize
     tag = "jobs",
     params(
         ("job" = String, Path, description = "The name of the job"),
-        ("maxPoints" = Option<u32>, Query, description = "How many points of a trial at most"),
+        ("maxPoints" = Option<u64>, Query, description = "How many points of a trial at most"),
         ("since" = Option<String>, Query, description = "`cursor` of an earlier answer: only trials that have changed since then"),
         ("trials" = Option<String>, Query, description = "Only these trials: numbers with commas between"),
     ),

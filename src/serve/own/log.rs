@@ -38,7 +38,7 @@ const NEXT_OFFSET: HeaderName = HeaderName::from_static("hptune-next-offset");
         ("trial" = u32, Path, description = "The number of the trial"),
         ("replica" = Option<String>, Query, description = "The replica, such as worker-0; the main one where none is given"),
         ("offset" = Option<i64>, Query, description = "Where to begin, in bytes; below 0: from the end"),
-        ("limit" = Option<u32>, Query, description = "How many bytes at most"),
+        ("limit" = Option<u64>, Query, description = "How many bytes at most"),
         ("follow" = Option<bool>, Query, description = "true: as server-sent events `log` and at last `end`, until the trial is over"),
     ),
     responses(

@@ -363,7 +363,7 @@ struct MeasurementShown {
     params(
         ("job" = String, Path, description = "The name of the job"),
         ("trial" = u32, Path, description = "The number of the trial"),
-        ("pageSize" = Option<u32>, Query, description = "How many at most"),
+        ("pageSize" = Option<u64>, Query, description = "How many at most"),
         ("pageToken" = Option<String>, Query, description = "`nextPageToken` of the page before"),
     ),
     responses(
@@ -435,7 +435,7 @@ struct SeriesPoint(
         ("trial" = u32, Path, description = "The number of the trial"),
         ("run" = String, Query, description = "The run directory"),
         ("tag" = String, Query, description = "The tag, whole"),
-        ("maxPoints" = Option<u32>, Query, description = "How many points at most"),
+        ("maxPoints" = Option<u64>, Query, description = "How many points at most"),
     ),
     responses(
         (status = 200, description = "The points that stand, by step", body = Series),
