@@ -95,7 +95,7 @@ assert "trainingInput.hyperparameters.maxTrials" in fields and len(fields) == 2,
 # Cancelled, without a body.
 hyperparams["maxTrials"] = 4
 hyperparams["params"][0]["maxValue"] = 400
-training_inputs["masterConfig"]["containerCommand"] = ["sleep", "1000"]
+training_inputs["masterConfig"]["containerCommand"] = ["sh", "-c", "sleep 1000", "trainer"]
 training_inputs["masterConfig"]["containerArgs"] = []
 jobs.create(parent=parent, body={**job, "jobId": "long"}).execute()
 assert jobs.cancel(name=f"{parent}/jobs/long").execute() == {}
