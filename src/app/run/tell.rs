@@ -34,6 +34,13 @@ impl Job<'_> {
         for text in std::mem::take(&mut self.plan.notes) {
             self.tell_job(text);
         }
+        if self.engine.takes_reports() {
+            let job = &self.plan.job.id;
+            self.tell_job(format!(
+                "note: nothing is started here: each trial N waits for its watcher, started anywhere: hptune watch DIR \
+                 --to http://SERVER/api/v1/jobs/{job}/trials/N -- COMMAND, where `hptune serve` has this store"
+            ));
+        }
     }
 
     pub(super) fn tell_job(&mut self, text: String) {
@@ -132,6 +139,9 @@ impl Job<'_> {
     /// Why no value of the metric was found.
     pub(super) fn explain_missing(&self, seen: &Seen) -> Missing {
         let config = &self.plan.config;
+        if self.engine.takes_reports() && seen.tags.is_empty() {
+            return Missing::of("its watcher has reported no value of any metric".to_owned());
+        }
         let fix = "set hyperparameterMetricTag to it";
         let mut missing = seen.explain_missing(&config.spec.metric_tag, &config.run, fix);
         missing.notes.extend(astray(Path::new(DEFAULT_METRICS_FILE), self.plan.job.created_at));

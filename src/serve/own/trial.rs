@@ -17,6 +17,7 @@ use crate::app::why;
 use crate::edge::files;
 use crate::edge::store::Store;
 use crate::edge::trial_files::{DESCRIPTION, TrialFiles};
+use crate::engine;
 use crate::serve::App;
 use crate::serve::body::Answer;
 use crate::serve::error::{ApiError, Code, ErrorBody};
@@ -166,14 +167,18 @@ pub(in crate::serve) async fn detail(
             _ => Inspection::default(),
         };
         let replicas = config.cluster.replicas();
-        let diagnosis =
-            (trial.curve.points().is_empty() && trial.started_at.is_some() && files.address.is_none())
-                .then(|| diagnose(&files.directory, &config.spec.metric_tag, &config.run).ok())
-                .flatten()
-                .filter(|diagnosis| !diagnosis.found)
-                .map(|diagnosis| {
-                    std::iter::once(diagnosis.message).chain(diagnosis.fix).collect::<Vec<_>>().join("\n")
-                });
+        // Of one that runs elsewhere there is nothing here to look at.
+        let is_here = engine::is_here(config);
+        let diagnosis = (trial.curve.points().is_empty()
+            && trial.started_at.is_some()
+            && is_here
+            && files.address.is_none())
+        .then(|| diagnose(&files.directory, &config.spec.metric_tag, &config.run).ok())
+        .flatten()
+        .filter(|diagnosis| !diagnosis.found)
+        .map(|diagnosis| {
+            std::iter::once(diagnosis.message).chain(diagnosis.fix).collect::<Vec<_>>().join("\n")
+        });
         Answer::new(&TrialDetail {
             row: TrialRow::of(&snapshot, trial),
             command: command_of(&files),

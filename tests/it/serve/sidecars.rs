@@ -148,6 +148,7 @@ fn what_is_no_report_is_refused() {
     let place = place();
     let server = Server::start(&place, &[]);
     submit(&server, &config(1, ""), 1);
+    assert_eq!(trial(&server, 1)["diagnosis"], Json::Null, "nothing here tells of it");
     let post = |path: &str, key: &str, body: &str| {
         let headers = format!("Content-Type: application/json\r\n{key}");
         let answered = server.request("POST", path, &headers, body.as_bytes()).expect("it answers");
