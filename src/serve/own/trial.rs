@@ -18,6 +18,7 @@ use crate::edge::files;
 use crate::edge::store::Store;
 use crate::edge::trial_files::{DESCRIPTION, TrialFiles};
 use crate::engine;
+use crate::layout::run_of;
 use crate::serve::App;
 use crate::serve::body::Answer;
 use crate::serve::error::{ApiError, Code, ErrorBody};
@@ -25,7 +26,7 @@ use crate::serve::snapshots::Snapshot;
 use crate::serve::summary::TrialRow;
 use crate::study::launch::{self, TrialContext};
 use crate::study::{Replica, StopReason, Trial};
-use crate::units::{MetricValue, Step, TrialId, serialize_f64};
+use crate::units::{MetricValue, RunName, Step, TrialId, serialize_f64};
 
 /// How many points the curves have that tell why a trial was stopped, and how many other trials' are given.
 const WHY_POINTS: usize = 200;
@@ -96,6 +97,9 @@ struct FileShown {
     path: String,
     size: u64,
     read_to: u64,
+    /// How far what the job has taken of the objective is behind what the file has, in seconds by the writer's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_seconds: Option<f64>,
     /// How many stretches gave no event.
     damaged: usize,
     kind: &'static str,
@@ -187,7 +191,7 @@ pub(in crate::serve) async fn detail(
             directory: files.trial_dir(),
             why: why_of(store, &snapshot, trial)?,
             series: series_of(&snapshot, trial, &inspection),
-            files: files_of(&files, &inspection),
+            files: files_of(&files, &inspection, lag_of(&snapshot, trial, &inspection)),
             diagnosis,
         })
     });
@@ -250,7 +254,15 @@ fn series_of(snapshot: &Snapshot, trial: &Trial, inspection: &Inspection) -> Vec
     series
 }
 
-fn files_of(files: &TrialFiles, inspection: &Inspection) -> Vec<FileShown> {
+/// The run that a trial that goes on is judged by, and how many seconds of its values the job has not taken yet.
+fn lag_of<'t>(snapshot: &Snapshot, trial: &'t Trial, inspection: &Inspection) -> Option<(&'t RunName, f64)> {
+    let (run, taken) = (trial.curve.run()?, trial.curve.last()?.wall_time.0);
+    let summary = inspection.runs.get(run)?.tags.get(&snapshot.known.spec().metric_tag)?;
+    let (_, written) = summary.wall_times?;
+    trial.is_active().then(|| (run, (written.0 - taken).max(0.0))).filter(|(_, lag)| lag.is_finite())
+}
+
+fn files_of(files: &TrialFiles, inspection: &Inspection, lag: Option<(&RunName, f64)>) -> Vec<FileShown> {
     if files.address.is_some() || !files.directory.is_dir() {
         return Vec::new();
     }
@@ -264,6 +276,7 @@ fn files_of(files: &TrialFiles, inspection: &Inspection) -> Vec<FileShown> {
         kind: if file.path.contains("tfevents") { "events" } else { "hypertune" },
         size: file.bytes,
         read_to: file.bytes,
+        lag_seconds: lag.and_then(|(run, lag)| (run_of(&file.path) == *run).then_some(lag)),
         path: file.path.clone(),
     });
     shown.collect()

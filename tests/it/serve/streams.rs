@@ -77,6 +77,9 @@ fn a_value_is_told_within_moments_of_its_writing() {
     let took = written.elapsed();
     assert_eq!(points["trialId"], 1);
     assert!(took < Duration::from_secs(5), "{took:?}");
+    // All that the file has was taken.
+    let file = &server.get("/api/v1/jobs/live/trials/1")["files"][0];
+    assert_eq!((&file["lagSeconds"], &file["damaged"]), (&json!(0.0), &json!(0)), "{file}");
     place.write("go", "");
     let last = loop {
         let (id, summary) = events.next("job");
@@ -86,7 +89,7 @@ fn a_value_is_told_within_moments_of_its_writing() {
     };
     assert!(last.contains('-'), "{last}");
     let trial = server.get("/api/v1/jobs/live/trials/1");
-    assert_eq!(trial["state"], "SUCCEEDED");
+    assert_eq!((&trial["state"], &trial["files"][0]["lagSeconds"]), (&json!("SUCCEEDED"), &Json::Null));
 }
 
 #[test]
