@@ -162,6 +162,18 @@ fn export_to(source: Source, out: impl Write + Send) -> Result<Exported, ExportE
     Ok(exported)
 }
 
+/// Writes a file whole, where nothing stands unless that may be replaced.
+#[cfg(feature = "serve")]
+pub(super) fn write_new(path: &Path, may_replace: bool, content: &[u8]) -> Result<(), Failure> {
+    if !may_replace && path.symlink_metadata().is_ok() {
+        return Err(Failure::usage(format!("{}: is there already", path.display()))
+            .with_hint("name another file, or replace it with --force"));
+    }
+    let mut out = begin(path)?;
+    let written = out.write_all(content).and_then(|()| out.finish());
+    written.map_err(|e| Failure::outside(format!("{}: {e}", path.display())))
+}
+
 /// Begins the file that takes the place of `path` when all is written.
 fn begin(path: &Path) -> Result<Output, Failure> {
     Output::replacing(path).map_err(|e| {

@@ -61,7 +61,9 @@ export function logTicks(low, high, nMax) {
   const ofAtLeast = (nMin) => candidates.find((values) => values.length >= nMin && values.length <= nMax)
     ?.map((value) => ({ value, label: brief(value) }));
   const linear = ticks(10 ** low, Math.min(10 ** high, Number.MAX_VALUE), nMax, false).filter(({ value }) => value > 0);
-  return ofAtLeast(3) ?? (linear.length >= 3 ? linear : ofAtLeast(2) ?? linear);
+  // Over more than a decade equal steps would crowd at one end.
+  const isWide = high - low >= 1;
+  return ofAtLeast(3) ?? (linear.length >= 3 && !isWide ? linear : ofAtLeast(2) ?? linear);
 }
 
 /** A range with a length. */

@@ -23,6 +23,7 @@ mod smooth;
 mod text;
 
 pub use label::printable;
+pub(crate) use page::filled;
 pub use page::html;
 pub use picture::{png, svg};
 pub use smooth::smooth;

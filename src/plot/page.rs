@@ -31,13 +31,20 @@ pub fn html(curves: &[Curve], look: &Look) -> String {
     };
     let json = serde_json::to_string(&data).expect("plain data serialize");
     let heading = if data.title.is_empty() { "curves" } else { &data.title };
+    let script = [include_str!("axis.js"), include_str!("page.js")].concat();
+    filled(TEMPLATE, heading, include_str!("page.css"), &json, &script)
+}
+
+/// A page of one file: its template with title, style, data and script at their places. The title and the data may hold
+/// anything.
+pub(crate) fn filled(template: &str, title: &str, style: &str, json: &str, script: &str) -> String {
     let parts = [
-        ("{{title}}", escaped(heading)),
-        ("{{style}}", include_str!("page.css").to_owned()),
-        ("{{data}}", inert(&json)),
-        ("{{script}}", [include_str!("axis.js"), include_str!("page.js")].concat()),
+        ("{{title}}", escaped(title)),
+        ("{{style}}", style.to_owned()),
+        ("{{data}}", inert(json)),
+        ("{{script}}", script.to_owned()),
     ];
-    let (mut page, mut rest) = (String::new(), TEMPLATE);
+    let (mut page, mut rest) = (String::new(), template);
     for (place, part) in parts {
         let (before, after) = rest.split_once(place).expect("the template has each place, in this order");
         page.extend([before, &part]);

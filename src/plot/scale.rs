@@ -155,7 +155,8 @@ impl Axis {
             values.into_iter().zip(labels).filter(|(value, _)| is_inside(value)).unzip()
         };
         of_at_least(3)
-            .or_else(|| Some(linear()).filter(|(values, _)| values.len() >= 3))
+            // Over more than a decade equal steps would crowd at one end.
+            .or_else(|| Some(linear()).filter(|(values, _)| values.len() >= 3 && self.high - self.low < 1.0))
             .or_else(|| of_at_least(2))
             .unwrap_or_else(linear)
     }
@@ -281,6 +282,7 @@ mod tests {
         check(log(0.9, 90.0), 6, Grain::Fine, &["1", "2", "5", "10", "20", "50"]);
         check(log(0.3, 0.5), 6, Grain::Fine, &["0.3", "0.4", "0.5"]);
         check(log(0.31, 0.32), 6, Grain::Fine, &["0.310", "0.312", "0.314", "0.316", "0.318", "0.320"]);
+        check(log(1e-5, 0.5), 3, Grain::Fine, &["0.0001", "0.01"]);
         check(log(5e-324, 1.7e308), 6, Grain::Fine, &["1e-200", "1", "1e200"]);
     }
 

@@ -57,7 +57,7 @@ impl Importances {
     }
 }
 
-fn shares(snapshot: &Snapshot) -> Option<Vec<Share>> {
+pub(super) fn shares(snapshot: &Snapshot) -> Option<Vec<Share>> {
     let insight = insight(snapshot.known.spec(), &snapshot.known.stored.trials)?;
     let share = |i: &crate::suggest::insight::Importance| Share {
         parameter: i.parameter.to_string(),

@@ -28,6 +28,7 @@ mod openapi;
 mod own;
 mod page;
 mod paging;
+pub mod report;
 mod reporter;
 mod snapshots;
 mod storage;

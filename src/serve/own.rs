@@ -35,7 +35,7 @@ use crate::edge::store::{RequestKind, Store};
 use crate::study::Trial;
 use crate::units::TrialId;
 
-pub(super) use curves::{CurvePoint, reduce};
+pub(super) use curves::{CurvePoint, TrialCurve, reduce};
 pub(super) use notes::of_job as notes_of;
 
 pub(super) type Queried = Query<HashMap<String, String>>;

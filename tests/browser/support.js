@@ -45,12 +45,36 @@ hptune:
 ${more}`;
 }
 
-export class Server {
+/** A directory with a store, in which the program is run. */
+export class Place {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), "hptune-browser-"));
+  env = { ...process.env, HPTUNE_STORE: path.join(this.directory, "hptune.db"), XDG_STATE_HOME: this.directory };
+
+  /** Runs a whole job by `hptune run`. */
+  async run(jobId, text, command) {
+    const file = path.join(this.directory, `${jobId}.yaml`);
+    fs.writeFileSync(file, text);
+    const args = ["run", file, "--job-id", jobId, "--job-dir", path.join(this.directory, jobId), "--", ...command];
+    // A job all of whose trials failed ends with 1.
+    await this.call(args).catch((error) => {
+      if (error.code !== 1) throw error;
+    });
+  }
+
+  /** Runs the program with these arguments. */
+  call(args) {
+    return run(PROGRAM, args, { env: this.env, cwd: this.directory, maxBuffer: 1 << 26 });
+  }
+
+  remove() {
+    fs.rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+export class Server extends Place {
   /** Starts `hptune serve` on any port; resolves once it says that it is ready. */
   static async start(options = []) {
     const server = new Server();
-    server.directory = fs.mkdtempSync(path.join(os.tmpdir(), "hptune-browser-"));
-    server.env = { ...process.env, HPTUNE_STORE: path.join(server.directory, "hptune.db"), XDG_STATE_HOME: server.directory };
     server.child = spawn(PROGRAM, ["serve", "--listen", "127.0.0.1:0", "--cancel-on-exit", ...options], {
       env: server.env,
       cwd: server.directory,
@@ -74,18 +98,7 @@ export class Server {
     this.child.removeAllListeners("error");
     this.child.kill("SIGTERM");
     await ended;
-    fs.rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
-  }
-
-  /** Runs a whole job by `hptune run`. */
-  async run(jobId, text, command) {
-    const file = path.join(this.directory, `${jobId}.yaml`);
-    fs.writeFileSync(file, text);
-    const args = ["run", file, "--job-id", jobId, "--job-dir", path.join(this.directory, jobId), "--", ...command];
-    // A job all of whose trials failed ends with 1.
-    await run(PROGRAM, args, { env: this.env, cwd: this.directory, maxBuffer: 1 << 26 }).catch((error) => {
-      if (error.code !== 1) throw error;
-    });
+    this.remove();
   }
 
   async submit(jobId, text, command) {

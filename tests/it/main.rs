@@ -25,6 +25,7 @@ mod reading;
 mod remarks;
 mod remedies;
 mod remote;
+mod report;
 mod restarts;
 mod run;
 mod run_choice;

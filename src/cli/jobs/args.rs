@@ -193,6 +193,23 @@ pub(super) enum JobsVerb {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Write a job as one web page that needs no server: charts, trials, configuration, what was stopped and why
+    ///
+    /// The page is one HTML file that refers to nothing outside, to keep or to send. It has what the page of `hptune serve`
+    /// shows of a job: the objective by trial, learning curves, parallel coordinates, importance and slices, the table of
+    /// trials. Of a job that goes on it is how the job stands now.
+    #[cfg(feature = "serve")]
+    Report {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// File to write, such as report.html; must not be there yet
+        #[arg(short, long, value_name = "FILE", value_parser = path())]
+        output: PathBuf,
+        /// Replace FILE if it is there
+        #[arg(long)]
+        force: bool,
+    },
     /// Say why a trial was stopped early, with its curve against those of the trials that it was compared with
     Why {
         /// Name of the job

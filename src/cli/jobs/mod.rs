@@ -192,6 +192,13 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
             }
             Ok(0)
         }
+        #[cfg(feature = "serve")]
+        JobsVerb::Report { id, output, force } => {
+            let page = crate::serve::report::html(store, id)?;
+            super::reading::write_new(output, *force, page.as_bytes())?;
+            printer.talk(&format!("report of {id} written to {}", output.display()));
+            Ok(0)
+        }
         JobsVerb::Describe { id, format, json } => {
             let known = jobs::describe(store, id)?;
             match if *json { Format::Json } else { *format } {

@@ -34,6 +34,22 @@ pub(crate) struct TrialCurve {
     points: Vec<CurvePoint>,
 }
 
+impl TrialCurve {
+    /// The curve of a trial, in at most so many points.
+    pub(crate) fn of(trial: &crate::study::Trial, most: usize) -> Self {
+        Self { trial_id: trial.id.get(), points: reduce(&trial.curve, most) }
+    }
+
+    /// The same with values of so many significant digits.
+    pub(crate) fn rounded(mut self, n_digits: usize) -> Self {
+        for point in &mut self.points {
+            let rounded = format!("{:.*e}", n_digits.saturating_sub(1), point.1).parse();
+            point.1 = rounded.unwrap_or(point.1);
+        }
+        self
+    }
+}
+
 /// A step and a value, as a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct CurvePoint(pub(crate) i64, #[serde(serialize_with = "serialize_f64")] pub(crate) f64);
@@ -80,10 +96,7 @@ pub(in crate::serve) async fn curves(
             None => true,
             Some(etag) => snapshot.changed.get(&trial.id).is_none_or(|at| at.0 > etag),
         };
-        let curve = |trial: &crate::study::Trial| TrialCurve {
-            trial_id: trial.id.get(),
-            points: reduce(&trial.curve, most),
-        };
+        let curve = |trial: &crate::study::Trial| TrialCurve::of(trial, most);
         let is_wanted =
             |trial: &&crate::study::Trial| wanted.as_ref().is_none_or(|ids| ids.contains(&trial.id.get()));
         let curves = stored.trials.iter().filter(changed).filter(is_wanted).map(curve).collect();

@@ -45,12 +45,12 @@ export function section(title, { tools = [], className = "", hint = "" } = {}, .
   );
 }
 
-/** Names with their values, in full on hover; `text` says how a value is written. */
+/** Names with their values, in full on hover; `text(value, name)` says how a value is written. */
 export const chips = (pairs, text = String) =>
   h(
     "span",
     { class: "chips" },
-    pairs.map(([name, value]) => h("span", { class: "chip", title: `${name} = ${value}` }, `${name} `, h("b", {}, text(value)))),
+    pairs.map(([name, value]) => h("span", { class: "chip", title: `${name} = ${value}` }, `${name} `, h("b", {}, text(value, name)))),
   );
 
 export function facts(pairs) {

@@ -9,7 +9,8 @@ import { countsText, progress } from "/progress.js";
 import { commandText, elapsed, isOver, plural, sentence, shortParameter } from "/text.js";
 import { tablePart } from "/trials.js";
 
-export function open(main, { jobId }, { linked }) {
+/** A report has no server to go back to or to ask; `more` are parts that it adds, `ready` is called when all are there. */
+export function open(main, { jobId }, { linked, isReport = false, more = [], ready = () => {} }) {
   const job = new Job(jobId);
   const parts = [];
   const hash = (id) => `#/jobs/${encodeURIComponent(jobId)}/trials/${encodeURIComponent(id)}`;
@@ -21,7 +22,7 @@ export function open(main, { jobId }, { linked }) {
     for (const part of parts) part.highlight?.(id);
   };
   const shared = { job, openTrial, hovered, hash, selection: { isInside: null, changed: () => {} } };
-  const head = makeHead(job);
+  const head = makeHead(job, isReport);
   const body = h("div", { class: "parts", hidden: true });
   main.replaceChildren(head.element, body);
 
@@ -30,8 +31,9 @@ export function open(main, { jobId }, { linked }) {
       curves = curvesPart(shared),
       parallel = parallelPart(shared),
       slices = slicesPart(shared),
-      table = tablePart(shared);
-    parts.push(objective, curves, parallel, slices, table);
+      table = tablePart(shared),
+      added = more.map((makePart) => makePart(shared));
+    parts.push(objective, curves, parallel, slices, ...added, table);
     shared.selection.changed = () => {
       for (const part of [table, slices, objective]) drawOnce(part, part.show);
     };
@@ -39,6 +41,7 @@ export function open(main, { jobId }, { linked }) {
       h("div", { class: "two" }, objective.element, curves.element),
       parallel.element,
       slices.element,
+      ...added.map(({ element }) => element),
       table.element,
       configurationPart(job),
     );
@@ -52,6 +55,7 @@ export function open(main, { jobId }, { linked }) {
       job.on(part.kinds, showSoon);
       part.show();
     }
+    ready();
   };
   job.on(["link"], () => linked(job.isLive));
   job.on(["job", "note", "trials"], () => {
@@ -80,7 +84,7 @@ export function open(main, { jobId }, { linked }) {
 
 // ---- the head --------------------------------------------------------------------------------
 
-function makeHead(job) {
+function makeHead(job, isReport) {
   const stateBox = h("span", {}),
     bar = h("div", { class: "bar-box" }),
     counts = h("p", { class: "hint" }),
@@ -113,7 +117,8 @@ function makeHead(job) {
   const element = h(
     "header",
     { class: "job-head" },
-    h("nav", { "aria-label": "Where you are", class: "path" }, h("a", { href: "#/" }, "Jobs"), h("span", { "aria-hidden": "true" }, "/")),
+    !isReport &&
+      h("nav", { "aria-label": "Where you are", class: "path" }, h("a", { href: "#/" }, "Jobs"), h("span", { "aria-hidden": "true" }, "/")),
     h("div", { class: "title" }, h("h1", {}, job.jobId), stateBox, h("div", { class: "tools" }, cancel)),
     banner,
     h("div", { class: "card strip" }, details, h("div", { class: "far" }, bar, counts)),
@@ -127,7 +132,7 @@ function makeHead(job) {
       shownState = summary.state;
       stateBox.replaceChildren(state(summary.state));
     }
-    cancel.hidden = isOver(summary.state) || summary.state === "CANCELLING";
+    cancel.hidden = isReport || isOver(summary.state) || summary.state === "CANCELLING";
     progress(bar, summary, false);
     write(counts, countsText(summary));
     const isLost = summary.state === "RUNNING" && summary.running === false;
@@ -155,7 +160,7 @@ function makeHead(job) {
                 ]
               : "none yet",
           ],
-          best && ["With", chips(job.parametersOf(best), shortParameter)],
+          best && ["With", chips(job.parametersOf(best), (value, name) => (job.isNumber(name) ? shortParameter(value) : value))],
           ["Took", took, summary.startTime && h("span", { class: "hint" }, " since ", time(summary.startTime))],
         ]),
       );

@@ -238,6 +238,11 @@ export class Job {
     return Object.entries(trial.parameters ?? {}).sort(([a], [b]) => (place.get(a) ?? 1e9) - (place.get(b) ?? 1e9));
   }
 
+  /** Whether a parameter is a number that may be written shorter; categories and listed values stand as they are written. */
+  isNumber(name) {
+    return ["DOUBLE", "INTEGER"].includes(this.parameters.find((parameter) => parameter.name === name)?.type);
+  }
+
   /** The trial that the server names as the best, or else the one with the best result. */
   get best() {
     this.knownBest ??= { trial: this.findBest() };
