@@ -42,10 +42,11 @@ pub(super) fn directory<'o>(options: &'o Options, bucket: &str) -> Result<&'o Pa
     })
 }
 
-/// The path of an object below the directory of its bucket. Links that lead out of it are not followed.
+/// The path of an object below the directory of its bucket. Links that lead out of it are not followed. It asks the file
+/// system.
 ///
 /// # Errors
-/// The name is empty, too long, has a part that is no name of a file, or leads elsewhere.
+/// The name is empty, too long, has a part that is no name of a file, or leads elsewhere; or the directory is not there.
 pub(super) fn below(directory: &Path, object: &str) -> Result<PathBuf, ApiError> {
     let is_name =
         |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\0', '\\']) && part.len() <= 255;
@@ -54,13 +55,17 @@ pub(super) fn below(directory: &Path, object: &str) -> Result<PathBuf, ApiError>
         return Err(ApiError::of_field("name", format!("`{shown}` cannot be the name of an object here")));
     }
     let path = directory.join(object);
-    // What is there of it must be there without leading elsewhere.
-    let root = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-    let existing = path.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
-    if existing.is_some_and(|existing| !existing.starts_with(&root) && !root.starts_with(&existing)) {
-        return Err(ApiError::of_field("name", "leads out of the bucket's directory"));
+    let absent = |e| {
+        ApiError::unavailable(format!("the bucket's directory {} cannot be used: {e}", directory.display()))
+    };
+    let root = directory.canonicalize().map_err(absent)?;
+    // What is there of it must be there without leading elsewhere. A link that leads nowhere may lead somewhere later.
+    let existing = path.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok());
+    let real = existing.and_then(|existing| existing.canonicalize().ok());
+    if real.is_some_and(|real| real.starts_with(&root)) {
+        return Ok(path);
     }
-    Ok(path)
+    Err(ApiError::of_field("name", "leads out of the bucket's directory"))
 }
 
 #[cfg(test)]
@@ -72,9 +77,14 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let bucket = place.path().join("bucket");
         std::fs::create_dir_all(bucket.join("a")).expect("it is made");
-        std::os::unix::fs::symlink("/etc", bucket.join("out")).expect("it is made");
-        let check =
-            |name: &str, is_taken: bool| assert_eq!(below(&bucket, name).is_ok(), is_taken, "{name:?}");
+        for (link, to) in [("out", "/etc"), ("up", "/"), ("within", "a"), ("nowhere", "/not/there")] {
+            std::os::unix::fs::symlink(to, bucket.join(link)).expect("it is made");
+        }
+        #[track_caller]
+        fn check_in(bucket: &Path, name: &str, is_taken: bool) {
+            assert_eq!(below(bucket, name).is_ok(), is_taken, "{name:?}");
+        }
+        let check = |name: &str, is_taken: bool| check_in(&bucket, name, is_taken);
         check("a/b.tar.gz", true);
         check("new/deep/er", true);
         check("", false);
@@ -85,6 +95,12 @@ mod tests {
         check("a/./b", false);
         check("a\0b", false);
         check("out/passwd", false);
+        check("out/new/er", false);
+        check("up/new/er", false);
+        check("within/x", true);
+        check("nowhere", false);
+        check("nowhere/x", false);
+        check_in(&place.path().join("absent"), "x", false);
         check(&"a".repeat(300), false);
         check(&"a/".repeat(600), false);
     }

@@ -140,7 +140,7 @@ pub fn serve(options: Options, tell: &mut dyn FnMut(&str)) -> Result<u8, Failure
             launcher: Launcher::new(stores.clone(), options.max_jobs, handles),
             reporter: Reporter::start(stores.clone()).map_err(failed)?,
             stores,
-            uploads: Uploads::default(),
+            uploads: Uploads::new(options.buckets.values()),
             feed: Arc::new(Feed::new(format!("{:x}", jiff::Timestamp::now().as_millisecond()))),
             streams: Arc::new(Semaphore::new(feed::MAX_STREAMS)),
             options,

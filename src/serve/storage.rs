@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -19,6 +19,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value as Json, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::body::Answer;
@@ -37,7 +38,7 @@ const MAX_PIECE_BYTES: usize = 128 << 20;
 /// How long a body may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How many uploads may be held in memory at once.
+/// How many uploads may be held in memory at once: until they are written.
 const MAX_UPLOADS: usize = 4;
 
 /// How many uploads in pieces may be open at once, and for how long without a piece.
@@ -51,12 +52,12 @@ const PART: &str = ".hptune-upload-";
 /// Uploads that are under way.
 #[derive(Debug)]
 pub(super) struct Uploads {
-    places: tokio::sync::Semaphore,
-    sessions: Mutex<BTreeMap<String, Session>>,
+    places: Arc<Semaphore>,
+    sessions: Mutex<BTreeMap<String, Arc<Mutex<Session>>>>,
 }
 
 /// An upload in pieces.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Session {
     bucket: String,
     name: String,
@@ -68,9 +69,26 @@ struct Session {
     used: Instant,
 }
 
-impl Default for Uploads {
-    fn default() -> Self {
-        Self { places: tokio::sync::Semaphore::new(MAX_UPLOADS), sessions: Mutex::default() }
+impl Uploads {
+    /// None. What uploads left in these directories that broke off with another process is removed.
+    pub(super) fn new<'d>(directories: impl Iterator<Item = &'d PathBuf>) -> Self {
+        directories.for_each(|directory| sweep(directory));
+        Self { places: Arc::new(Semaphore::new(MAX_UPLOADS)), sessions: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Mutex<Session>>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes what uploads left that broke off: nothing was written to it for longer than one waits for a piece.
+fn sweep(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_part = entry.file_name().to_string_lossy().starts_with(PART);
+        let written = entry.metadata().and_then(|metadata| metadata.modified()).ok().filter(|_| is_part);
+        if written.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > 2 * SESSION_TIMEOUT) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -93,7 +111,7 @@ async fn upload(
     let directory = buckets::directory(&shared.options, &bucket)?.to_owned();
     let name = query.get("name").cloned();
     let kind = query.get("uploadType").map_or("media", String::as_str);
-    let read = read(&shared, body, MAX_UPLOAD_BYTES).await?;
+    let (read, place) = read(&shared, body, MAX_UPLOAD_BYTES).await?;
     let (name, bytes) = match kind {
         "media" => (name, read),
         "multipart" => {
@@ -103,7 +121,8 @@ async fn upload(
         }
         "resumable" => {
             let described = serde_json::from_slice(&read).unwrap_or_default();
-            return begin(&shared, bucket, &directory, name.or_else(|| name_in(&described)), &headers);
+            let name = name.or_else(|| name_in(&described));
+            return blocking(move || begin(&shared, bucket, &directory, name, &headers)).await;
         }
         other => {
             return Err(ApiError::of_field(
@@ -113,8 +132,9 @@ async fn upload(
         }
     };
     let name = name.ok_or_else(|| ApiError::of_field("name", "missing"))?;
-    let path = path_of(&directory, &name)?;
-    let written = tokio::task::spawn_blocking(move || {
+    let written = blocking(move || {
+        let _place = place;
+        let path = path_of(&directory, &name)?;
         let failed = |e| failed(&path, &e);
         let part = part_in(&directory).map_err(failed)?;
         let write = || -> std::io::Result<()> {
@@ -125,7 +145,16 @@ async fn upload(
         write().inspect_err(|_| drop(fs::remove_file(&part))).map_err(failed)?;
         describe(&bucket, &name, &path)
     });
-    Ok(Answer::new(&written.await.map_err(|_| fault())??)?.into_response())
+    Ok(Answer::new(&written.await?)?.into_response())
+}
+
+/// Has `call`, which uses files, run on a thread that may block. It runs to its end, also where the client is gone.
+async fn blocking<T, F>(call: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    tokio::task::spawn_blocking(call).await.map_err(|_| fault())?
 }
 
 /// Where an object is.
@@ -136,24 +165,32 @@ fn path_of(directory: &Path, name: &str) -> Result<PathBuf, ApiError> {
     buckets::below(directory, name)
 }
 
+/// A file cannot be used: for now, or because others are where it would be.
 fn failed(path: &Path, error: &std::io::Error) -> ApiError {
-    ApiError::new(Code::FailedPrecondition, format!("{}: {error}", path.display()))
+    let message = format!("{}: {error}", path.display());
+    match error.kind() {
+        ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::AlreadyExists
+        | ErrorKind::DirectoryNotEmpty => ApiError::new(Code::FailedPrecondition, message),
+        _ => ApiError::unavailable(message),
+    }
 }
 
 fn fault() -> ApiError {
     ApiError::new(Code::Internal, "the upload failed by a fault of this program")
 }
 
-/// The whole body of an upload, where not too many are held already.
-async fn read(shared: &Shared, body: Body, most: usize) -> Result<Bytes, ApiError> {
-    let Ok(_place) = shared.uploads.places.try_acquire() else {
+/// The whole body of an upload, where not too many are held already, with its place among those that are.
+async fn read(shared: &Shared, body: Body, most: usize) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
+    let Ok(place) = shared.uploads.places.clone().try_acquire_owned() else {
         return Err(ApiError::new(
             Code::ResourceExhausted,
             format!("{MAX_UPLOADS} uploads are under way; try again"),
         ));
     };
     match timeout(UPLOAD_TIMEOUT, http_body_util::Limited::new(body, most).collect()).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
+        Ok(Ok(read)) => Ok((read.to_bytes(), place)),
         Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
             Err(ApiError::new(Code::TooLarge, format!("the upload is longer than {most} bytes")))
         }
@@ -235,8 +272,14 @@ fn finish(file: &File, part: &Path, path: &Path) -> std::io::Result<()> {
 
 /// An object as the service describes it.
 fn describe(bucket: &str, name: &str, path: &Path) -> Result<Json, ApiError> {
-    let missing = |_| ApiError::not_found(format!("there is no object `{name}` in the bucket `{bucket}`"));
-    let metadata = path.metadata().map_err(missing)?;
+    let missing = || ApiError::not_found(format!("there is no object `{name}` in the bucket `{bucket}`"));
+    let metadata = path.metadata().map_err(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => missing(),
+        _ => failed(path, &e),
+    })?;
+    if !metadata.is_file() {
+        return Err(missing());
+    }
     let modified =
         metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     let at = jiff::Timestamp::try_from(UNIX_EPOCH + modified).unwrap_or_default().to_string();
@@ -266,21 +309,24 @@ async fn object(
     Named((bucket, name)): Named<(String, String)>,
     Query(query): Queried,
 ) -> Result<Response, ApiError> {
-    let path = path_of(buckets::directory(&shared.options, &bucket)?, &name)?;
-    if query.get("alt").is_some_and(|alt| alt == "media") {
-        let missing =
-            |_| ApiError::not_found(format!("there is no object `{name}` in the bucket `{bucket}`"));
-        let read = tokio::task::spawn_blocking(move || {
-            let mut bytes = Vec::new();
-            File::open(&path)
-                .and_then(|file| file.take(MAX_UPLOAD_BYTES as u64).read_to_end(&mut bytes))
-                .map(|_| bytes)
-        });
-        let bytes = read.await.map_err(|_| fault())?.map_err(missing)?;
-        return Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response());
-    }
-    let described = tokio::task::spawn_blocking(move || describe(&bucket, &name, &path));
-    Ok(Answer::new(&described.await.map_err(|_| fault())??)?.into_response())
+    let directory = buckets::directory(&shared.options, &bucket)?.to_owned();
+    let is_media = query.get("alt").is_some_and(|alt| alt == "media");
+    let got = blocking(move || {
+        let path = path_of(&directory, &name)?;
+        let described = describe(&bucket, &name, &path)?;
+        if !is_media {
+            return Ok(Answer::new(&described)?.into_response());
+        }
+        let (mut bytes, most) = (Vec::new(), MAX_UPLOAD_BYTES);
+        let read = File::open(&path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
+        read.map_err(|e| failed(&path, &e))?;
+        if bytes.len() > most {
+            let message = format!("the object `{name}` is longer than {most} bytes, more than is handed out");
+            return Err(ApiError::new(Code::TooLarge, message));
+        }
+        Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+    });
+    got.await
 }
 
 /// Begins an upload in pieces.
@@ -306,6 +352,8 @@ fn begin(
     let id = part.to_string_lossy().rsplit(PART).next().unwrap_or_default().to_owned();
     let mut sessions = shared.uploads.lock();
     sessions.retain(|_, session| {
+        // One that is locked takes a piece.
+        let Ok(session) = session.try_lock() else { return true };
         let is_used = session.used.elapsed() < SESSION_TIMEOUT;
         if !is_used {
             let _ = fs::remove_file(&session.part);
@@ -323,15 +371,10 @@ fn begin(
     let scheme = if shared.options.tls.is_some() { "https" } else { "http" };
     let location =
         format!("{scheme}://{host}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}");
-    sessions.insert(id, Session { bucket, name, path, part, n_bytes: 0, used: Instant::now() });
+    let session = Session { bucket, name, path, part, n_bytes: 0, used: Instant::now() };
+    sessions.insert(id, Arc::new(Mutex::new(session)));
     let location = HeaderValue::from_str(&location).map_err(|_| fault())?;
     Ok((StatusCode::OK, [(header::LOCATION, location)]).into_response())
-}
-
-impl Uploads {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Session>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Takes a piece of an upload, or says how far it is.
@@ -344,30 +387,27 @@ async fn piece(
     let missing = || ApiError::not_found("there is no such upload");
     let id = query.get("upload_id").cloned().ok_or_else(missing)?;
     let range = headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok()).map(str::to_owned);
-    let bytes = read(&shared, body, MAX_PIECE_BYTES).await?;
-    // Nobody else has it meanwhile.
-    let mut session = shared.uploads.lock().remove(&id).ok_or_else(missing)?;
-    let taken = tokio::task::spawn_blocking(move || (session.take(range.as_deref(), &bytes), session));
-    let (taken, session) = taken.await.map_err(|_| fault())?;
-    match taken {
-        Ok(true) => {
-            Ok(Answer::new(&describe(&session.bucket, &session.name, &session.path)?)?.into_response())
+    let (bytes, place) = read(&shared, body, MAX_PIECE_BYTES).await?;
+    let taken = blocking(move || {
+        let _place = place;
+        let session = shared.uploads.lock().get(&id).cloned().ok_or_else(missing)?;
+        // One piece after the other.
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.take(range.as_deref(), &bytes)? {
+            shared.uploads.lock().remove(&id);
+            return Ok(
+                Answer::new(&describe(&session.bucket, &session.name, &session.path)?)?.into_response()
+            );
         }
-        Ok(false) => {
-            let mut answer = StatusCode::PERMANENT_REDIRECT.into_response();
-            if session.n_bytes > 0 {
-                let range = HeaderValue::from_str(&format!("bytes=0-{}", session.n_bytes - 1))
-                    .map_err(|_| fault())?;
-                answer.headers_mut().insert(header::RANGE, range);
-            }
-            shared.uploads.lock().insert(id, session);
-            Ok(answer)
+        let n_bytes = session.n_bytes;
+        let mut answer = StatusCode::PERMANENT_REDIRECT.into_response();
+        if n_bytes > 0 {
+            let range = HeaderValue::from_str(&format!("bytes=0-{}", n_bytes - 1)).map_err(|_| fault())?;
+            answer.headers_mut().insert(header::RANGE, range);
         }
-        Err(e) => {
-            shared.uploads.lock().insert(id, session);
-            Err(e)
-        }
-    }
+        Ok(answer)
+    });
+    taken.await
 }
 
 impl Session {
@@ -436,6 +476,21 @@ mod tests {
         let unix =
             b"--b\nContent-Type: application/json\n\n{\"size\":\"3\"}\n--b\nContent-Type: x\n\nabc\n--b--";
         check("multipart/related; boundary=\"b\"", unix, Some(b"abc"));
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_is_removed_when_it_is_old() {
+        let place = tempfile::tempdir().expect("a directory");
+        let long_ago = std::time::SystemTime::now() - 3 * SESSION_TIMEOUT;
+        for (name, is_old) in [(".hptune-upload-old", true), (".hptune-upload-new", false), ("old", true)] {
+            let file = File::create_new(place.path().join(name)).expect("it is made");
+            if is_old {
+                file.set_modified(long_ago).expect("it is set");
+            }
+        }
+        drop(Uploads::new([place.path().to_owned(), place.path().join("absent")].iter()));
+        let is_there = |name: &str| place.path().join(name).exists();
+        assert!(!is_there(".hptune-upload-old") && is_there(".hptune-upload-new") && is_there("old"));
     }
 
     #[test]

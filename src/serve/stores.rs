@@ -1,7 +1,7 @@
 //! The store, for many requests at once: its calls block, so each runs on a thread for that, some at a time.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -15,12 +15,13 @@ use crate::edge::store::{Store, StoreError};
 pub(super) struct Stores {
     path: PathBuf,
     idle: Mutex<Vec<Store>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Stores {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::default(), turns: Semaphore::new(MAX_STORE_CALLS) }
+        let turns = Arc::new(Semaphore::new(MAX_STORE_CALLS));
+        Self { path: path.to_owned(), idle: Mutex::default(), turns }
     }
 
     /// The database's file.
@@ -39,20 +40,22 @@ impl Stores {
     }
 
     /// Has `call` run with the store on a thread that may block. Where all are busy for [`STORE_WAIT`], it does not run.
+    /// Once begun it runs to its end, and has its turn until then, whether or not it is still waited for.
     ///
     /// # Errors
     /// Those of `call`; 503 where its turn did not come.
-    pub(super) async fn call<T, F>(self: &std::sync::Arc<Self>, call: F) -> Result<T, ApiError>
+    pub(super) async fn call<T, F>(self: &Arc<Self>, call: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Store) -> Result<T, ApiError> + Send + 'static,
     {
-        let Ok(Ok(_turn)) = timeout(STORE_WAIT, self.turns.acquire()).await else {
+        let Ok(Ok(turn)) = timeout(STORE_WAIT, self.turns.clone().acquire_owned()).await else {
             let seconds = STORE_WAIT.as_secs();
             return Err(ApiError::unavailable(format!("the store was busy for {seconds} s; try again")));
         };
         let stores = self.clone();
         let called = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let idle = stores.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut store = idle.map_or_else(|| stores.open(), Ok)?;
             let answer = call(&mut store)?;
@@ -63,5 +66,39 @@ impl Stores {
         called.await.unwrap_or_else(|_| {
             Err(ApiError::new(Code::Internal, "the request failed by a fault of this program"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_any_more_keeps_its_turn_until_it_is_done() {
+        let place = tempfile::tempdir().expect("a directory");
+        let stores = Arc::new(Stores::new(&place.path().join("store.db")));
+        let (begun, has_begun) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        let waiting = tokio::spawn({
+            let stores = stores.clone();
+            async move {
+                let call = move |_: &mut Store| {
+                    begun.send(()).expect("it is waited for");
+                    may_go.recv().expect("it is let go");
+                    Ok(())
+                };
+                stores.call(call).await
+            }
+        });
+        let has_begun = tokio::task::spawn_blocking(move || has_begun.recv());
+        has_begun.await.expect("no panic").expect("it begins");
+        waiting.abort();
+        assert!(waiting.await.is_err_and(|e| e.is_cancelled()));
+        assert_eq!(stores.turns.available_permits(), MAX_STORE_CALLS - 1);
+        go.send(()).expect("it waits");
+        let all = u32::try_from(MAX_STORE_CALLS).expect("a small number");
+        assert!(stores.turns.acquire_many(all).await.is_ok(), "its turn is free then");
     }
 }

@@ -13,13 +13,17 @@ use crate::units::TrialId;
 /// The longest command that a hint shows whole, in bytes.
 const MAX_SHOWN_BYTES: usize = 200;
 
-/// The words of a command whose packages are installed: their own Python runs the module.
+/// The words of a command whose packages are installed: their own Python runs the module. Those of a job whose trials run
+/// elsewhere are not this machine's to install.
 pub(super) fn with_packages(
     words: Vec<String>,
     config: &Config,
     command: &[String],
     job_dir: &Path,
 ) -> Result<Vec<String>, Failure> {
+    if !engine::is_here(config) {
+        return Ok(words);
+    }
     Ok(match packages::install(config, command, job_dir)? {
         Some(python) => std::iter::once(python).chain(words.into_iter().skip(1)).collect(),
         None => words,

@@ -129,6 +129,55 @@ fn ids_and_paths_that_lead_elsewhere_are_those_of_nothing() {
 }
 
 #[test]
+fn an_object_is_handed_out_whole_or_not_at_all() {
+    let place = place();
+    let bucket = place.path().join("bucket");
+    fs::create_dir_all(bucket.join("directory")).expect("it is made");
+    fs::write(bucket.join("small"), b"bytes").expect("it is written");
+    let long = fs::File::create(bucket.join("long")).expect("it is made");
+    long.set_len((16 << 20) + 1).expect("it is sparse");
+    let server = Server::start(&place, &["--bucket", "bucket=bucket"]);
+    let get = |name: &str| format!("/storage/v1/b/bucket/o/{name}?alt=media");
+    let small = server.request("GET", &get("small"), "", b"").expect("it answers");
+    assert_eq!((small.code, &*small.body), (200, &b"bytes"[..]));
+    check(&server, "GET", &get("long"), "", b"", 413);
+    check(&server, "GET", &get("directory"), "", b"", 404);
+    check(&server, "GET", &get("absent"), "", b"", 404);
+    fs::remove_dir_all(&bucket).expect("it is there");
+    check(&server, "GET", &get("small"), "", b"", 503);
+}
+
+#[test]
+fn packages_of_a_job_whose_trials_run_elsewhere_are_not_installed_here() {
+    let place = place();
+    let file = place.write("token", "word");
+    // A package whose setup would be run by whoever installs it.
+    fs::create_dir(place.path().join("package")).expect("it is made");
+    place.write("package/setup.py", "open('../installed', 'w').close(); raise SystemExit('broken')\n");
+    let package = place.path().join("package");
+    let mut command = place.command(&["serve", "--listen", "0.0.0.0:0", "--token-file", &file]);
+    command.args(["--allow-command", "sh -c true"]);
+    let server = Server::started(command);
+    let head = format!("Host: 127.0.0.1:{}\r\nAuthorization: Bearer word\r\n", server.address.port());
+    let submission = json!({"jobId": "elsewhere", "config": json!({
+        "trainingInput": {"packageUris": [package], "pythonModule": "trainer", "hyperparameters": {
+            "maxTrials": 1, "params": [{"parameterName": "x", "type": "INTEGER", "minValue": 1, "maxValue": 9}]}},
+        "hptune": {"engine": {"kind": "sidecar"}},
+    }).to_string()});
+    check(&server, "POST", "/api/v1/jobs", &head, submission.to_string().as_bytes(), 200);
+    let job = || {
+        let answered = server.request("GET", "/api/v1/jobs/elsewhere", &head, b"").expect("it answers");
+        answered.json()
+    };
+    wait_for("its trial", || {
+        let job = job();
+        assert_ne!(job["state"], "FAILED", "{job}");
+        job["counts"]["running"] == 1
+    });
+    assert!(!place.path().join("installed").exists());
+}
+
+#[test]
 fn bodies_and_heads_that_are_too_long_or_no_json_are_refused() {
     let place = place();
     let server = Server::start(&place, &[]);
