@@ -231,6 +231,10 @@ pub const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 /// the service may be restarted, and a network may be away for minutes.
 pub const SIDECAR_PATIENCE: Duration = Duration::from_secs(600);
 
+/// How long it may take, beside the grace of a trial, until its sidecar hears that the trainer is to end, and until what is
+/// left has come.
+pub const SIDECAR_DELAY: Duration = Duration::from_secs(15);
+
 /// How many reports of sidecars are taken from the store at a time, so that signals and other trials get their turn.
 pub const REPORTS_AT_ONCE: usize = 500;
 

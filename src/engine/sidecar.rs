@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -35,7 +35,9 @@ pub(super) struct SidecarEngine {
 #[derive(Debug, Default)]
 struct Awaited {
     /// When its sidecar was heard of last; `None`: it has not begun, as far as this process knows.
-    heard: Option<Instant>,
+    heard: Option<Timestamp>,
+    /// It is taken for ended in this way at the next look.
+    given_up: Option<Exit>,
     exit: Option<Exit>,
     is_released: bool,
 }
@@ -63,7 +65,7 @@ impl Engine for SidecarEngine {
 
     fn reported(&mut self, trial: TrialId, exit: Option<Exit>, now: Timestamp) {
         if let Some(attempt) = self.attempts.get_mut(&trial) {
-            attempt.heard = Some(Instant::now());
+            attempt.heard = Some(now);
         }
         if let Some(exit) = exit {
             self.end(trial, exit, now);
@@ -87,10 +89,13 @@ impl Engine for SidecarEngine {
     }
 
     fn poll(&mut self, now: Timestamp) -> Vec<EngineEvent> {
-        let is_lost = |attempt: &Awaited| attempt.heard.is_some_and(|at| at.elapsed() > SIDECAR_PATIENCE);
-        let lost: Vec<TrialId> =
-            self.attempts.iter().filter(|(_, attempt)| is_lost(attempt)).map(|(trial, _)| *trial).collect();
-        lost.into_iter().for_each(|trial| self.end(trial, Exit::Lost, now));
+        let is_lost = |at: Timestamp| now.duration_since(at).unsigned_abs() > SIDECAR_PATIENCE;
+        let over = |attempt: &Awaited| {
+            attempt.given_up.or_else(|| attempt.heard.is_some_and(is_lost).then_some(Exit::Lost))
+        };
+        let over: Vec<(TrialId, Exit)> =
+            self.attempts.iter().filter_map(|(trial, attempt)| Some((*trial, over(attempt)?))).collect();
+        over.into_iter().for_each(|(trial, exit)| self.end(trial, exit, now));
         self.attempts.retain(|trial, attempt| {
             let is_free = attempt.exit.is_some() && attempt.is_released;
             self.events.extend(is_free.then_some(EngineEvent::Released(*trial)));
@@ -100,13 +105,13 @@ impl Engine for SidecarEngine {
     }
 
     fn stop(&mut self, trial: TrialId, signal: Signal) {
-        let has_begun = self.attempts.get(&trial).is_some_and(|attempt| attempt.heard.is_some());
+        let Some(attempt) = self.attempts.get_mut(&trial) else { return };
         match signal {
             // Its sidecar hears of it with the next answer, and sends what is left.
-            Signal::Terminate if has_begun => {}
-            Signal::Terminate => self.end(trial, TERMINATED, Timestamp::now()),
+            Signal::Terminate if attempt.heard.is_some() => {}
+            Signal::Terminate => attempt.given_up = Some(TERMINATED),
             // It is not waited for any more; should it still report, it is told that its trial is over.
-            Signal::Kill => self.end(trial, KILLED, Timestamp::now()),
+            Signal::Kill => attempt.given_up = Some(KILLED),
         }
     }
 
@@ -171,5 +176,25 @@ mod tests {
         assert_eq!(engine.poll(now), [EngineEvent::Released(trial)]);
         engine.reported(trial, Some(Exit::Code(0)), now);
         assert_eq!(engine.poll(now), [], "it is over");
+    }
+
+    #[test]
+    fn an_attempt_whose_sidecar_is_silent_for_long_is_lost_and_one_that_never_began_is_not() {
+        let (mut engine, params) = (SidecarEngine::new(job()), Assignment::default());
+        let [silent, awaited] = [0, 1].map(TrialId::after);
+        for trial in [silent, awaited] {
+            engine.submit(Attempt { trial, params: &params, number: 1 }).expect("nothing is needed");
+        }
+        engine.reported(silent, None, Timestamp::UNIX_EPOCH);
+        let at = |seconds| Timestamp::from_second(seconds).expect("a time");
+        let patience = SIDECAR_PATIENCE.as_secs() as i64;
+        assert_eq!(engine.poll(at(patience)), []);
+        let now = at(patience + 1);
+        let lost = [EngineEvent::Exited(silent, Exit::Lost, now), EngineEvent::Gone(silent)];
+        assert_eq!(engine.poll(now), lost);
+        assert_eq!(engine.poll(at(9 * patience)), []);
+        engine.stop(awaited, Signal::Kill);
+        let killed = [EngineEvent::Exited(awaited, KILLED, now), EngineEvent::Gone(awaited)];
+        assert_eq!(engine.poll(now), killed);
     }
 }

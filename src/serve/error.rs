@@ -15,7 +15,7 @@ use crate::edge::store::StoreError;
 use crate::study::{Problem, Severity};
 
 /// Why a request was refused; nothing was changed then.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ApiError {
     code: Code,
     message: String,
@@ -192,8 +192,7 @@ impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let code = match failure.kind {
             FailureKind::Usage => Code::InvalidArgument,
-            FailureKind::Outside => Code::FailedPrecondition,
-            FailureKind::Busy => Code::Unavailable,
+            FailureKind::Outside | FailureKind::Busy => Code::Unavailable,
         };
         let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         Self::new(code, format!("{}{hint}", failure.message))

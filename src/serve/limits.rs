@@ -80,6 +80,10 @@ pub(super) const MAX_REPORTS_STORED: usize = 500;
 /// After what time a sidecar that has nothing to report is to ask whether its trial goes on.
 pub(super) const REPORT_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often the store is told of a sidecar that reports nothing: its job sees by that that it is there, long before
+/// [`crate::limits::SIDECAR_PATIENCE`] is over.
+pub(super) const ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// The largest page of a list of jobs, as the service had it.
 pub(super) const MAX_PAGE: usize = 100;
 

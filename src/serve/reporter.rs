@@ -1,14 +1,20 @@
 //! Reports of sidecars, on their way into the store: those that come while the disk is busy with others are stored together.
 
+use std::collections::HashMap;
 use std::thread;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::{ApiError, Code};
-use super::limits::{MAX_REPORTS_STORED, MAX_REPORTS_WAITING};
+use super::error::ApiError;
+use super::limits::{ALIVE_INTERVAL, MAX_CONNECTIONS, MAX_REPORTS_STORED, MAX_REPORTS_WAITING};
 use super::stores::Stores;
 use crate::edge::store::{JobNumber, NewReport, Reportable, Store};
+use crate::units::TrialId;
+
+/// The lines of a report that has none.
+const NO_LINES: &str = "[]";
 
 /// Stores reports, one transaction at a time, on a thread of its own.
 #[derive(Debug)]
@@ -35,8 +41,8 @@ impl Reporter {
         Ok(Self { waiting })
     }
 
-    /// Stores a report of a trial of a job, durably, unless it is there already; one without lines is not stored. The
-    /// answer says how the trial stands.
+    /// Stores a report of a trial of a job, durably, unless it is there already; one without lines is stored where nothing
+    /// else tells that its sidecar is there. The answer says how the trial stands.
     ///
     /// # Errors
     /// 404: there is no such trial. 503: too many reports wait, or the store cannot be written for now; the report is to
@@ -51,6 +57,7 @@ impl Reporter {
 
 fn store_all(stores: &Stores, mut reports: mpsc::Receiver<Waiting>) {
     let mut store = None;
+    let mut alive = Alive::default();
     while let Some(first) = reports.blocking_recv() {
         let mut waiting = vec![first];
         while let Some(next) = (waiting.len() < MAX_REPORTS_STORED).then(|| reports.try_recv().ok()).flatten()
@@ -60,52 +67,117 @@ fn store_all(stores: &Stores, mut reports: mpsc::Receiver<Waiting>) {
         let mut opened = match store.take().map_or_else(|| stores.open(), Ok) {
             Ok(opened) => opened,
             Err(e) => {
-                let message = e.to_string();
-                waiting.into_iter().for_each(|waiting| waiting.fail(&message));
+                let error = ApiError::from(e);
+                waiting.into_iter().for_each(|waiting| fail(waiting.answer, error.clone()));
                 continue;
             }
         };
         // After an error it is opened anew: the file may be another one.
-        if store_some(&mut opened, waiting) {
+        if store_some(&mut opened, waiting, &mut alive, Instant::now()) {
             store = Some(opened);
         }
     }
 }
 
 /// Stores reports and answers them. False: the store failed.
-fn store_some(store: &mut Store, waiting: Vec<Waiting>) -> bool {
-    let mut known: Vec<(Waiting, Reportable)> = Vec::with_capacity(waiting.len());
+fn store_some(store: &mut Store, waiting: Vec<Waiting>, alive: &mut Alive, now: Instant) -> bool {
+    let mut known: Vec<(oneshot::Sender<_>, Reportable)> = Vec::with_capacity(waiting.len());
     let mut new: Vec<(JobNumber, NewReport)> = Vec::new();
-    for waiting in waiting {
-        match store.reportable(&waiting.job, waiting.report.trial) {
+    let mut is_well = true;
+    for Waiting { job, mut report, answer } in waiting {
+        match store.reportable(&job, report.trial) {
             Ok(Some(trial)) => {
                 // Of a trial that is over nobody reads any more.
-                if !trial.is_over && waiting.report.lines != "[]" {
-                    new.push((trial.job, waiting.report.clone()));
+                let is_due =
+                    !trial.is_over && (report.lines != NO_LINES || alive.is_due(&trial, &report, now));
+                if is_due {
+                    if report.lines == NO_LINES {
+                        report.key = format!("alive at {}", Timestamp::now());
+                    }
+                    alive.heard.insert((trial.job, report.trial), now);
+                    new.push((trial.job, report));
                 }
-                known.push((waiting, trial));
+                known.push((answer, trial));
             }
             Ok(None) => {
-                let message = format!("job `{}` has no trial {}", waiting.job, waiting.report.trial);
-                let _ = waiting.answer.send(Err(ApiError::not_found(message)));
+                let message = format!("job `{job}` has no trial {}", report.trial);
+                let _ = answer.send(Err(ApiError::not_found(message)));
             }
-            Err(e) => waiting.fail(&e.to_string()),
+            Err(e) => {
+                is_well = false;
+                fail(answer, e.into());
+            }
         }
     }
-    let stored = if new.is_empty() { Ok(0) } else { store.add_reports(&new, Timestamp::now()) };
-    match stored {
-        Ok(_) => known.into_iter().for_each(|(waiting, trial)| drop(waiting.answer.send(Ok(trial)))),
-        Err(ref e) => {
-            let message = e.to_string();
-            known.into_iter().for_each(|(waiting, _)| waiting.fail(&message));
+    match if new.is_empty() { Ok(0) } else { store.add_reports(&new, Timestamp::now()) } {
+        Ok(_) => {
+            known.into_iter().for_each(|(answer, trial)| drop(answer.send(Ok(trial))));
+            is_well
+        }
+        Err(e) => {
+            alive.heard.clear();
+            let error = ApiError::from(e);
+            known.into_iter().for_each(|(answer, _)| fail(answer, error.clone()));
+            false
         }
     }
-    stored.is_ok()
 }
 
-impl Waiting {
-    fn fail(self, message: &str) {
-        // Whoever waited may be gone.
-        let _ = self.answer.send(Err(ApiError::new(Code::Unavailable, message)));
+fn fail(answer: oneshot::Sender<Result<Reportable, ApiError>>, error: ApiError) {
+    // Whoever waited may be gone.
+    let _ = answer.send(Err(error));
+}
+
+/// When a report of each trial was stored last, as far as it matters.
+#[derive(Debug, Default)]
+struct Alive {
+    heard: HashMap<(JobNumber, TrialId), Instant>,
+}
+
+impl Alive {
+    /// Whether the store has heard nothing of a trial for so long that it is to be told that its sidecar is there.
+    fn is_due(&mut self, trial: &Reportable, report: &NewReport, now: Instant) -> bool {
+        if self.heard.len() >= MAX_CONNECTIONS {
+            self.heard.retain(|_, at| now.duration_since(*at) < ALIVE_INTERVAL);
+        }
+        let heard = self.heard.get(&(trial.job, report.trial));
+        heard.is_none_or(|at| now.duration_since(*at) >= ALIVE_INTERVAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::edge::store::tests::new_job;
+    use crate::study::{Assignment, Record};
+
+    #[test]
+    fn the_store_hears_now_and_then_of_a_sidecar_that_reports_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut store = Store::open(&directory.path().join("db")).expect("it opens");
+        let job = store.create_job(&new_job("a")).expect("it is new");
+        let trial = TrialId::after(0);
+        store.write(job, &[Record::Suggested(trial, Assignment::default())]).expect("it writes");
+        let (mut alive, began) = (Alive::default(), Instant::now());
+        let mut report = |lines: &str, at: Duration| {
+            let (answer, mut answered) = oneshot::channel();
+            let report = NewReport { trial, key: String::new(), lines: lines.into() };
+            let waiting = Waiting { job: "a".into(), report, answer };
+            assert!(store_some(&mut store, vec![waiting], &mut alive, began + at));
+            assert!(matches!(answered.try_recv(), Ok(Ok(_))));
+            store.reports(job, 0, 99).expect("it reads").len()
+        };
+        let lines: Vec<usize> = [
+            ("[]", Duration::ZERO),
+            ("[]", Duration::from_secs(5)),
+            ("[{}]", Duration::from_secs(50)),
+            ("[]", ALIVE_INTERVAL),
+            ("[]", ALIVE_INTERVAL + Duration::from_secs(50)),
+        ]
+        .map(|(lines, at)| report(lines, at))
+        .into();
+        assert_eq!(lines, [1, 1, 2, 2, 3]);
     }
 }

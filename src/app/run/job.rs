@@ -26,7 +26,7 @@ use crate::edge::host::HostError;
 use crate::edge::outside::Claim;
 use crate::edge::trial_files::TrialFiles;
 use crate::engine::{self, Attempt, Engine, EngineEvent, Reattached};
-use crate::limits::{FOLLOW_QUEUE, REAP_INTERVAL};
+use crate::limits::{FOLLOW_QUEUE, REAP_INTERVAL, SIDECAR_DELAY};
 use crate::objective::Seen;
 use crate::report::JobEvent;
 use crate::study::{Assignment, Exit, JobEnd, Study, Trial};
@@ -110,7 +110,11 @@ impl<'t> Job<'t> {
             .map_err(|e| Failure::outside(format!("cannot start a thread: {e}")))?;
         // The controller's from now on.
         let study = replace(&mut plan.study, Study::new(plan.config.spec.clone()));
-        let controller = Controller::new(study, plan.config.policy);
+        let mut policy = plan.config.policy;
+        if !engine::is_here(&plan.config) {
+            policy.grace = policy.grace.saturating_add(SIDECAR_DELAY);
+        }
+        let controller = Controller::new(study, policy);
         let (words, machine) = (plan.words.clone(), std::mem::take(&mut plan.machine));
         let engine =
             engine::for_job(plan.job.clone(), plan.config.clone(), words, machine).ok_or_else(|| {
@@ -259,13 +263,19 @@ impl<'t> Job<'t> {
         // It is held from here on: the trainer may rename it at once.
         let root = directory(&files.directory);
         self.engine.submit(Attempt { trial, params, number: attempt })?;
-        self.follow(trial, begun, root)
+        self.follow(trial, attempt, begun, root)
     }
 
     /// Follows the files of an attempt that was submitted or attached to, or withdraws it.
-    fn follow(&mut self, trial: TrialId, begun: Option<Timestamp>, root: Root) -> Result<(), HostError> {
+    fn follow(
+        &mut self,
+        trial: TrialId,
+        attempt: u32,
+        begun: Option<Timestamp>,
+        root: Root,
+    ) -> Result<(), HostError> {
         if self.engine.takes_reports() {
-            self.await_reports(trial, begun);
+            self.await_reports(trial, begun.map(|begun| (attempt, begun)));
             self.running.insert(trial, Running::new(None));
             return Ok(());
         }
@@ -304,7 +314,7 @@ impl<'t> Job<'t> {
         let attached = self.engine.reattach(trial, attempt, now).and_then(|attached| {
             if attached != Reattached::NeverStarted {
                 let begun = self.trial(trial).and_then(|t| t.attempt_at).filter(|_| attempt > 1);
-                self.follow(trial, begun, directory(&files.directory))?;
+                self.follow(trial, attempt, begun, directory(&files.directory))?;
             }
             Ok(attached)
         });

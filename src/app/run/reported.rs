@@ -1,6 +1,6 @@
 //! Trials whose sidecars report what they measure: the reports in the store, as the changes of objectives that they are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -26,6 +26,8 @@ use crate::units::{RunName, Step, Tag, TrialId, WallTime};
 pub(super) struct Reports {
     /// The number of the last one that was taken.
     taken: i64,
+    /// The number of the first one of each trial, awaited or not.
+    first: BTreeMap<TrialId, i64>,
     /// Trials whose reports are waited for.
     trials: BTreeMap<TrialId, Reporting>,
     /// When the store was asked last.
@@ -39,8 +41,12 @@ struct Reporting {
     collector: ObjectiveCollector,
     /// While what a process before this one has taken is taken again.
     reconciler: Option<Reconciler>,
-    /// What was reported before is of an earlier attempt.
-    since: Option<Timestamp>,
+    /// Which attempt it is and when it began, where the trial was tried before.
+    attempt: Option<(u32, Timestamp)>,
+    /// How many trainers have ended, by what was taken.
+    n_ends: u32,
+    /// The number of the last report that was taken.
+    taken: i64,
     runs: HashMap<RunName, Writers>,
     /// The number that the next line has, unless a sidecar began anew.
     next_number: i64,
@@ -61,28 +67,53 @@ struct Writers {
 
 impl Reports {
     pub(super) fn none() -> Self {
-        Self { taken: 0, trials: BTreeMap::new(), asked: Instant::now() }
+        Self { taken: 0, first: BTreeMap::new(), trials: BTreeMap::new(), asked: Instant::now() }
     }
 }
 
 impl Reporting {
-    fn new(collector: ObjectiveCollector, wanted: Tag, known: Option<Reconciler>) -> Self {
+    fn new(
+        collector: ObjectiveCollector,
+        wanted: Tag,
+        known: Option<Reconciler>,
+        attempt: Option<(u32, Timestamp)>,
+    ) -> Self {
         Self {
             wanted,
             collector,
             reconciler: known,
-            since: None,
+            attempt,
+            n_ends: 0,
+            taken: 0,
             runs: HashMap::new(),
             next_number: 0,
             exit: None,
         }
     }
 
-    /// Takes a report.
-    fn take(&mut self, report: &StoredReport) {
-        // A service takes only what can be read.
-        let lines: Vec<serde_json::Value> = serde_json::from_str(&report.lines).unwrap_or_default();
-        let read = ReportedLine::read_all(&lines).unwrap_or_default();
+    /// Whether a report that follows those that were taken is of the present attempt. A sidecar that begins again at once
+    /// does so before the attempt has: what it reports comes behind the end of the trainer before it.
+    fn is_of_attempt(&self, report: &StoredReport) -> bool {
+        self.attempt.is_none_or(|(number, since)| report.at >= since || self.n_ends + 1 >= number)
+    }
+
+    /// Takes a report, unless it was taken before or is of a later attempt. True: it is of the present one.
+    fn take(&mut self, report: &StoredReport) -> bool {
+        if report.number <= self.taken || self.exit.is_some() {
+            return false;
+        }
+        self.taken = report.number;
+        let is_of_attempt = self.is_of_attempt(report);
+        // Whatever its clock says, what the present attempt writes was begun in it.
+        let begun = self.attempt.filter(|_| is_of_attempt).map_or(0.0, |(_, since)| wall_time(since).0);
+        let read = serde_json::from_str::<Vec<serde_json::Value>>(&report.lines)
+            .map_err(|e| e.to_string())
+            .and_then(|lines| Ok((ReportedLine::read_all(&lines)?, lines)));
+        let (read, lines) = read.unwrap_or_else(|error| {
+            let path = format!("report {} in the store", report.number);
+            self.collector.handle(Found::Unreadable { path: &path, error });
+            (Vec::new(), Vec::new())
+        });
         for (json, line) in lines.iter().zip(read) {
             let number = json.get("seq").and_then(serde_json::Value::as_i64);
             if number.is_some_and(|number| number < self.next_number) {
@@ -94,10 +125,10 @@ impl Reporting {
                 ReportedLine::Point { run, tag, step, wall_time, value } => {
                     let (wanted, writers) = (tag == self.wanted, self.runs.entry(run.clone()).or_default());
                     if wanted && std::mem::take(&mut writers.begins_anew) {
-                        self.begin_session(&run, Step(step.0.saturating_sub(1)));
+                        self.begin_session(&run, Step(step.0.saturating_sub(1)), begun);
                     }
                     let writers = self.runs.entry(run.clone()).or_default();
-                    writers.at_work(wall_time);
+                    writers.at_work(wall_time, begun);
                     self.collector.handle(Found::Event {
                         run: &run,
                         path: "",
@@ -113,7 +144,7 @@ impl Reporting {
                     });
                 }
                 ReportedLine::Rewind { run, tag, from_step } if tag == self.wanted => {
-                    self.begin_session(&run, Step(from_step.0.saturating_sub(1)));
+                    self.begin_session(&run, Step(from_step.0.saturating_sub(1)), begun);
                 }
                 ReportedLine::Damage { file, offset, bytes, damage } => {
                     let kind = DamageKind::named(&damage).unwrap_or(DamageKind::Data);
@@ -125,17 +156,21 @@ impl Reporting {
                         ingested: Ingested::Damage(Damage { offset, bytes, kind }),
                     });
                 }
-                ReportedLine::End { exit_code, .. } => self.exit = Some(Exit::Code(exit_code.unwrap_or(0))),
+                ReportedLine::End { exit_code, .. } => {
+                    self.n_ends += 1;
+                    self.exit = Some(Exit::Code(exit_code.unwrap_or(0))).filter(|_| is_of_attempt);
+                }
                 ReportedLine::Watch {} | ReportedLine::Rewind { .. } | ReportedLine::Other => {}
             }
         }
+        is_of_attempt
     }
 
-    /// Another writer of a run goes on behind this step.
-    fn begin_session(&mut self, run: &RunName, step: Step) {
+    /// Another writer of a run goes on behind this step; it was begun no earlier than at `begun`.
+    fn begin_session(&mut self, run: &RunName, step: Step, begun: f64) {
         let Some(writers) = self.runs.get_mut(run).filter(|writers| writers.latest > 0.0) else { return };
         writers.id += 1;
-        writers.latest = writers.latest.next_up();
+        writers.latest = writers.latest.next_up().max(begun);
         writers.started = writers.latest;
         self.collector.handle(Found::Event {
             run,
@@ -156,28 +191,32 @@ impl Reporting {
 }
 
 impl Writers {
-    fn at_work(&mut self, clock: f64) {
+    fn at_work(&mut self, clock: f64, begun: f64) {
         if self.started.is_nan() || self.started <= 0.0 {
-            self.started = clock;
+            self.started = clock.max(begun);
         }
         self.latest = self.latest.max(clock);
     }
 }
 
 impl Job<'_> {
-    /// Waits for the reports of a trial; `begun` tells when its attempt was started, where it was tried before.
-    pub(super) fn await_reports(&mut self, trial: TrialId, begun: Option<Timestamp>) {
+    /// Waits for the reports of a trial; `attempt` tells which attempt it is and when that was started, where the trial was
+    /// tried before.
+    pub(super) fn await_reports(&mut self, trial: TrialId, attempt: Option<(u32, Timestamp)>) {
         let config = &self.plan.config;
         let known = self.trial(trial).map(|t| t.curve.clone()).unwrap_or_default();
         let tell_missing_at = self.plan.clock.now().checked_add(config.no_metric_after).ok();
         let wanted = config.spec.metric_tag.clone();
         let mut collector = ObjectiveCollector::new(wanted.clone(), config.run.clone(), tell_missing_at);
-        if let Some(begun) = begun {
+        if let Some((_, begun)) = attempt {
             collector = collector.of_attempt(wall_time(begun));
         }
         let known = known.run().is_some().then(|| Reconciler::new(known));
-        let reporting = Reporting { since: begun, ..Reporting::new(collector, wanted, known) };
-        self.reported.trials.insert(trial, reporting);
+        self.reported.trials.insert(trial, Reporting::new(collector, wanted, known, attempt));
+        // What came before it was awaited is there, and what came of earlier attempts tells where this one begins.
+        if let Some(first) = self.reported.first.get(&trial) {
+            self.reported.taken = self.reported.taken.min(first - 1);
+        }
     }
 
     /// Takes what sidecars have reported since the last time.
@@ -195,16 +234,15 @@ impl Job<'_> {
         if is_all {
             self.reported.asked = Instant::now();
         }
-        let mut heard = BTreeMap::new();
+        let mut heard = BTreeSet::new();
         for report in &stored {
             self.reported.taken = report.number;
-            let Some(reporting) = self.reported.trials.get_mut(&report.trial) else { continue };
-            reporting.take(report);
-            let is_of_attempt = reporting.since.is_none_or(|since| report.at >= since);
-            if !is_of_attempt {
-                reporting.exit = None;
+            self.reported.first.entry(report.trial).or_insert(report.number);
+            if let Some(reporting) = self.reported.trials.get_mut(&report.trial)
+                && reporting.take(report)
+            {
+                heard.insert(report.trial);
             }
-            heard.insert(report.trial, is_of_attempt);
         }
         let mut changed = Vec::new();
         for (trial, reporting) in &mut self.reported.trials {
@@ -222,7 +260,7 @@ impl Job<'_> {
         }
         self.execute()?;
         let now = self.plan.clock.now();
-        for trial in heard.into_iter().filter_map(|(trial, is_of_attempt)| is_of_attempt.then_some(trial)) {
+        for trial in heard {
             let exit = self.reported.trials.get(&trial).and_then(|reporting| reporting.exit);
             self.engine.reported(trial, exit, now);
         }

@@ -134,8 +134,9 @@ pub struct WebhookOptions {
 /// Posts lines to a web server.
 ///
 /// A request's body is `{"version":1,"lines":[...]}` with at most [`WEBHOOK_MAX_LINES`] lines. Its
-/// `Idempotency-Key` follows from the body alone: one that is sent again, even by a later process, has the
-/// same, another never. Any 2xx answer takes the lines; 410 says that no more are wanted. Whatever else
+/// `Idempotency-Key` follows from the body: one that is sent again, even by a later process, has the
+/// same, another never. The end of the lines is another one for each watcher: the next trainer may end just like this one.
+/// Any 2xx answer takes the lines; 410 says that no more are wanted. Whatever else
 /// comes is tried again, at the longest interval where the server refuses the lines or us: a token that is
 /// wrong or a route that is missing is put right sooner than lines are found again that were dropped.
 #[derive(Debug)]
@@ -158,7 +159,12 @@ pub struct Webhook {
     said: Said,
     /// A request without lines is to be made.
     is_greeting: bool,
+    /// Tells this watcher apart from others.
+    instance: String,
 }
+
+/// What a body holds with which the lines end.
+const END: &str = r#""kind":"end""#;
 
 /// What the answer to lines may say, as a JSON object. Other fields, and other texts, say nothing.
 #[derive(Debug, Default, Deserialize)]
@@ -232,6 +238,7 @@ impl Webhook {
             is_first_break: true,
             said: Said::default(),
             is_greeting: false,
+            instance: format!("{} {}", std::process::id(), Timestamp::now()),
         })
     }
 
@@ -249,11 +256,17 @@ impl Webhook {
         self.is_first_break = true;
     }
 
+    /// What tells a body apart from every other one.
+    fn key(&self, body: &str) -> String {
+        let instance = if body.contains(END) { &*self.instance } else { "" };
+        idempotency_key(&[body, instance].concat())
+    }
+
     /// One request with lines that are a body.
     fn post(&self, body: &str, patience: &Patience) -> Answer {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Ok(key) = HeaderValue::from_str(&idempotency_key(body)) {
+        if let Ok(key) = HeaderValue::from_str(&self.key(body)) {
             headers.insert("idempotency-key", key);
         }
         match self.options.token.as_ref().map(Token::header).transpose() {
@@ -654,6 +667,19 @@ mod tests {
         assert_eq!(request.headers["authorization"], "Bearer secret");
         assert_eq!(request.headers["idempotency-key"], idempotency_key(body));
         assert!(request.headers["user-agent"].starts_with("hptune/"));
+    }
+
+    #[test]
+    fn each_watcher_has_an_end_of_its_own() {
+        let [mut one, mut other] = [(); 2].map(|()| webhook("http://127.0.0.1:1", None));
+        let (end, point) =
+            (r#"{"lines":[{"kind":"end","seq":1}]}"#, r#"{"lines":[{"kind":"point","seq":1}]}"#);
+        let mut keys = |body| (one.sink().key(body), other.sink().key(body));
+        let (first, second) = keys(end);
+        assert_ne!(first, second);
+        assert_eq!(keys(end).0, first, "sent again it is the same");
+        let (first, second) = keys(point);
+        assert_eq!(first, second);
     }
 
     #[test]

@@ -35,13 +35,19 @@ fn submit(server: &Server, config: &str, n_trials: usize) {
 
 /// A sidecar of a trial with its trainer.
 fn sidecar(place: &Place, server: &Server, trial: u32, words: [&str; 3], options: &[&str]) -> Child {
+    let script = [&["sh", "-c", TRAINER, "trainer"], &words[..]].concat();
+    sidecar_of(place, server, trial, &script, options)
+}
+
+/// A sidecar of a trial with this command.
+fn sidecar_of(place: &Place, server: &Server, trial: u32, words: &[&str], options: &[&str]) -> Child {
     let directory = place.path().join(format!("elsewhere/{trial}"));
     std::fs::create_dir_all(&directory).expect("it is made");
     let address = format!("http://{}/api/v1/jobs/j/trials/{trial}", server.address);
     let directory = directory.to_str().expect("text");
     let arguments = [&["watch", directory, "--to", &address, "--poll", "50ms"], options].concat();
     let mut command = place.command(&arguments);
-    command.args(["--", "sh", "-c", TRAINER, "trainer"]).args(words).env("HPTUNE_DIR", directory);
+    command.arg("--").args(words).env("HPTUNE_DIR", directory);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
 }
 
@@ -144,6 +150,23 @@ fn reports_survive_the_death_of_the_service_and_count_once() {
 }
 
 #[test]
+fn a_trial_that_failed_is_tried_again_by_another_sidecar() {
+    let place = place();
+    let server = Server::start(&place, &[]);
+    submit(&server, &config(1, "trial: {retries: 2}"), 1);
+    // A cluster starts it again at once, before the job does: one end is like the other, and both count.
+    for _ in 0..2 {
+        let failed = ended(sidecar_of(&place, &server, 1, &["sh", "-c", "exit 3"], &[]));
+        assert_eq!(failed.code, Some(3), "{}", failed.err);
+    }
+    let ran = ended(sidecar(&place, &server, 1, ["0.5", "4", "0.01"], &[]));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    server.wait_for_state("j", "SUCCEEDED");
+    let trial = trial(&server, 1);
+    assert_eq!((&trial["value"], &trial["points"], &trial["attempt"]), (&json!(0.5), &json!(4), &json!(3)));
+}
+
+#[test]
 fn what_is_no_report_is_refused() {
     let place = place();
     let server = Server::start(&place, &[]);
@@ -158,7 +181,7 @@ fn what_is_no_report_is_refused() {
     let good = r#"{"version":1,"lines":[{"kind":"point","run":".","tag":"m","step":1,"wall_time":1.5,"value":0.5,"seq":1}]}"#;
     assert_eq!(post(path, key, good).0, 200);
     assert_eq!(post(path, key, good).0, 200, "once more is once");
-    assert_eq!(post(&format!("{path}/batches"), "", r#"{"version":1,"lines":[]}"#).0, 200, "nothing to say");
+    assert_eq!(post(path, "", r#"{"version":1,"lines":[]}"#).0, 200, "nothing to say");
     #[track_caller]
     fn refused((code, message): (u16, String), expected: u16, words: &str) {
         assert!(code == expected && message.contains(words), "{code}: {message}");
