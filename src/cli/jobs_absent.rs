@@ -36,6 +36,11 @@ pub(super) struct Any {
 }
 
 /// Says that jobs are absent.
-pub(super) fn carry_out(_verb: JobVerb, _store: Option<PathBuf>, _printer: Printer) -> Result<u8, Failure> {
-    Err(Failure::usage("this hptune was built without jobs (the feature `jobs`)"))
+pub(super) fn carry_out(verb: JobVerb, _store: Option<PathBuf>, _printer: Printer) -> Result<u8, Failure> {
+    Err(Failure::usage(match verb {
+        JobVerb::Serve(_) => "this hptune was built without the service (the feature `serve`)",
+        JobVerb::Run(_) | JobVerb::Demo(_) | JobVerb::Tuner(_) | JobVerb::Jobs(_) => {
+            "this hptune was built without jobs (the feature `jobs`)"
+        }
+    }))
 }

@@ -79,8 +79,7 @@ fn give_up(path: &Path, id: &str, failure: Failure) -> Result<u8, Failure> {
 }
 
 fn is_own(head: &JobHead) -> bool {
-    let own = ProcessIdentity::own();
-    head.holder.as_ref().is_some_and(|(holder, _)| holder.pid == own.pid && holder.start == own.start)
+    head.holder.as_ref().is_some_and(|(holder, _)| *holder == ProcessIdentity::own())
 }
 
 /// Where the events of a job are written; see [`EVENTS_FILE`].

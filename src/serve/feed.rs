@@ -4,7 +4,7 @@
 //! anew what it shows.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use serde_json::json;
@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::error::ApiError;
 use super::own::{CurvePoint, notes_of, reduce};
 use super::snapshots::Snapshot;
-use super::summary::TrialRow;
-use super::{Shared, limits};
+use super::summary::{Note, TrialRow};
+use super::{Shared, limits, lock};
 use crate::edge::store::{Etag, Store};
 use crate::study::Trial;
 use crate::units::TrialId;
@@ -47,7 +47,10 @@ pub(super) struct Feed {
     instance: String,
     kept: Mutex<Kept>,
     latest: watch::Sender<u64>,
+    /// Held for moments only. Where both are, `told` comes first.
     watched: Mutex<Watched>,
+    /// Held while the store is read.
+    told: Mutex<AllTold>,
 }
 
 #[derive(Debug, Default)]
@@ -60,8 +63,15 @@ struct Kept {
 struct Watched {
     /// How many watch all jobs.
     n_all: usize,
-    /// How many watch a job, and what they have been told of it.
-    jobs: HashMap<String, (usize, Option<Told>)>,
+    /// How many watch a job.
+    jobs: HashMap<String, usize>,
+}
+
+/// What those who watch have been told.
+#[derive(Debug, Default)]
+struct AllTold {
+    /// Of each job that somebody watches.
+    jobs: HashMap<String, Told>,
     /// Which revision of each job was told, and whether a process led it.
     summaries: HashMap<String, (Etag, bool)>,
 }
@@ -70,7 +80,7 @@ struct Watched {
 #[derive(Debug, Default)]
 struct Told {
     etag: Option<Etag>,
-    n_notes: usize,
+    last_note: Option<Note>,
     curves: BTreeMap<TrialId, ToldCurve>,
 }
 
@@ -81,14 +91,16 @@ struct ToldCurve {
     run: u64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Feed {
     /// Without events; `instance` is another text in each process.
     pub(super) fn new(instance: String) -> Self {
-        Self { instance, kept: Mutex::default(), latest: watch::Sender::new(0), watched: Mutex::default() }
+        Self {
+            instance,
+            kept: Mutex::default(),
+            latest: watch::Sender::new(0),
+            watched: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     /// The id of an event, for `Last-Event-ID`.
@@ -106,7 +118,8 @@ impl Feed {
         number.filter(|number| (first..=latest).contains(number)).unwrap_or(latest)
     }
 
-    /// The first event behind a number that is about a job, or any; waits for it.
+    /// The first event behind a number that is about a job, or any; waits for it. `None` where events behind it are not kept
+    /// any more: whoever waits is to read anew what it shows.
     pub(super) async fn next(&self, behind: u64, job: Option<&str>) -> Option<FeedEvent> {
         let mut latest = self.latest.subscribe();
         let mut behind = behind;
@@ -114,6 +127,10 @@ impl Feed {
             let newest = *latest.borrow_and_update();
             {
                 let kept = lock(&self.kept);
+                let first = kept.events.front().map_or(newest + 1, |event| event.number);
+                if first > behind + 1 {
+                    return None;
+                }
                 let from = kept.events.partition_point(|event| event.number <= behind);
                 let mut rest = kept.events.range(from..);
                 let found = rest.find(|event| match job {
@@ -131,14 +148,13 @@ impl Feed {
 
     /// Begins to watch a job, as it stands in `snapshot`.
     pub(super) fn watch(self: &Arc<Self>, snapshot: &Snapshot) -> Watching {
-        let mut watched = lock(&self.watched);
+        let mut told = lock(&self.told);
         let stored = &snapshot.known.stored;
-        let (n, told) = watched.jobs.entry(stored.job.id.clone()).or_default();
-        *n += 1;
-        told.get_or_insert_with(|| Told::all_of(snapshot));
-        let now = (stored.etag, snapshot.is_led);
-        watched.summaries.entry(stored.job.id.clone()).or_insert(now);
-        Watching { feed: self.clone(), job: Some(stored.job.id.clone()) }
+        let id = &stored.job.id;
+        *lock(&self.watched).jobs.entry(id.clone()).or_default() += 1;
+        told.jobs.entry(id.clone()).or_insert_with(|| Told::all_of(snapshot));
+        told.summaries.entry(id.clone()).or_insert((stored.etag, snapshot.is_led));
+        Watching { feed: self.clone(), job: Some(id.clone()) }
     }
 
     /// Begins to watch all jobs, as they stand in the store.
@@ -147,44 +163,47 @@ impl Feed {
     /// The store cannot be read.
     pub(super) fn watch_all(self: &Arc<Self>, store: &Store) -> Result<Watching, ApiError> {
         let heads = store.heads()?;
-        let mut watched = lock(&self.watched);
-        watched.n_all += 1;
+        let mut told = lock(&self.told);
+        lock(&self.watched).n_all += 1;
         for head in heads {
             let now = (head.etag, head.is_held());
-            watched.summaries.entry(head.id).or_insert(now);
+            told.summaries.entry(head.id).or_insert(now);
         }
         Ok(Watching { feed: self.clone(), job: None })
     }
 
-    /// Tells what has changed since the last look.
+    /// Tells what has changed since the last look. What cannot be read of a job is told at the next look.
     ///
     /// # Errors
-    /// The store cannot be read; what was not told is told at the next look.
+    /// The store cannot be read.
     pub(super) fn look(&self, shared: &Shared, store: &Store) -> Result<(), ApiError> {
-        let mut watched = lock(&self.watched);
-        if watched.n_all == 0 && watched.jobs.is_empty() {
-            watched.summaries.clear();
+        let mut told = lock(&self.told);
+        let AllTold { jobs, summaries } = &mut *told;
+        let watches_all = {
+            let watched = lock(&self.watched);
+            jobs.retain(|id, _| watched.jobs.contains_key(id));
+            watched.n_all > 0
+        };
+        if jobs.is_empty() && !watches_all {
+            summaries.clear();
             return Ok(());
         }
         let mut new = Vec::new();
         for head in store.heads()?.iter().filter(|head| !head.is_study) {
-            let is_watched = watched.jobs.contains_key(&head.id);
-            if !is_watched && watched.n_all == 0 {
-                continue;
-            }
             let now = (head.etag, head.is_held());
-            let before = watched.summaries.insert(head.id.clone(), now);
-            if before == Some(now) {
+            let of_job = jobs.get_mut(&head.id);
+            if (of_job.is_none() && !watches_all) || summaries.get(&head.id) == Some(&now) {
                 continue;
             }
             let job: Arc<str> = head.id.as_str().into();
-            if let Some((_, told)) = watched.jobs.get_mut(&head.id) {
-                let snapshot = shared.snapshots.get(store, &head.id)?;
-                told.get_or_insert_default().tell(&job, &snapshot, &mut new);
+            if let Some(of_job) = of_job {
+                // One that cannot be read holds up no other.
+                let Ok(snapshot) = shared.snapshots.get(store, &head.id) else { continue };
+                of_job.tell(&job, &snapshot, &mut new);
             }
-            if let Ok(summary) = shared.snapshots.summary(store, head) {
-                new.push((job, "job", to_json(&summary)));
-            }
+            let Ok(summary) = shared.snapshots.summary(store, head) else { continue };
+            new.push((job, "job", to_json(&summary)));
+            summaries.insert(head.id.clone(), now);
         }
         if !new.is_empty() {
             self.put(new);
@@ -220,7 +239,7 @@ impl Told {
         let curve = |trial: &Trial| (trial.id, ToldCurve::of(snapshot, trial));
         Self {
             etag: Some(stored.etag),
-            n_notes: notes_of(&stored.job).len(),
+            last_note: notes_of(&stored.job).pop(),
             curves: stored.trials.iter().map(curve).collect(),
         }
     }
@@ -249,12 +268,14 @@ impl Told {
             let row = json!({"jobId": &**job, "trial": TrialRow::of(snapshot, trial)});
             new.push((job.clone(), "trial", to_json(&row)));
         }
-        let notes = notes_of(&stored.job);
-        for note in notes.iter().skip(self.n_notes) {
+        let mut notes = notes_of(&stored.job);
+        // There are only the last of them.
+        let told = self.last_note.as_ref().and_then(|last| notes.iter().rposition(|note| note == last));
+        for note in notes.iter().skip(told.map_or(0, |n| n + 1)) {
             let note = json!({"jobId": &**job, "at": note.at, "text": note.text});
             new.push((job.clone(), "note", to_json(&note)));
         }
-        self.n_notes = notes.len();
+        self.last_note = notes.pop();
     }
 }
 
@@ -297,15 +318,37 @@ impl Drop for Watching {
             watched.n_all -= 1;
             return;
         };
-        let is_last = watched.jobs.get_mut(job).is_some_and(|(n, _)| {
+        if let Some(n) = watched.jobs.get_mut(job) {
             *n -= 1;
-            *n == 0
-        });
-        if is_last {
-            watched.jobs.remove(job);
+            if *n == 0 {
+                watched.jobs.remove(job);
+            }
         }
     }
 }
 
 /// How many streams there may be.
 pub(super) const MAX_STREAMS: usize = limits::MAX_CONNECTIONS / 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_has_missed_events_is_not_told_the_rest() {
+        let feed = Feed::new("i".into());
+        let put = |n: usize| {
+            let event = || (Arc::from("j"), "job", Arc::from("{}"));
+            feed.put(std::iter::repeat_with(event).take(n).collect());
+        };
+        put(MAX_KEPT);
+        assert_eq!(feed.next(0, None).await.map(|event| event.number), Some(1));
+        put(1);
+        assert!(feed.next(0, None).await.is_none(), "the first is forgotten");
+        assert_eq!(feed.next(1, Some("j")).await.map(|event| event.number), Some(2));
+        // One that is too long to be kept is missed by all.
+        let long = "x".repeat(MAX_KEPT_BYTES + 1);
+        feed.put(vec![(Arc::from("j"), "job", Arc::from(long))]);
+        assert!(feed.next(MAX_KEPT as u64, None).await.is_none());
+    }
+}

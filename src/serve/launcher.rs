@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
 use std::num::NonZeroUsize;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use super::limits::{LONGEST_RESTART_PAUSE, LOOK_INTERVAL, LOOK_SHARE, PRESENCE_INTERVAL, RESTART_PAUSE};
 use super::stores::Stores;
-use super::{ApiError, Shared};
+use super::{ApiError, Shared, lock};
 use crate::edge::signals::{SignalEvent, Signals};
 use crate::edge::store::{JobHead, RequestKind, Store, StoreError};
 use crate::layout::OWN_DIRECTORY;
@@ -72,17 +72,15 @@ impl Launcher {
         self.woken.notify_one();
     }
 
-    /// Starts what is to be started.
+    /// Starts what is to be started. A job whose process cannot be started is put off.
     fn look(&self, store: &Store) -> Result<(), ApiError> {
         self.collect();
         let unfinished = store.heads()?.into_iter().filter(|head| !head.state.is_over() && !head.is_study);
         // The oldest first.
         let mut ours: Vec<JobHead> = unfinished.filter(is_ours).collect();
         ours.reverse();
-        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
-        restarts.retain(|id, _| ours.iter().any(|head| head.id == *id));
-        drop(restarts);
-        let has_process = |head: &JobHead| self.lock().contains_key(&head.id) || head.is_held();
+        lock(&self.restarts).retain(|id, _| ours.iter().any(|head| head.id == *id));
+        let has_process = |head: &JobHead| lock(&self.processes).contains_key(&head.id) || head.is_held();
         let (led, others): (Vec<_>, Vec<_>) = ours.into_iter().partition(has_process);
         let mut n_free = self.max_jobs.get().saturating_sub(led.len());
         // Those that have begun come before those that wait.
@@ -92,9 +90,13 @@ impl Launcher {
             if n_free == 0 {
                 break;
             }
-            if self.may_start(&head.id) {
-                self.start(store, &head.id, Purpose::Execute)?;
-                n_free -= 1;
+            if !self.may_start(&head.id) {
+                continue;
+            }
+            match self.start(store, &head.id, Purpose::Execute) {
+                Ok(()) => n_free -= 1,
+                // It is tried again, and stands in no other's way.
+                Err(_) => put_off(&mut lock(&self.restarts), &head.id),
             }
         }
         Ok(())
@@ -102,21 +104,18 @@ impl Launcher {
 
     /// Collects the processes that have ended.
     fn collect(&self) {
-        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lock().retain(|id, child| {
+        let mut restarts = lock(&self.restarts);
+        lock(&self.processes).retain(|id, child| {
             let has_ended = !matches!(child.try_wait(), Ok(None));
             if has_ended {
-                let (n, at) = restarts.entry(id.clone()).or_insert((0, Instant::now()));
-                let pause = RESTART_PAUSE.saturating_mul(1 << (*n).min(10)).min(LONGEST_RESTART_PAUSE);
-                (*n, *at) = (*n + 1, Instant::now() + pause);
+                put_off(&mut restarts, id);
             }
             !has_ended
         });
     }
 
     fn may_start(&self, id: &str) -> bool {
-        let restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
-        restarts.get(id).is_none_or(|(_, at)| *at <= Instant::now())
+        lock(&self.restarts).get(id).is_none_or(|(_, at)| *at <= Instant::now())
     }
 
     /// Starts the process of a job, unless one that was started here is there.
@@ -127,7 +126,7 @@ impl Launcher {
         let failed = |e: std::io::Error| {
             ApiError::unavailable(format!("the process of job `{id}` cannot be started: {e}"))
         };
-        let mut processes = self.lock();
+        let mut processes = lock(&self.processes);
         if processes.get_mut(id).is_some_and(|child| matches!(child.try_wait(), Ok(None))) {
             return Ok(());
         }
@@ -155,10 +154,13 @@ impl Launcher {
         processes.insert(id.to_owned(), child);
         Ok(())
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Child>> {
-        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The next process of a job is started after a pause that grows.
+fn put_off(restarts: &mut BTreeMap<String, (u32, Instant)>, id: &str) {
+    let (n, at) = restarts.entry(id.to_owned()).or_insert((0, Instant::now()));
+    let pause = RESTART_PAUSE.saturating_mul(1 << (*n).min(10)).min(LONGEST_RESTART_PAUSE);
+    (*n, *at) = (*n + 1, Instant::now() + pause);
 }
 
 /// Whether a job was submitted to a service.
@@ -180,9 +182,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut ended: watch::Receiver<bool>) {
             let changes = store.changes()?;
             let is_due = is_due || seen != Some(changes);
             if is_due {
-                launching.launcher.look(&store)?;
-                launching.feed.look(&launching, &store)?;
+                let launched = launching.launcher.look(&store);
+                let told = launching.feed.look(&launching, &store);
                 launching.snapshots.drop_unused();
+                launched.and(told)?;
             }
             Ok((store, changes, is_due))
         });

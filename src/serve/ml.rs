@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
 use super::body::{Answer, read_object};
-use super::error::{ApiError, Code, ErrorBody};
+use super::error::{ApiError, Code};
 use super::filter::{Filter, Filtered};
 use super::launcher::Purpose;
 use super::limits::{DEFAULT_PAGE, MAX_METRICS, MAX_METRICS_A_TRIAL, MAX_PAGE, MIN_METRICS_A_TRIAL};
@@ -45,7 +45,6 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
     request_body = Object,
     responses(
         (status = 200, description = "The job waits in the queue", body = Object),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn create_job(
@@ -76,7 +75,6 @@ pub(in crate::serve) async fn create_job(
     ),
     responses(
         (status = 200, description = "The `Job`", body = Object),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn get_job(
@@ -107,7 +105,6 @@ pub(in crate::serve) async fn get_job(
     ),
     responses(
         (status = 200, description = "`jobs` and `nextPageToken`", body = Object),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn list(State(shared): App, Query(query): Queried) -> Result<Answer, ApiError> {
@@ -219,7 +216,6 @@ async fn call(
     ),
     responses(
         (status = 200, description = "It is asked for", body = Object),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn cancel_job(
@@ -274,7 +270,6 @@ pub(super) async fn cancel(
     request_body = Object,
     responses(
         (status = 200, description = "The `Job`", body = Object),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn patch(

@@ -42,7 +42,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -106,6 +106,11 @@ struct Shared {
 }
 
 type App = State<Arc<Shared>>;
+
+/// What a mutex guards; each holder leaves it whole, also one that panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Serves until a signal ends it. `tell` gets what there is to say: first of all where it listens. The answer is the
 /// process's exit code.

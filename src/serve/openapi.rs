@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
-use utoipa::OpenApi;
+use utoipa::openapi::{Content, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
 
 use super::error::ErrorBody;
 use super::own::{self, curves, events, log, reports, trial};
@@ -39,9 +40,29 @@ use super::{Shared, ml};
         trial::series,
         log::log,
     ),
-    components(schemas(ErrorBody))
+    components(schemas(ErrorBody)),
+    modifiers(&Refusals)
 )]
 struct Description;
+
+/// What each method may be refused with.
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, described: &mut utoipa::openapi::OpenApi) {
+        let error = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+        let refused = ResponseBuilder::new()
+            .description("Refused, with what is wrong; after 503 it is to be sent again")
+            .content("application/json", error)
+            .build();
+        for path in described.paths.paths.values_mut() {
+            let methods = [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete];
+            for method in methods.into_iter().flatten() {
+                method.responses.responses.insert("default".to_owned(), refused.clone().into());
+            }
+        }
+    }
+}
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new().route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], text())))

@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 
 use super::body::{Answer, read_object};
 use super::create::{self, Submission};
-use super::error::{ApiError, Code, ErrorBody, Violation};
+use super::error::{ApiError, Code, Violation};
 use super::filter::Filter;
 use super::launcher::OWNERS;
 use super::limits::{DEFAULT_PAGE, MAX_OWN_PAGE};
@@ -49,7 +49,6 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/events", get(events::of_all))
         .route("/api/v1/jobs/{job}/events", get(events::of_job))
         .route("/api/v1/jobs/{job}/trials/{trial}", get(trial::detail).post(call_trial))
-        .route("/api/v1/jobs/{job}/trials/{trial}/batches", post(call_trial))
         .route("/api/v1/jobs/{job}/trials/{trial}/why", get(trial::why))
         .route("/api/v1/jobs/{job}/trials/{trial}/measurements", get(trial::measurements))
         .route("/api/v1/jobs/{job}/trials/{trial}/series", get(trial::series))
@@ -89,7 +88,6 @@ struct Server {
     ),
     responses(
         (status = 200, description = "A page of them, the newest first", body = JobList),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn list(State(shared): App, Query(query): Queried) -> Result<Answer, ApiError> {
@@ -187,7 +185,6 @@ fn submission(mut body: Map<String, Json>) -> Result<Submission, ApiError> {
     request_body = SubmissionBody,
     responses(
         (status = 200, description = "The job waits in the queue", body = JobSummary),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn submit(State(shared): App, body: Body) -> Result<Answer, ApiError> {
@@ -211,7 +208,6 @@ pub(in crate::serve) async fn submit(State(shared): App, body: Body) -> Result<A
     request_body = SubmissionBody,
     responses(
         (status = 200, description = "It can be run", body = CheckedBody),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn check(State(shared): App, body: Body) -> Result<Answer, ApiError> {
@@ -234,7 +230,6 @@ pub(in crate::serve) async fn check(State(shared): App, body: Body) -> Result<An
     ),
     responses(
         (status = 200, description = "The job", body = JobDetail),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn detail(
@@ -307,7 +302,6 @@ async fn call(State(shared): App, Path(call): Path<String>, body: Body) -> Resul
     ),
     responses(
         (status = 200, description = "It is asked for", body = Object),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn cancel_job(
@@ -346,7 +340,6 @@ async fn call_trial(
     ),
     responses(
         (status = 200, description = "It is asked for", body = Object),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn stop_trial(

@@ -4,7 +4,7 @@
 //! last value that is known, and whether what stands before is still the same ([`Tally`]).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use tfevents::series::Position;
 
 use super::error::ApiError;
 use super::limits::{KEEP_JOB, MAX_JOBS_KEPT, MAX_SUMMARIES_KEPT};
+use super::lock;
 use super::summary::JobSummary;
 use crate::app::jobs::KnownJob;
 use crate::edge::store::{Etag, JobHead, JobNumber, Store, Tally};
@@ -61,10 +62,6 @@ pub(super) struct Snapshots {
     summaries: Mutex<HashMap<String, Arc<JobSummary>>>,
     /// Jobs as a list of the service has them, in JSON, with their revisions.
     rows: Mutex<HashMap<String, (Etag, Arc<str>)>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Snapshots {

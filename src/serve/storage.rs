@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use axum::Router;
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use super::body::Answer;
 use super::error::{ApiError, Code};
-use super::{App, Shared, buckets};
+use super::{App, Shared, buckets, lock};
 
 /// The longest upload in one request, in bytes, which is held in memory: clients send up to 8 MiB so.
 const MAX_UPLOAD_BYTES: usize = 16 << 20;
@@ -74,10 +74,6 @@ impl Uploads {
     pub(super) fn new<'d>(directories: impl Iterator<Item = &'d PathBuf>) -> Self {
         directories.for_each(|directory| sweep(directory));
         Self { places: Arc::new(Semaphore::new(MAX_UPLOADS)), sessions: Mutex::default() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Mutex<Session>>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -350,7 +346,7 @@ fn begin(
     let part = part_in(directory).map_err(|e| failed(directory, &e))?;
     File::create_new(&part).map_err(|e| failed(&part, &e))?;
     let id = part.to_string_lossy().rsplit(PART).next().unwrap_or_default().to_owned();
-    let mut sessions = shared.uploads.lock();
+    let mut sessions = lock(&shared.uploads.sessions);
     sessions.retain(|_, session| {
         // One that is locked takes a piece.
         let Ok(session) = session.try_lock() else { return true };
@@ -390,11 +386,11 @@ async fn piece(
     let (bytes, place) = read(&shared, body, MAX_PIECE_BYTES).await?;
     let taken = blocking(move || {
         let _place = place;
-        let session = shared.uploads.lock().get(&id).cloned().ok_or_else(missing)?;
+        let session = lock(&shared.uploads.sessions).get(&id).cloned().ok_or_else(missing)?;
         // One piece after the other.
-        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = lock(&session);
         if session.take(range.as_deref(), &bytes)? {
-            shared.uploads.lock().remove(&id);
+            lock(&shared.uploads.sessions).remove(&id);
             return Ok(
                 Answer::new(&describe(&session.bucket, &session.name, &session.path)?)?.into_response()
             );

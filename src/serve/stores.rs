@@ -1,13 +1,14 @@
 //! The store, for many requests at once: its calls block, so each runs on a thread for that, some at a time.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::{ApiError, Code};
 use super::limits::{MAX_STORE_CALLS, STORE_WAIT};
+use super::lock;
 use crate::edge::store::{Store, StoreError};
 
 /// Open stores that wait for the next call.
@@ -56,11 +57,11 @@ impl Stores {
         let stores = self.clone();
         let called = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let idle = stores.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let idle = lock(&stores.idle).pop();
             let mut store = idle.map_or_else(|| stores.open(), Ok)?;
             let answer = call(&mut store)?;
             // After an error it is opened anew: the file may be another one.
-            stores.idle.lock().unwrap_or_else(PoisonError::into_inner).push(store);
+            lock(&stores.idle).push(store);
             Ok(answer)
         });
         called.await.unwrap_or_else(|_| {

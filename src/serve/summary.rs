@@ -160,7 +160,7 @@ pub(super) struct EarlyStoppingShown {
 }
 
 /// Something that was said of a job.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct Note {
     pub(super) at: String,
     pub(super) text: String,

@@ -77,13 +77,14 @@ impl Store {
         self.connection.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|e| self.fail(e))
     }
 
-    /// All jobs without their trials, the newest first. One whose row cannot be read is left out.
+    /// All jobs without their trials, the one first that was stored last, whatever its clock said. One whose row cannot be
+    /// read is left out.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn heads(&self) -> Result<Vec<JobHead>, StoreError> {
         let read = || -> rusqlite::Result<Vec<JobHead>> {
-            let order = format!("{HEAD} ORDER BY created_ms DESC, number DESC");
+            let order = format!("{HEAD} ORDER BY number DESC");
             let mut query = self.connection.prepare_cached(&order)?;
             let rows = query.query_map([], |row| Ok(read_head(row).ok()))?;
             rows.filter_map(Result::transpose).collect()
@@ -198,4 +199,23 @@ fn read_head(row: &Row<'_>) -> rusqlite::Result<JobHead> {
         holder: rows::read_holder(row, &id)?,
         id,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::store::NewJob;
+    use crate::edge::store::tests::new_job;
+
+    #[test]
+    fn the_order_of_jobs_is_that_of_their_numbers_by_which_pages_go_on() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut store = Store::open(&directory.path().join("db")).expect("it opens");
+        for (id, created_ms) in [("a", 50), ("b", 70), ("c", 60)] {
+            let created_at = Timestamp::from_millisecond(created_ms).expect("a time");
+            store.create_job(&NewJob { created_at, ..new_job(id) }).expect("it is new");
+        }
+        let ids: Vec<String> = store.heads().expect("it reads").into_iter().map(|head| head.id).collect();
+        assert_eq!(ids, ["c", "b", "a"]);
+    }
 }

@@ -131,3 +131,58 @@ fn read_report(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredReport> {
     let at = rows::time(row, "at_ms", of)?.unwrap_or_default();
     Ok(StoredReport { number, trial, at, lines: row.get("lines")? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::store::tests::new_job;
+    use crate::study::{Assignment, Outcome, Record, StopReason};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(ms).expect("a time")
+    }
+
+    fn report(trial: u32, key: &str, lines: &str) -> NewReport {
+        let trial = TrialId::new(trial).expect("not 0");
+        NewReport { trial, key: key.into(), lines: lines.into() }
+    }
+
+    #[test]
+    fn a_report_is_stored_once_and_read_in_order() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut store = Store::open(&directory.path().join("db")).expect("it opens");
+        let [job, other] = ["a", "b"].map(|id| store.create_job(&new_job(id)).expect("it is new"));
+        let first =
+            [(job, report(1, "k", "[1]")), (other, report(1, "k", "[2]")), (job, report(2, "k", "[3]"))];
+        assert_eq!(store.add_reports(&first, at(7)).expect("it writes"), 3);
+        assert_eq!(store.add_reports(&first, at(8)).expect("it writes"), 0, "they are there");
+        assert_eq!(store.add_reports(&[(job, report(1, "l", "[4]"))], at(9)).expect("it writes"), 1);
+        let read = |after, limit| store.reports(job, after, limit).expect("it reads");
+        let all = read(0, 9);
+        let lines: Vec<(u32, &str)> = all.iter().map(|r| (r.trial.get(), &*r.lines)).collect();
+        assert_eq!(lines, [(1, "[1]"), (2, "[3]"), (1, "[4]")]);
+        assert_eq!((all[0].at, all[2].at), (at(7), at(9)));
+        assert_eq!(read(all[0].number, 1), all[1..2]);
+    }
+
+    #[test]
+    fn who_reports_on_a_trial_learns_whether_it_is_to_go_on() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut store = Store::open(&directory.path().join("db")).expect("it opens");
+        let job = store.create_job(&new_job("a")).expect("it is new");
+        let trial = TrialId::after(0);
+        let reportable = |store: &Store| store.reportable("a", trial).expect("it reads");
+        assert_eq!(reportable(&store), None);
+        store.write(job, &[Record::Suggested(trial, Assignment::default())]).expect("it writes");
+        let runs = Reportable { job, is_over: false, stop: None, is_cancelled: false };
+        assert_eq!(reportable(&store), Some(runs.clone()));
+        let decision = StopDecision { reason: StopReason::Request, compared: None };
+        store.write(job, &[Record::StopDecided(trial, at(6), decision.clone())]).expect("it writes");
+        assert_eq!(reportable(&store), Some(Reportable { stop: Some(decision.clone()), ..runs.clone() }));
+        store.write(job, &[Record::CancelDecided(at(7))]).expect("it writes");
+        let cancelled = Reportable { stop: Some(decision), is_cancelled: true, ..runs };
+        assert_eq!(reportable(&store), Some(cancelled.clone()));
+        store.write(job, &[Record::Ended(trial, at(8), Outcome::StoppedByRequest)]).expect("it writes");
+        assert_eq!(reportable(&store), Some(Reportable { is_over: true, ..cancelled }));
+    }
+}

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Queried, with_job};
 use crate::serve::App;
 use crate::serve::body::Answer;
-use crate::serve::error::{ApiError, ErrorBody};
+use crate::serve::error::ApiError;
 use crate::study::Curve;
 use crate::units::serialize_f64;
 
@@ -67,7 +67,6 @@ pub(crate) struct CurvePoint(pub(crate) i64, #[serde(serialize_with = "serialize
     ),
     responses(
         (status = 200, description = "The curves", body = Curves),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn curves(

@@ -10,7 +10,7 @@ use futures_util::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::with_job;
-use crate::serve::error::{ApiError, Code, ErrorBody};
+use crate::serve::error::{ApiError, Code};
 use crate::serve::feed::{MAX_STREAMS, Watching};
 use crate::serve::{App, Shared};
 
@@ -42,7 +42,6 @@ pub(super) fn keep_alive() -> KeepAlive {
     tag = "jobs",
     responses(
         (status = 200, description = "Events `job` with a summary as their data", body = String, content_type = "text/event-stream"),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn of_all(State(shared): App, headers: HeaderMap) -> Result<Response, ApiError> {
@@ -62,7 +61,6 @@ pub(in crate::serve) async fn of_all(State(shared): App, headers: HeaderMap) -> 
     ),
     responses(
         (status = 200, description = "Events `job`, `trial`, `points` and `note`", body = String, content_type = "text/event-stream"),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn of_job(

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{Queried, events, find, trial_number, with_job};
 use crate::edge::trial_files::TrialFiles;
 use crate::limits::LOG_INTERVAL;
-use crate::serve::error::{ApiError, Code, ErrorBody};
+use crate::serve::error::{ApiError, Code};
 use crate::serve::snapshots::Snapshot;
 use crate::serve::{App, Shared};
 use crate::units::TrialId;
@@ -43,7 +43,6 @@ const NEXT_OFFSET: HeaderName = HeaderName::from_static("hptune-next-offset");
     ),
     responses(
         (status = 200, description = "The text; the headers Hptune-Offset and Hptune-Next-Offset say where it begins and ends", body = String, content_type = "text/plain"),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn log(

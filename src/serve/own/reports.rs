@@ -15,7 +15,7 @@ use crate::report::reported::ReportedLine;
 use crate::report::watch::VERSION;
 use crate::serve::Shared;
 use crate::serve::body::{Answer, read_object};
-use crate::serve::error::{ApiError, ErrorBody};
+use crate::serve::error::ApiError;
 use crate::serve::limits::{MAX_KEY_BYTES, MAX_REPORTED_LINES, REPORT_WITHIN};
 use crate::serve::ml::check_name;
 
@@ -61,7 +61,6 @@ pub(in crate::serve) struct Report {
     request_body = Report,
     responses(
         (status = 200, description = "The lines are durable", body = Taken),
-        (status = "default", description = "Refused, with what is wrong; after 503 they are to be sent again", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn report(

@@ -21,7 +21,7 @@ use crate::engine;
 use crate::layout::run_of;
 use crate::serve::App;
 use crate::serve::body::Answer;
-use crate::serve::error::{ApiError, Code, ErrorBody};
+use crate::serve::error::{ApiError, Code};
 use crate::serve::snapshots::Snapshot;
 use crate::serve::summary::TrialRow;
 use crate::study::launch::{self, TrialContext};
@@ -153,7 +153,6 @@ struct Quantiles(i64, f64, f64, f64);
     ),
     responses(
         (status = 200, description = "The trial", body = TrialDetail),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn detail(
@@ -293,7 +292,6 @@ fn files_of(files: &TrialFiles, inspection: &Inspection, lag: Option<(&RunName, 
     ),
     responses(
         (status = 200, description = "Why", body = Why),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn why(
@@ -386,7 +384,6 @@ struct MeasurementShown {
     ),
     responses(
         (status = 200, description = "A page of them, by pass and step", body = Measurements),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn measurements(
@@ -457,7 +454,6 @@ struct SeriesPoint(
     ),
     responses(
         (status = 200, description = "The points that stand, by step", body = Series),
-        (status = "default", description = "Refused, with what is wrong", body = ErrorBody, content_type = "application/json"),
     )
 )]
 pub(in crate::serve) async fn series(
