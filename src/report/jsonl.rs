@@ -12,11 +12,17 @@ pub const VERSION: u32 = 1;
 /// An event as one line, without its end. The time of the event is not in it.
 #[must_use]
 pub fn encode(event: &JobEvent) -> String {
+    to_json(event).to_string()
+}
+
+/// The same as a value.
+#[must_use]
+pub fn to_json(event: &JobEvent) -> Json {
     let mut json = serde_json::to_value(&event.kind).unwrap_or_default();
     if let (Json::Object(fields), JobEventKind::JobStarted { .. }) = (&mut json, &event.kind) {
         fields.insert("version".into(), VERSION.into());
     }
-    json.to_string()
+    json
 }
 
 #[cfg(test)]

@@ -104,11 +104,16 @@ fn name_enumerations(spec: &mut Json) {
     }
 }
 
+/// A field of `masterConfig`, by its names.
+fn of_master<'c>(config: &'c Config, names: [&str; 2]) -> Option<&'c Json> {
+    let master = ["masterConfig", "master_config"].iter().find_map(|name| config.training_input.get(name))?;
+    names.iter().find_map(|name| master.get(name))
+}
+
 /// `masterConfig.containerCommand` and `containerArgs`: the command in the place of the image's.
 fn container_command(config: &Config) -> Vec<String> {
-    let master = ["masterConfig", "master_config"].iter().find_map(|name| config.training_input.get(name));
     let words = |names: [&str; 2]| -> Vec<String> {
-        let words = names.iter().find_map(|name| master?.get(name)?.as_array());
+        let words = of_master(config, names).and_then(Json::as_array);
         let word = |word: &Json| word.as_str().map_or_else(|| word.to_string(), str::to_owned);
         words.into_iter().flatten().map(word).collect()
     };
@@ -154,7 +159,10 @@ fn request(
         None => None,
     };
     for package in &config.packages {
-        buckets::local(options, package)?;
+        if let Some(path) = buckets::local(options, package)?.filter(|path| !path.is_file()) {
+            let what = format!("{package}: there is no file {}", path.display());
+            return Err(ApiError::of_field("trainingInput.packageUris", what));
+        }
     }
     let request = prepare::Request {
         config_name: "config".into(),
@@ -199,9 +207,7 @@ pub(super) fn create(
 /// `masterConfig.imageUri` of a configuration.
 fn image_of(config: &str) -> Option<String> {
     let (config, _) = Config::read(config).ok()?;
-    let master = ["masterConfig", "master_config"].iter().find_map(|name| config.training_input.get(name))?;
-    let image = ["imageUri", "image_uri"].iter().find_map(|name| master.get(name))?;
-    image.as_str().map(str::to_owned)
+    of_master(&config, ["imageUri", "image_uri"])?.as_str().map(str::to_owned)
 }
 
 /// Checks a submission as [`create`] does, and makes nothing.

@@ -97,7 +97,7 @@ impl Events {
         let Some(file) = self.0.as_mut().filter(|_| !matches!(event.kind, JobEventKind::Point { .. })) else {
             return;
         };
-        let Ok(Json::Object(fields)) = serde_json::from_str::<Json>(&jsonl::encode(event)) else { return };
+        let Json::Object(fields) = jsonl::to_json(event) else { return };
         let mut line = serde_json::Map::from_iter([("at".to_owned(), Json::from(event.at.to_string()))]);
         line.extend(fields);
         let _ = file.write_all(format!("{}\n", Json::Object(line)).as_bytes());

@@ -36,6 +36,9 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many statements of the store may run at once: more only wait for the same disk, and each has a thread.
 pub(super) const MAX_STORE_CALLS: usize = 8;
 
+/// How many requests may read the files of trials at once: each has a thread, and may hold many points.
+pub(super) const MAX_FILE_READS: usize = 8;
+
 /// How long a request waits for the store, locked by another process or busy with other requests, before it is
 /// answered 503.
 pub(super) const STORE_WAIT: Duration = Duration::from_secs(5);

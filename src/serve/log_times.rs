@@ -7,8 +7,14 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
-/// The longest file of times, in bytes: a look every second for some hours.
+/// How long a file of times may be in which each look is noted, in bytes: one every second for some hours.
 const MAX_TIMES_BYTES: u64 = 1 << 20;
+
+/// The times that are noted in a longer one are so far apart, in microseconds.
+const COARSE_US: i64 = 60_000_000;
+
+/// The most that is read of one, in bytes: another month.
+const MAX_READ_BYTES: u64 = 2 * MAX_TIMES_BYTES;
 
 /// How far before its end the last whole line of a log is looked for, in bytes.
 const MAX_LINE_BYTES: u64 = 64 << 10;
@@ -50,10 +56,13 @@ pub(super) fn look(log: &Path, is_whole: bool) -> io::Result<Vec<Look>> {
         let written = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_us = i64::try_from(written.as_micros()).unwrap_or(i64::MAX).max(last.at_us + 1);
         let look = Look { offset: end, at_us };
-        if times.metadata().map_or(0, |file| file.len()) < MAX_TIMES_BYTES {
-            let mut file = OpenOptions::new().create(true).append(true).open(&times)?;
-            file.write_all(format!("{} {}\n", look.offset, look.at_us).as_bytes())?;
+        let is_long = times.metadata().is_ok_and(|file| file.len() >= MAX_TIMES_BYTES);
+        if is_long && !is_whole && at_us < last.at_us.saturating_add(COARSE_US) {
+            // What is told now would have another time later.
+            return Ok(looks);
         }
+        let mut file = OpenOptions::new().create(true).append(true).open(&times)?;
+        file.write_all(format!("{} {}\n", look.offset, look.at_us).as_bytes())?;
         looks.push(look);
     }
     Ok(looks)
@@ -63,7 +72,7 @@ fn read(times: &Path) -> io::Result<Vec<Look>> {
     let mut text = String::new();
     match File::open(times) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        file => file?.take(2 * MAX_TIMES_BYTES).read_to_string(&mut text)?,
+        file => file?.take(MAX_READ_BYTES).read_to_string(&mut text)?,
     };
     let mut looks: Vec<Look> = Vec::new();
     for line in text.lines() {
@@ -111,5 +120,30 @@ mod tests {
         assert!(second[1].at_us > second[0].at_us);
         fs::write(&log, "x\n").expect("another one");
         assert_eq!(look(&log, false).expect("it is looked at").len(), 1);
+    }
+
+    #[test]
+    fn of_a_log_that_was_looked_at_very_often_lines_keep_their_times_too() {
+        let place = tempfile::tempdir().expect("a directory");
+        let log = place.path().join("trainer.log");
+        let mut times: String =
+            (1..=20_000).map(|n| format!("{n} {}\n", 1_700_000_000_000_000_i64 + n)).collect();
+        times.push_str(&"\n".repeat(1 << 20));
+        fs::write(log.with_extension("times"), times).expect("it is written");
+        let grow = |n: usize, seconds: u64| {
+            fs::write(&log, "\n".repeat(n)).expect("it is written");
+            let written = UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000 + seconds);
+            File::options()
+                .write(true)
+                .open(&log)
+                .and_then(|log| log.set_modified(written))
+                .expect("it is set");
+            look(&log, false).expect("it is looked at").last().map(|look| look.offset)
+        };
+        assert_eq!(grow(20_001, 1), Some(20_000), "it is told when its time is noted");
+        assert_eq!(grow(20_002, 120), Some(20_002));
+        let noted = look(&log, false).expect("it is looked at");
+        assert_eq!(grow(20_003, 121), Some(20_002));
+        assert_eq!(look(&log, false).expect("it is looked at"), noted);
     }
 }

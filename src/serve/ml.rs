@@ -3,7 +3,7 @@
 //! Source: the service's discovery document, and what its clients send: parameters of a query that are not known are
 //! ignored, `cancel` may have no body, a list without jobs is `{}`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,13 +20,11 @@ use super::filter::{Filter, Filtered};
 use super::launcher::Purpose;
 use super::limits::{DEFAULT_PAGE, MAX_METRICS, MAX_METRICS_A_TRIAL, MAX_PAGE, MIN_METRICS_A_TRIAL};
 use super::paging::{Page, page, token};
-use super::{App, Shared, create, labels};
+use super::{App, Queried, Shared, create, labels};
 use crate::app::jobs::KnownJob;
 use crate::edge::store::{Etag, JobHead, RequestKind, Store};
 use crate::study::config::{OUTPUT_KEY, check_job_id};
 use crate::study::{FinalState, State as JobState, training_output_of};
-
-type Queried = Query<HashMap<String, String>>;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()

@@ -36,7 +36,7 @@ mod stores;
 mod summary;
 mod tls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -103,9 +103,14 @@ struct Shared {
     uploads: Uploads,
     feed: Arc<Feed>,
     streams: Arc<Semaphore>,
+    /// Turns of those who read what trials wrote.
+    reads: Arc<Semaphore>,
 }
 
 type App = State<Arc<Shared>>;
+
+/// The parameters behind the `?` of an address.
+type Queried = Query<HashMap<String, String>>;
 
 /// What a mutex guards; each holder leaves it whole, also one that panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -148,6 +153,7 @@ pub fn serve(options: Options, tell: &mut dyn FnMut(&str)) -> Result<u8, Failure
             uploads: Uploads::new(options.buckets.values()),
             feed: Arc::new(Feed::new(format!("{:x}", jiff::Timestamp::now().as_millisecond()))),
             streams: Arc::new(Semaphore::new(feed::MAX_STREAMS)),
+            reads: Arc::new(Semaphore::new(limits::MAX_FILE_READS)),
             options,
         });
         let (end, ended) = watch::channel(false);

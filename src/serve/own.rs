@@ -7,7 +7,6 @@ mod notes;
 pub(super) mod reports;
 pub(super) mod trial;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,6 +17,7 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::body::{Answer, read_object};
@@ -25,20 +25,18 @@ use super::create::{self, Submission};
 use super::error::{ApiError, Code, Violation};
 use super::filter::Filter;
 use super::launcher::OWNERS;
-use super::limits::{DEFAULT_PAGE, MAX_OWN_PAGE};
+use super::limits::{DEFAULT_PAGE, MAX_OWN_PAGE, STORE_WAIT};
 use super::ml::{cancel, check_name, choose};
 use super::paging::page;
 use super::snapshots::Snapshot;
 use super::summary::{JobDetail, JobSummary};
-use super::{App, Shared};
+use super::{App, Queried, Shared};
 use crate::edge::store::{RequestKind, Store};
 use crate::study::Trial;
 use crate::units::TrialId;
 
 pub(super) use curves::{CurvePoint, TrialCurve, reduce};
 pub(super) use notes::of_job as notes_of;
-
-pub(super) type Queried = Query<HashMap<String, String>>;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -72,7 +70,6 @@ pub(super) struct JobList {
 #[serde(rename_all = "camelCase")]
 struct Server {
     version: &'static str,
-    read_only: bool,
     max_jobs: usize,
 }
 
@@ -99,11 +96,7 @@ pub(in crate::serve) async fn list(State(shared): App, Query(query): Queried) ->
         let total = store.heads()?.iter().filter(|head| !head.is_study).count();
         // One that cannot be read does not hide the others.
         let jobs = heads.iter().filter_map(|head| sharing.snapshots.summary(store, head).ok()).collect();
-        let server = Server {
-            version: env!("CARGO_PKG_VERSION"),
-            read_only: false,
-            max_jobs: sharing.launcher.max_jobs(),
-        };
+        let server = Server { version: env!("CARGO_PKG_VERSION"), max_jobs: sharing.launcher.max_jobs() };
         Answer::new(&JobList { jobs, next_page_token, total, server })
     });
     listed.await
@@ -261,6 +254,28 @@ where
         call(store, snapshot)
     });
     called.await
+}
+
+/// Has `call`, which reads what trials wrote, run on a thread that may block: a slow disk holds up no request that only
+/// needs the store. Where too many are at it for [`STORE_WAIT`], it does not run.
+///
+/// # Errors
+/// Those of `call`; 503 where its turn did not come.
+pub(super) async fn read_files<T, F>(shared: &Arc<Shared>, call: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    let Ok(Ok(turn)) = timeout(STORE_WAIT, shared.reads.clone().acquire_owned()).await else {
+        return Err(ApiError::unavailable("too many requests read the files of trials; try again"));
+    };
+    let called = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        call()
+    });
+    called.await.unwrap_or_else(|_| {
+        Err(ApiError::new(Code::Internal, "the request failed by a fault of this program"))
+    })
 }
 
 /// The number of a trial in an address.

@@ -1,7 +1,7 @@
 //! Reports of sidecars, on their way into the store: those that come while the disk is busy with others are stored together.
 
 use std::collections::HashMap;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -19,7 +19,9 @@ const NO_LINES: &str = "[]";
 /// Stores reports, one transaction at a time, on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Reporter {
-    waiting: mpsc::Sender<Waiting>,
+    /// `None` when it is dropped.
+    waiting: Option<mpsc::Sender<Waiting>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// A report that is to be stored.
@@ -31,14 +33,15 @@ struct Waiting {
 }
 
 impl Reporter {
-    /// Ends when it is dropped and all that waits is stored.
+    /// Ends when it is dropped; all that waits is stored before.
     ///
     /// # Errors
     /// Errors of starting a thread.
     pub(super) fn start(stores: std::sync::Arc<Stores>) -> std::io::Result<Self> {
         let (waiting, reports) = mpsc::channel(MAX_REPORTS_WAITING);
-        thread::Builder::new().name("reporter".into()).spawn(move || store_all(&stores, reports))?;
-        Ok(Self { waiting })
+        let thread =
+            thread::Builder::new().name("reporter".into()).spawn(move || store_all(&stores, reports))?;
+        Ok(Self { waiting: Some(waiting), thread: Some(thread) })
     }
 
     /// Stores a report of a trial of a job, durably, unless it is there already; one without lines is stored where nothing
@@ -50,8 +53,19 @@ impl Reporter {
     pub(super) async fn store(&self, job: &str, report: NewReport) -> Result<Reportable, ApiError> {
         let (answer, stored) = oneshot::channel();
         let busy = || ApiError::unavailable("too many reports wait to be stored; send it again");
-        self.waiting.try_send(Waiting { job: job.to_owned(), report, answer }).map_err(|_| busy())?;
+        let waiting = Waiting { job: job.to_owned(), report, answer };
+        self.waiting.as_ref().ok_or_else(busy)?.try_send(waiting).map_err(|_| busy())?;
         stored.await.unwrap_or_else(|_| Err(busy()))
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.waiting = None;
+        if let Some(thread) = self.thread.take() {
+            // It says nothing when it panics.
+            let _ = thread.join();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Source: the JSON API's reference, `objects.insert`: `uploadType` media, multipart (a JSON object and the bytes, as
 //! `multipart/related`) and resumable (a session that takes the bytes in pieces).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use super::body::Answer;
 use super::error::{ApiError, Code};
-use super::{App, Shared, buckets, lock};
+use super::{App, Queried, Shared, buckets, lock};
 
 /// The longest upload in one request, in bytes, which is held in memory: clients send up to 8 MiB so.
 const MAX_UPLOAD_BYTES: usize = 16 << 20;
@@ -94,8 +94,6 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/storage/v1/b/{bucket}", get(bucket))
         .route("/storage/v1/b/{bucket}/o/{object}", get(object))
 }
-
-type Queried = Query<HashMap<String, String>>;
 
 async fn upload(
     State(shared): App,

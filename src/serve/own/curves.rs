@@ -4,10 +4,10 @@ use axum::extract::{Path, Query, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Queried, with_job};
-use crate::serve::App;
+use super::with_job;
 use crate::serve::body::Answer;
 use crate::serve::error::ApiError;
+use crate::serve::{App, Queried};
 use crate::study::Curve;
 use crate::units::serialize_f64;
 

@@ -12,12 +12,12 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde_json::json;
 
-use super::{Queried, events, find, trial_number, with_job};
+use super::{events, find, trial_number, with_job};
 use crate::edge::trial_files::TrialFiles;
 use crate::limits::LOG_INTERVAL;
 use crate::serve::error::{ApiError, Code};
 use crate::serve::snapshots::Snapshot;
-use crate::serve::{App, Shared};
+use crate::serve::{App, Queried, Shared};
 use crate::units::TrialId;
 
 /// How much of a log is given where nothing is asked for, and the most at once, in bytes.

@@ -6,11 +6,12 @@ use axum::extract::{Path, Query, State};
 use serde::Serialize;
 use serde_json::Value as Json;
 use tfevents::series::Position;
+use tfevents::tail::is_event_file;
 use tfevents::{Keep, LogDir};
 use utoipa::ToSchema;
 
 use super::curves::{self, CurvePoint, reduce};
-use super::{Queried, find, trial_number, with_job};
+use super::{find, read_files, trial_number, with_job};
 use crate::app::doctor::diagnose;
 use crate::app::inspect::{Inspection, inspect};
 use crate::app::why;
@@ -19,11 +20,11 @@ use crate::edge::store::Store;
 use crate::edge::trial_files::{DESCRIPTION, TrialFiles};
 use crate::engine;
 use crate::layout::run_of;
-use crate::serve::App;
 use crate::serve::body::Answer;
 use crate::serve::error::{ApiError, Code};
 use crate::serve::snapshots::Snapshot;
 use crate::serve::summary::TrialRow;
+use crate::serve::{App, Queried};
 use crate::study::launch::{self, TrialContext};
 use crate::study::{Replica, StopReason, Trial};
 use crate::units::{MetricValue, RunName, Step, TrialId, serialize_f64};
@@ -96,7 +97,6 @@ struct SeriesShown {
 struct FileShown {
     path: String,
     size: u64,
-    read_to: u64,
     /// How far what the job has taken of the objective is behind what the file has, in seconds by the writer's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     lag_seconds: Option<f64>,
@@ -161,6 +161,11 @@ pub(in crate::serve) async fn detail(
 ) -> Result<Answer, ApiError> {
     let trial = trial_number(&trial)?;
     let got = with_job(&shared, &job, move |store, snapshot| {
+        let why = why_of(store, &snapshot, find(&snapshot, trial)?)?;
+        Ok((snapshot, why))
+    });
+    let (snapshot, why) = got.await?;
+    let read = read_files(&shared, move || {
         let trial = find(&snapshot, trial)?;
         let (job, config) = (&snapshot.known.stored.job, &snapshot.known.config);
         let files = TrialFiles::of(job, trial.id);
@@ -188,13 +193,13 @@ pub(in crate::serve) async fn detail(
             environment: environment_of(&snapshot, trial.id, &replicas),
             replicas: replicas.iter().map(|replica| ReplicaShown { name: replica.to_string() }).collect(),
             directory: files.trial_dir(),
-            why: why_of(store, &snapshot, trial)?,
+            why,
             series: series_of(&snapshot, trial, &inspection),
             files: files_of(&files, &inspection, lag_of(&snapshot, trial, &inspection)),
             diagnosis,
         })
     });
-    got.await
+    read.await
 }
 
 /// What the trial's records say that was started.
@@ -272,9 +277,8 @@ fn files_of(files: &TrialFiles, inspection: &Inspection, lag: Option<(&RunName, 
     };
     let shown = logs.files().iter().map(|file| FileShown {
         damaged: damaged(&file.path),
-        kind: if file.path.contains("tfevents") { "events" } else { "hypertune" },
+        kind: if is_event_file(&file.path) { "events" } else { "hypertune" },
         size: file.bytes,
-        read_to: file.bytes,
         lag_seconds: lag.and_then(|(run, lag)| (run_of(&file.path) == *run).then_some(lag)),
         path: file.path.clone(),
     });
@@ -465,9 +469,12 @@ pub(in crate::serve) async fn series(
     let most = curves::number(&query, "maxPoints", DEFAULT_SERIES_POINTS, MAX_SERIES_POINTS)?.max(2);
     let named = |name: &str| query.get(name).cloned().ok_or_else(|| ApiError::of_field(name, "missing"));
     let (run, tag) = (named("run")?, named("tag")?);
-    let got = with_job(&shared, &job, move |_, snapshot| {
+    let files = with_job(&shared, &job, move |_, snapshot| {
         let trial = find(&snapshot, trial)?.id;
-        let files = TrialFiles::of(&snapshot.known.stored.job, trial);
+        Ok(TrialFiles::of(&snapshot.known.stored.job, trial))
+    });
+    let files = files.await?;
+    let read = read_files(&shared, move || {
         if files.address.is_some() {
             let what = "the trial's files are in an object store, and are not read for this";
             return Err(ApiError::new(Code::FailedPrecondition, format!("{what}: {}", files.trial_dir())));
@@ -488,7 +495,7 @@ pub(in crate::serve) async fn series(
         let total = all.len();
         Answer::new(&Series { points: some_of(all, most), total })
     });
-    got.await
+    read.await
 }
 
 /// As many of these points, evenly apart, the first and the last among them.

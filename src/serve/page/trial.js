@@ -469,11 +469,10 @@ function startedPart({ command = [], environment = [], replicas = [], directory 
 
 function filesPart(files) {
   if (files.length === 0) return section("Files", {}, h("p", { class: "empty" }, "No event file has been found yet."));
-  const health = ({ size, readTo, lagSeconds, damaged }) => {
+  const health = ({ lagSeconds, damaged }) => {
     const parts = [];
     if (damaged > 0) parts.push(h("span", { class: "warn" }, plural(damaged, "damaged stretch").replace("stretchs", "stretches")));
     if (lagSeconds > 1) parts.push(h("span", { class: "warn" }, `${shortNumber(lagSeconds, 2)} s behind`));
-    if (readTo < size) parts.push(`read to ${bytes(readTo)}`);
     return parts.length ? parts.flatMap((part, idx) => (idx ? [", ", part] : [part])) : "read whole";
   };
   return section(
