@@ -37,8 +37,6 @@ mod summary;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -56,7 +54,7 @@ use crate::app::Failure;
 use crate::app::prepare::store_failure;
 use crate::edge::host::raise_handle_limit;
 use crate::edge::signals::{HANGUP, SignalEvent, Signals};
-use crate::limits::MAX_TOKEN_BYTES;
+use crate::edge::sink::Token;
 use access::Access;
 use error::{ApiError, Code};
 use feed::Feed;
@@ -181,10 +179,7 @@ pub fn serve(options: Options, tell: &mut dyn FnMut(&str)) -> Result<u8, Failure
 
 fn read_token(path: &std::path::Path) -> Result<String, Failure> {
     let place = format!("--token-file {}", path.display());
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_TOKEN_BYTES).read_to_string(&mut text))
-        .map_err(|e| Failure::usage(format!("{place}: {e}")))?;
+    let text = Token::read(path).map_err(|e| Failure::usage(format!("{place}: {e}")))?;
     let token = text.trim();
     if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
         return Err(Failure::usage(format!("{place}: want one word of visible ASCII characters")));

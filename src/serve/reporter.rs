@@ -7,10 +7,14 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::ApiError;
-use super::limits::{ALIVE_INTERVAL, MAX_CONNECTIONS, MAX_REPORTS_STORED, MAX_REPORTS_WAITING};
+use super::error::{ApiError, Code};
+use super::limits::{
+    ALIVE_INTERVAL, MAX_CONNECTIONS, MAX_REPORTS_STORED, MAX_REPORTS_WAITING, MAX_SUMMARIES_KEPT,
+};
 use super::stores::Stores;
-use crate::edge::store::{JobNumber, NewReport, Reportable, Store};
+use crate::app::jobs::KnownJob;
+use crate::edge::store::{JobNumber, NewReport, Reportable, Store, StoreError};
+use crate::engine;
 use crate::units::TrialId;
 
 /// The lines of a report that has none.
@@ -101,6 +105,18 @@ fn store_some(store: &mut Store, waiting: Vec<Waiting>, alive: &mut Alive, now: 
     for Waiting { job, mut report, answer } in waiting {
         match store.reportable(&job, report.trial) {
             Ok(Some(trial)) => {
+                match alive.takes_reports(store, &job, trial.job) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        fail(answer, runs_here(&job));
+                        continue;
+                    }
+                    Err(e) => {
+                        is_well = false;
+                        fail(answer, e.into());
+                        continue;
+                    }
+                }
                 // Of a trial that is over nobody reads any more.
                 let is_due =
                     !trial.is_over && (report.lines != NO_LINES || alive.is_due(&trial, &report, now));
@@ -142,13 +158,38 @@ fn fail(answer: oneshot::Sender<Result<Reportable, ApiError>>, error: ApiError) 
     let _ = answer.send(Err(error));
 }
 
-/// When a report of each trial was stored last, as far as it matters.
+fn runs_here(job: &str) -> ApiError {
+    let what = format!(
+        "job `{job}` starts its trials itself and reads their files; \
+         a watcher reports to one with `hptune: {{engine: {{kind: sidecar}}}}`"
+    );
+    ApiError::new(Code::FailedPrecondition, what)
+}
+
+/// What is known of trials that report.
 #[derive(Debug, Default)]
 struct Alive {
+    /// When a report of each trial was stored last, as far as it matters.
     heard: HashMap<(JobNumber, TrialId), Instant>,
+    /// Whether the trials of each job report.
+    engines: HashMap<JobNumber, bool>,
 }
 
 impl Alive {
+    /// Whether the trials of a job report; those of one that cannot be read may.
+    fn takes_reports(&mut self, store: &Store, id: &str, job: JobNumber) -> Result<bool, StoreError> {
+        if let Some(takes) = self.engines.get(&job) {
+            return Ok(*takes);
+        }
+        let Some(stored) = store.job_without_curves(id)? else { return Ok(true) };
+        let takes = KnownJob::read(store, stored).map_or(true, |known| !engine::is_here(&known.config));
+        if self.engines.len() >= MAX_SUMMARIES_KEPT {
+            self.engines.clear();
+        }
+        self.engines.insert(job, takes);
+        Ok(takes)
+    }
+
     /// Whether the store has heard nothing of a trial for so long that it is to be told that its sidecar is there.
     fn is_due(&mut self, trial: &Reportable, report: &NewReport, now: Instant) -> bool {
         if self.heard.len() >= MAX_CONNECTIONS {

@@ -8,6 +8,7 @@ use crate::app::Failure;
 use crate::app::prepare::DryRun;
 use crate::edge::remote::local_dir;
 use crate::edge::trial_files::TrialFiles;
+use crate::engine;
 use crate::engine::local::{ForAll, LaunchSpec, launch_spec};
 use crate::study::CommandLine;
 use crate::suggest::{self, Request};
@@ -20,7 +21,7 @@ pub struct FirstTrial {
     /// Names and values of its parameters.
     pub hyperparameters: Vec<(String, String)>,
     /// For each parameter and each further placeholder the words of the command that it goes to, shortened; none: it
-    /// is appended.
+    /// is appended. Empty where trials run elsewhere.
     pub places: Vec<(String, Vec<String>)>,
     /// Where it writes.
     pub directory: PathBuf,
@@ -43,9 +44,23 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
     let slot = machine.slots.take().unwrap_or_default();
     let files = TrialFiles::new(&job_dir, &local_dir(&job_dir, &directory, &job_id), trial);
     let all = ForAll { job_id: &job_id, config: &config, words: &words, directory: &directory };
-    let spec = launch_spec(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;
+    let mut spec = launch_spec(all, &files, trial, &params, &slot, 1).map_err(|e| failed(&e))?;
     let line = CommandLine::new(&words, params.iter().map(|(name, _)| name));
-    let places = line.where_each_goes().into_iter().map(|(name, words)| (name.to_owned(), words)).collect();
+    let mut places: Vec<_> =
+        line.where_each_goes().into_iter().map(|(name, words)| (name.to_owned(), words)).collect();
+    if !engine::is_here(&config) {
+        // Whoever starts it there passes the parameters.
+        places.clear();
+        let address = format!("http://SERVER/api/v1/jobs/{job_id}/trials/{trial}");
+        let watcher = ["watch", "DIR", "--to", &address, "--"].map(str::to_owned);
+        let command = if words.is_empty() { vec!["COMMAND".to_owned()] } else { words.clone() };
+        spec.replicas.truncate(1);
+        for replica in &mut spec.replicas {
+            replica.program = "hptune".into();
+            replica.arguments = [&watcher[..], &command[..]].concat();
+            replica.environment.clear();
+        }
+    }
     Ok(FirstTrial {
         number: trial.to_string(),
         hyperparameters: params.iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect(),

@@ -31,6 +31,9 @@ const JOB_DIR: &str = "job-dir";
 impl Job<'_> {
     /// The end of the log of a trainer that failed, and what to do where that can be told.
     pub(super) fn why_failed(&self, log: &Path) -> String {
+        if self.engine.takes_reports() {
+            return "what its trainer printed is where its watcher runs".to_owned();
+        }
         let mut said = last_words(log);
         let (config, words) = (&self.plan.config, &self.plan.words);
         let names: Vec<&str> = config.spec.space.parameters.iter().map(|p| &*p.name).collect();

@@ -199,7 +199,12 @@ impl Job<'_> {
 
     fn tell_log(&mut self, trial: TrialId, log: &Path) {
         let said = self.why_failed(log);
-        self.tell_once(trial, &said, &format!("the end of {}:\n    {said}", log.display()));
+        let text = if self.engine.takes_reports() {
+            format!("failed: {said}")
+        } else {
+            format!("the end of {}:\n    {said}", log.display())
+        };
+        self.tell_once(trial, &said, &text);
     }
 
     /// Tells `text` of a trial, unless `what` it says was told of an earlier one but for paths and numbers.

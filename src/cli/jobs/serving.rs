@@ -15,7 +15,7 @@ use crate::serve::{self, Options, executor};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
     /// Address to listen on; port 0 takes any. One that is not of this machine alone needs --token-file
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8470")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8470", value_parser = address)]
     listen: SocketAddr,
     /// How many submitted jobs run at once; others wait
     #[arg(long, value_name = "N", default_value = "4")]
@@ -55,6 +55,11 @@ pub(in crate::cli) struct ExecuteJob {
     /// How many file handles it and what it starts may have
     #[arg(long)]
     handles: Option<u64>,
+}
+
+/// An address with its port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "want IP:PORT, such as 127.0.0.1:8470 or [::1]:8470".to_owned())
 }
 
 /// A bucket's name, as Cloud Storage has them, and its directory.

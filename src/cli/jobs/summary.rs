@@ -90,6 +90,9 @@ pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
 
 /// Where each value goes in the command.
 fn passed(first: &FirstTrial) -> String {
+    if first.places.is_empty() {
+        return "by whoever starts the trial".to_owned();
+    }
     let each = first.places.iter().map(|(name, words)| {
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         if words.is_empty() {

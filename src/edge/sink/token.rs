@@ -1,7 +1,11 @@
 //! What a web server knows this program by.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::limits::MAX_TOKEN_BYTES;
 
 /// What a web server knows us by. Never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -10,6 +14,18 @@ pub enum Token {
     Text(String),
     /// A file that has it, read before each request: tokens are changed while jobs run.
     File(PathBuf),
+}
+
+impl Token {
+    /// The text of a file that holds a token.
+    ///
+    /// # Errors
+    /// Those of reading it; it is no text.
+    pub fn read(path: &Path) -> io::Result<String> {
+        let mut text = String::new();
+        File::open(path)?.take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    }
 }
 
 impl fmt::Debug for Token {

@@ -5,8 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -21,9 +20,9 @@ use serde::Deserialize;
 use tokio::runtime::Runtime;
 
 use crate::limits::{
-    MAX_TOKEN_BYTES, SINK_FIRST_PAUSE, SINK_LOOK, WEBHOOK_ANSWER_BYTES, WEBHOOK_ANSWER_SHOWN,
-    WEBHOOK_CONNECT_TIMEOUT, WEBHOOK_IDLE, WEBHOOK_LONGEST_PAUSE, WEBHOOK_MAX_BYTES, WEBHOOK_MAX_LINES,
-    WEBHOOK_MAX_REDIRECTS, WEBHOOK_MAX_RETRY_AFTER, WEBHOOK_REST, WEBHOOK_SHORTEST_GREETING, WEBHOOK_TIMEOUT,
+    SINK_FIRST_PAUSE, SINK_LOOK, WEBHOOK_ANSWER_BYTES, WEBHOOK_ANSWER_SHOWN, WEBHOOK_CONNECT_TIMEOUT,
+    WEBHOOK_IDLE, WEBHOOK_LONGEST_PAUSE, WEBHOOK_MAX_BYTES, WEBHOOK_MAX_LINES, WEBHOOK_MAX_REDIRECTS,
+    WEBHOOK_MAX_RETRY_AFTER, WEBHOOK_REST, WEBHOOK_SHORTEST_GREETING, WEBHOOK_TIMEOUT,
 };
 
 use super::json::JsonLines;
@@ -105,12 +104,8 @@ impl Token {
         let (token, place) = match self {
             Self::Text(text) => (text.clone(), "the token".to_owned()),
             Self::File(path) => {
-                let mut text = String::new();
                 let place = format!("the token in {}", path.display());
-                File::open(path)
-                    .and_then(|file| file.take(MAX_TOKEN_BYTES).read_to_string(&mut text))
-                    .map_err(|e| format!("{place}: {e}"))?;
-                (text, place)
+                (Self::read(path).map_err(|e| format!("{place}: {e}"))?, place)
             }
         };
         let token = token.trim();
@@ -320,6 +315,9 @@ impl Webhook {
     }
 
     fn judge(&self, status: StatusCode, headers: &HeaderMap, text: &str) -> Answer {
+        // As Google's services, and ours, say what is wrong.
+        let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        let text = json.pointer("/error/message").and_then(serde_json::Value::as_str).unwrap_or(text);
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let text: String = text.chars().filter(|c| !c.is_control()).take(WEBHOOK_ANSWER_SHOWN).collect();
         let mut words = format!("answers {status}");
@@ -543,7 +541,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::{self, Receiver};
     use std::thread;
@@ -667,6 +665,21 @@ mod tests {
         assert_eq!(request.headers["authorization"], "Bearer secret");
         assert_eq!(request.headers["idempotency-key"], idempotency_key(body));
         assert!(request.headers["user-agent"].starts_with("hptune/"));
+    }
+
+    #[test]
+    fn of_an_error_in_json_its_message_is_told() {
+        let mut sink = webhook("http://127.0.0.1:1", None);
+        let mut check = |text: &str, expected: &str| {
+            let Answer::Refused(_, words) = sink.sink().judge(StatusCode::NOT_FOUND, &HeaderMap::new(), text)
+            else {
+                panic!("it is refused")
+            };
+            assert_eq!(words, format!("answers 404 Not Found{expected}"));
+        };
+        check(r#"{"error":{"code":404,"message":"no  trial 9"}}"#, ": no trial 9");
+        check(r#"{"error":"x"}"#, r#": {"error":"x"}"#);
+        check("", "");
     }
 
     #[test]

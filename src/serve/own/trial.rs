@@ -190,7 +190,7 @@ pub(in crate::serve) async fn detail(
         Answer::new(&TrialDetail {
             row: TrialRow::of(&snapshot, trial),
             command: command_of(&files),
-            environment: environment_of(&snapshot, trial.id, &replicas),
+            environment: if is_here { environment_of(&snapshot, trial.id, &replicas) } else { Vec::new() },
             replicas: replicas.iter().map(|replica| ReplicaShown { name: replica.to_string() }).collect(),
             directory: files.trial_dir(),
             why,

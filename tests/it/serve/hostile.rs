@@ -72,6 +72,11 @@ fn over_the_network_a_token_is_required_and_commands_are_listed() {
     let ran = place.run(&["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("--token-file"), "{}", ran.err);
+    let ran = place.run(&["serve", "--listen", "8470"]);
+    assert!(ran.code == Some(2) && ran.err.contains("want IP:PORT"), "{}", ran.err);
+    let none = place.write("none.pem", "no PEM\n");
+    let ran = place.run(&["serve", "--tls-cert", &none, "--tls-key", &none]);
+    assert!(ran.code == Some(2) && ran.err.contains("has no certificate"), "{}", ran.err);
     let file = place.write("token", "word");
     let mut command = place.command(&["serve", "--listen", "0.0.0.0:0", "--token-file", &file]);
     command.args(["--allow-command", "sh -c true"]);

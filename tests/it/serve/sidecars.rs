@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{Server, place};
+use super::{Server, job, place};
 use crate::support::{Place, Ran, wait_for};
 
 /// A trainer that reports the value `$1` at the steps from 1 to `$2`, one in `$3` seconds.
@@ -167,6 +167,23 @@ fn a_trial_that_failed_is_tried_again_by_another_sidecar() {
 }
 
 #[test]
+fn of_a_trial_elsewhere_nothing_is_said_that_is_so_here_alone() {
+    let place = place();
+    let config = config(1, "");
+    let dry = place.run(&["run", &place.write("job.yaml", &config), "--job-id", "j", "--dry-run"]);
+    let started = "hptune watch DIR --to http://SERVER/api/v1/jobs/j/trials/1 -- COMMAND";
+    assert!(dry.out.contains(started) && !dry.out.contains("CLOUD_ML_TRIAL_ID"), "{dry:?}");
+    let server = Server::start(&place, &[]);
+    submit(&server, &config, 1);
+    assert_eq!(trial(&server, 1)["environment"], json!([]));
+    let failed = ended(sidecar_of(&place, &server, 1, &["sh", "-c", "exit 3"], &[]));
+    assert_eq!(failed.code, Some(3), "{}", failed.err);
+    let said = || server.get("/api/v1/jobs/j")["notes"].to_string();
+    wait_for("why", || said().contains("what its trainer printed is where its watcher runs"));
+    assert!(!said().contains("trainer.log"), "{}", said());
+}
+
+#[test]
 fn what_is_no_report_is_refused() {
     let place = place();
     let server = Server::start(&place, &[]);
@@ -189,6 +206,11 @@ fn what_is_no_report_is_refused() {
     refused(post(path, "", good), 400, "Idempotency-Key");
     refused(post("/api/v1/jobs/j/trials/7", key, good), 404, "no trial 7");
     refused(post("/api/v1/jobs/other/trials/1", key, good), 404, "other");
+    assert_eq!(server.post("/v1/projects/p/jobs", &job("local", 1, "sleep 1000")).code, 200);
+    wait_for("its trial", || server.get("/api/v1/jobs/local")["counts"]["running"] == json!(1));
+    refused(post("/api/v1/jobs/local/trials/1", key, good), 400, "kind: sidecar");
+    assert_eq!(server.post("/api/v1/jobs/local:cancel", &json!({})).code, 200);
+    server.wait_for_state("local", "CANCELLED");
     refused(post(path, key, r#"{"version":2,"lines":[]}"#), 400, "version");
     refused(post(path, key, r#"{"version":1,"lines":{}}"#), 400, "lines");
     refused(post(path, key, r#"{"version":1,"lines":[{"kind":"point"}]}"#), 400, "line 1 of the batch");
