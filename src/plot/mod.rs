@@ -23,6 +23,7 @@ mod smooth;
 mod text;
 
 pub use label::printable;
+#[cfg(feature = "serve")]
 pub(crate) use page::filled;
 pub use page::html;
 pub use picture::{png, svg};
