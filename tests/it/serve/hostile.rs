@@ -180,6 +180,9 @@ fn packages_of_a_job_whose_trials_run_elsewhere_are_not_installed_here() {
         job["counts"]["running"] == 1
     });
     assert!(!place.path().join("installed").exists());
+    // Its process would outlive the test.
+    check(&server, "POST", "/api/v1/jobs/elsewhere:cancel", &head, b"{}", 200);
+    wait_for("its end", || job()["state"] == "CANCELLED");
 }
 
 #[test]

@@ -215,4 +215,9 @@ fn what_is_no_report_is_refused() {
     refused(post(path, key, r#"{"version":1,"lines":{}}"#), 400, "lines");
     refused(post(path, key, r#"{"version":1,"lines":[{"kind":"point"}]}"#), 400, "line 1 of the batch");
     wait_for("the value", || trial(&server, 1)["points"] == json!(1));
+    // Its process would outlive the test. The trial's sidecar hears of it, and is gone.
+    assert_eq!(server.post("/api/v1/jobs/j:cancel", &json!({})).code, 200);
+    let end = r#"{"version":1,"lines":[{"kind":"end","reason":"stopped","exit_code":143,"seq":2}]}"#;
+    assert_eq!(post(path, "Idempotency-Key: 2\r\n", end).0, 200);
+    server.wait_for_state("j", "CANCELLED");
 }
