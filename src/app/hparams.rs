@@ -37,7 +37,10 @@ pub(super) fn related<'r>(
     chosen: &BTreeSet<RunName>,
 ) -> BTreeSet<&'r RunName> {
     let above: BTreeSet<&str> = chosen.iter().flat_map(|run| upwards(run.as_str())).collect();
-    let is_run = |directory: &&str| others.contains(*directory) || chosen.contains(*directory);
+    let is_run = |directory: &&str| {
+        let run = RunName::from(*directory);
+        others.contains(&run) || chosen.contains(&run)
+    };
     let is_related = |run: &&RunName| {
         let Some(parent) = parent(run.as_str()) else { return true };
         let to = if names_split(run.as_str()) { Some(parent) } else { upwards(parent).find(is_run) };
@@ -101,7 +104,7 @@ impl Sessions {
         let mut lent: BTreeMap<&str, Lent> = BTreeMap::new();
         for (run, of_run) in self.runs.iter().filter(|(_, of_run)| is_session(&of_run.hparams)) {
             let Some(parent) = parent(run.as_str()) else { continue };
-            let is_run = |directory: &&str| self.runs.contains_key(*directory);
+            let is_run = |directory: &&str| self.runs.contains_key(&RunName::from(*directory));
             let (to, is_for_all_below) = if names_split(run.as_str()) {
                 // `train` and `validation` are one training.
                 (Some(parent), true)
@@ -119,7 +122,7 @@ impl Sessions {
     }
 
     fn session(&self, directory: &str) -> Option<&RunHparams> {
-        let of_run = self.runs.get(directory)?;
+        let of_run = self.runs.get(&RunName::from(directory))?;
         Some(&of_run.hparams).filter(|hparams| is_session(hparams))
     }
 }

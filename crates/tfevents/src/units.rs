@@ -79,15 +79,15 @@ impl From<SystemTime> for Time {
 }
 
 /// The name under which a writer files a series of values, such as `eval/accuracy`. Compared whole,
-/// byte for byte. Cloning is cheap.
+/// byte for byte, as its text is, so that a map is asked by text; shown in [`natural_order`]. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct Tag(Arc<str>);
 
 /// A directory that holds event files, relative to the root that was asked for, with `/` between
-/// its parts; `.` is the root itself. Cloning is cheap.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// its parts; `.` is the root itself. Ordered by [`natural_order`]. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(Serialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct RunName(Arc<str>);
@@ -108,13 +108,6 @@ macro_rules! name_type {
             }
         }
 
-        /// It orders as its text does, so that a map is asked by text.
-        impl Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(&self.0)
@@ -125,6 +118,57 @@ macro_rules! name_type {
 
 name_type!(Tag);
 name_type!(RunName);
+
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialOrd for RunName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RunName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        natural_order(&self.0, &other.0)
+    }
+}
+
+/// The order of names as people count: `trial_2` before `trial_10`, and `lr_0.25` before `lr_0.5`. Digits are compared as the
+/// whole number that they are; those behind `0.` as a fraction. Names that differ in leading zeros alone (`7`, `007`) are
+/// ordered by their bytes, so that only equal ones are equal.
+#[must_use]
+pub fn natural_order(a: &str, b: &str) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
+    pieces(a).cmp(pieces(b)).then_with(|| a.cmp(b))
+}
+
+/// The bytes of a name with each run of digits as one piece: what stands for it among the other bytes, how many digits
+/// count, and these. A whole number begins with its first digit but 0; a fraction is compared digit by digit.
+fn pieces(text: &str) -> impl Iterator<Item = (u8, usize, &[u8])> {
+    let mut rest = text.as_bytes();
+    let mut is_fraction = false;
+    std::iter::from_fn(move || {
+        let n_digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        let (piece, behind) = rest.split_at_checked(n_digits.max(1))?;
+        rest = behind;
+        if n_digits == 0 {
+            return piece.first().map(|byte| (*byte, 0, [].as_slice()));
+        }
+        if std::mem::take(&mut is_fraction) {
+            return Some((b'0', 0, piece));
+        }
+        let n_zeros = piece.iter().position(|digit| *digit != b'0').unwrap_or(n_digits);
+        let number = piece.get(n_zeros..).unwrap_or_default();
+        is_fraction = number.is_empty() && rest.first() == Some(&b'.');
+        Some((b'0', number.len(), number))
+    })
+}
 
 #[cfg(feature = "serde")]
 impl<'de> Deserialize<'de> for Tag {
@@ -393,6 +437,50 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn names_are_in_the_order_in_which_people_count() {
+        let sorted = [
+            "",
+            ".",
+            "lr_0",
+            "lr_0.001/layers_2",
+            "lr_0.001/layers_10",
+            "lr_0.01",
+            "lr_0.25",
+            "lr_0.5",
+            "lr_1",
+            "run",
+            "run/2/train",
+            "run/10",
+            "run1",
+            "trial_02",
+            "trial_2",
+            "trial_10",
+            "trial_99999999999999999999998",
+            "trial_99999999999999999999999",
+            "v1.9",
+            "v1.10",
+            "é2",
+            "é10",
+        ];
+        let mut names: Vec<&str> = sorted.iter().copied().rev().collect();
+        names.sort_by(|a, b| natural_order(a, b));
+        assert_eq!(names, sorted);
+    }
+
+    proptest! {
+        /// It is a total order that agrees with equality, whatever the names hold.
+        #[test]
+        fn the_order_of_names_is_total(names in proptest::collection::vec("[a0-2.é/]{0,6}", 3)) {
+            let [a, b, c] = [&names[0], &names[1], &names[2]];
+            prop_assert_eq!(natural_order(a, b), natural_order(b, a).reverse());
+            prop_assert_eq!(natural_order(a, b).is_eq(), a == b);
+            if natural_order(a, b).is_le() && natural_order(b, c).is_le() {
+                prop_assert!(natural_order(a, c).is_le());
+            }
+        }
+    }
 
     #[test]
     fn a_value_prints_as_the_shortest_text_that_reads_back() {
