@@ -60,6 +60,12 @@ impl KnownJob {
         has_begun && !stored.is_over() && !stored.is_held()
     }
 
+    /// Its state as people are shown it: that it was interrupted, where it was.
+    #[must_use]
+    pub fn state_in_words(&self) -> String {
+        if self.is_interrupted() { "INTERRUPTED".to_owned() } else { self.stored.state.to_string() }
+    }
+
     /// Its labels: those of its configuration until others are set.
     #[must_use]
     pub fn labels(&self) -> &BTreeMap<String, String> {

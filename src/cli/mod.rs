@@ -7,6 +7,7 @@ mod args;
 mod jobs;
 mod printer;
 mod reading;
+mod table;
 mod tables;
 mod text;
 mod watching;

@@ -4,25 +4,49 @@ use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::text::{document, printable, printable_styled};
+use super::text::{document, printable, printable_styled, wrap};
 use crate::app::Failure;
 
 /// Prints lines.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Printer {
+    /// Of stdout.
     style: Style,
+    /// Of stderr.
+    talk: Style,
 }
 
-/// Whether text may be styled.
+/// How text is laid out for where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
-    /// Bold and dim.
-    Terminal,
-    /// None.
-    Plain,
+pub(super) struct Style {
+    /// Whether it may be bold, dim, or of a colour that says something.
+    is_styled: bool,
+    /// How many columns there are; `None` where it is no terminal, and lines are as long as they are.
+    columns: Option<usize>,
 }
 
 impl Style {
+    /// Neither styled nor broken.
+    pub(super) const PLAIN: Self = Self { is_styled: false, columns: None };
+
+    /// Unstyled, in so many columns.
+    #[cfg(test)]
+    pub(super) fn plain_in(columns: usize) -> Self {
+        Self { is_styled: false, columns: Some(columns) }
+    }
+
+    fn of(out: impl AsFd + IsTerminal) -> Self {
+        let is_colourless = is_dumb() || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_terminal = out.is_terminal();
+        let size = rustix::termios::tcgetwinsize(out).ok().filter(|_| is_terminal);
+        let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        Self { is_styled: is_terminal && !is_colourless, columns }
+    }
+
+    pub(super) fn columns(self) -> Option<usize> {
+        self.columns
+    }
+
     pub(super) fn bold(self, text: &str) -> String {
         self.wrap(text, "1")
     }
@@ -31,10 +55,25 @@ impl Style {
         self.wrap(text, "2")
     }
 
+    /// What went wrong.
+    pub(super) fn bad(self, text: &str) -> String {
+        self.wrap(text, "31")
+    }
+
+    /// What is best.
+    pub(super) fn good(self, text: &str) -> String {
+        self.wrap(text, "32")
+    }
+
     fn wrap(self, text: &str, code: &str) -> String {
-        match self {
-            Self::Terminal => format!("\x1b[{code}m{text}\x1b[0m"),
-            Self::Plain => text.to_owned(),
+        if self.is_styled { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Lines broken between words.
+    fn fit(self, text: String) -> String {
+        match self.columns {
+            Some(columns) => wrap(&text, columns),
+            None => text,
         }
     }
 }
@@ -73,9 +112,7 @@ impl Write for Table {
 
 impl Printer {
     pub(super) fn new() -> Self {
-        let is_colourless = is_dumb() || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let style = if io::stdout().is_terminal() && !is_colourless { Style::Terminal } else { Style::Plain };
-        Self { style }
+        Self { style: Style::of(io::stdout()), talk: Style::of(io::stderr()) }
     }
 
     /// The style of data.
@@ -90,13 +127,7 @@ impl Printer {
 
     /// Whether data may be coloured.
     pub(super) fn is_coloured(self) -> bool {
-        self.style == Style::Terminal
-    }
-
-    /// How many columns the terminal has that data goes to.
-    pub(super) fn columns(self) -> Option<usize> {
-        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+        self.style.is_styled
     }
 
     /// Where data goes that is written as it comes.
@@ -122,10 +153,8 @@ impl Printer {
     /// # Errors
     /// The data cannot be written, to a full disk for one.
     pub(super) fn data(self, text: &str) -> Result<(), Failure> {
-        Self::print(&match self.style {
-            Style::Terminal => printable_styled(text),
-            Style::Plain => printable(text),
-        })
+        let text = if self.style.is_styled { printable_styled(text) } else { printable(text) };
+        Self::print(&self.style.fit(text))
     }
 
     /// A document for programs, or a line of one: JSON or YAML.
@@ -148,7 +177,7 @@ impl Printer {
 
     /// A line of talk; nobody is left to tell where it cannot be written.
     pub(super) fn talk(self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+        let _ = writeln!(io::stderr().lock(), "{}", self.talk.fit(printable(text)));
     }
 
     /// An error.
@@ -165,9 +194,15 @@ impl Printer {
         io::stderr().is_terminal() && !is_dumb()
     }
 
-    /// How many columns the terminal has that talk goes to.
-    pub(super) fn talk_columns() -> Option<usize> {
-        let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
-        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    /// The style of talk, in the terminal's present size, and how many rows that has.
+    pub(super) fn live() -> (Style, usize) {
+        let rows = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_row));
+        (Style::of(io::stderr()), if rows > 0 { rows } else { usize::MAX })
+    }
+
+    /// Writes what moves the cursor of the terminal that talk goes to. One that went away ends nothing.
+    pub(super) fn paint(text: &str) {
+        let mut out = io::stderr().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 }

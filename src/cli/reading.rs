@@ -241,7 +241,7 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
             let default = Cells::default();
             let given = |n: Option<u32>, default: usize| n.map_or(default, |n| n as usize);
             let size = Cells {
-                width: given(args.width, printer.columns().unwrap_or(default.width)),
+                width: given(args.width, printer.style().columns().unwrap_or(default.width)),
                 height: given(args.height, default.height),
             };
             let ink = if printer.is_coloured() { Ink::Colour } else { Ink::Plain };

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::printer::Style;
+use super::table::Table;
 use super::text::{duration, printable, size};
 use crate::app::doctor::Diagnosis;
 use crate::app::inspect::{Inspection, Run};
 use crate::app::verify::{Verification, VerifiedFile};
 use crate::plot::printable as name;
-use crate::units::{RunName, Step};
+use crate::units::{RunName, Step, Tag, natural_order};
 use tfevents::record::Damage;
 use tfevents::series::TagSummary;
 use tfevents::unread_in_words;
@@ -20,25 +19,6 @@ const MAX_DAMAGES: usize = 10;
 
 /// The most runs of a diagnosed tag that have a row.
 const MAX_PLACES: usize = 30;
-
-pub(super) fn table(headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headings);
-    table
-}
-
-pub(super) fn align_right(table: &mut Table, columns: &[usize]) {
-    for column in columns {
-        if let Some(column) = table.column_mut(*column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-}
-
-/// The table's lines without the blanks behind them.
-pub(super) fn text(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
-}
 
 /// What is in event files: a heading a run, a row a tag, and what is damaged.
 pub(super) fn inspection(path: &Path, inspection: &Inspection, style: Style) -> String {
@@ -59,7 +39,7 @@ fn section(run_name: &RunName, run: &Run, style: Style) -> String {
     if run.tags.is_empty() {
         lines.push("  no values".to_owned());
     } else {
-        lines.push(tags(run));
+        lines.push(tags(run, style));
     }
     if run.n_left_out > 0 {
         lines.push(format!("  and {} values under further tags, too many to be told apart", run.n_left_out));
@@ -118,7 +98,7 @@ fn heading(run: &Run) -> Vec<String> {
 }
 
 /// A row a tag. Columns in which nothing would stand are left out.
-fn tags(run: &Run) -> String {
+fn tags(run: &Run, style: Style) -> String {
     let has_plugins = run.tags.values().any(|tag| !tag.plugin.is_empty());
     let has_non_finite = run.tags.values().any(|tag| tag.n_non_finite > 0);
     let n_attempts = |tag: &TagSummary| tag.rewinds().len() + 1;
@@ -131,8 +111,10 @@ fn tags(run: &Run) -> String {
     headings.extend(["COUNT", "STEPS", "LAST", "MIN", "MAX"].map(str::to_owned));
     headings.extend(heading(has_non_finite, "NON-FINITE"));
     headings.extend(heading(has_attempts, "ATTEMPTS"));
-    let mut rows = table(&headings.iter().map(String::as_str).collect::<Vec<_>>());
-    for (tag, summary) in &run.tags {
+    let mut rows = Table::new(&headings);
+    let mut summaries: Vec<(&Tag, &TagSummary)> = run.tags.iter().collect();
+    summaries.sort_by(|(a, _), (b, _)| natural_order(a.as_str(), b.as_str()));
+    for (tag, summary) in summaries {
         let mut row = vec![format!("  {}", name(tag.as_str())), summary.kind.to_string()];
         row.extend(optional(has_plugins, name(&summary.plugin)));
         let (last_step, last) = summary.last();
@@ -143,8 +125,8 @@ fn tags(run: &Run) -> String {
         row.extend(optional(has_attempts, n_attempts(summary).to_string()));
         rows.add_row(row);
     }
-    align_right(&mut rows, &(n_left..headings.len()).collect::<Vec<_>>());
-    text(&rows)
+    rows.align_right(n_left..headings.len());
+    rows.draw(style.columns())
 }
 
 fn steps(first: Step, last: Step) -> String {
@@ -172,7 +154,7 @@ pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
         sections.push(format!("To mend it:\n{}", lines.join("\n")));
     }
     if !diagnosis.places.is_empty() {
-        let mut rows = table(&["  RUN", "KIND", "COUNT", "NON-FINITE", "LAST STEP", "LAST", "READ"]);
+        let mut rows = Table::new(["  RUN", "KIND", "COUNT", "NON-FINITE", "LAST STEP", "LAST", "READ"]);
         for place in diagnosis.places.iter().take(MAX_PLACES) {
             rows.add_row([
                 format!("  {}", name(place.run.as_str())),
@@ -184,12 +166,12 @@ pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
                 if place.is_read { "yes" } else { "" }.to_owned(),
             ]);
         }
-        align_right(&mut rows, &[2, 3, 4, 5]);
+        rows.align_right([2, 3, 4, 5]);
         let n_more = diagnosis.places.len().saturating_sub(MAX_PLACES);
         let more = if n_more > 0 { format!("\n  and {n_more} more runs") } else { String::new() };
-        sections.push(text(&rows) + &more);
+        sections.push(rows.draw(style.columns()) + &more);
     } else if !diagnosis.tags.is_empty() {
-        let mut rows = table(&["  TAG", "KIND", "RUNS"]);
+        let mut rows = Table::new(["  TAG", "KIND", "RUNS"]);
         for there in &diagnosis.tags {
             let mut runs: Vec<&str> = there.runs.iter().take(3).map(RunName::as_str).collect();
             if there.runs.len() > runs.len() {
@@ -203,7 +185,7 @@ pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
         }
         let n_more = diagnosis.n_tags.saturating_sub(diagnosis.tags.len());
         let more = if n_more > 0 { format!("\n  and {n_more} more tags") } else { String::new() };
-        sections.push(format!("What is there:\n{}{more}", text(&rows)));
+        sections.push(format!("What is there:\n{}{more}", rows.draw(style.columns())));
     }
     sections.extend(diagnosis.notes.iter().map(|note| format!("note: {}", printable(note))));
     sections.join("\n\n")

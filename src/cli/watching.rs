@@ -103,7 +103,7 @@ fn request(args: Watch, variable: impl Fn(&str) -> Option<String>) -> Result<Req
         no_metric_after: args.no_metric_after,
         diagnose: Arc::new(move |job_dir, tag| {
             let diagnosis = doctor::diagnose(job_dir, tag, &selector)?;
-            Ok(tables::diagnosis(&diagnosis, Style::Plain))
+            Ok(tables::diagnosis(&diagnosis, Style::PLAIN))
         }),
     })
 }

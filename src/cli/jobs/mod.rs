@@ -2,6 +2,7 @@
 
 mod args;
 mod chart;
+mod live;
 #[cfg(feature = "serve")]
 mod serving;
 mod sparkline;
@@ -24,6 +25,7 @@ use crate::plot::{Cells, Ink};
 use crate::study::{FinalState, Outcome, State};
 pub(super) use args::JobVerb;
 use args::{Format, JobsVerb};
+use view::Before;
 
 /// Does what a verb of jobs asks, with the store that was named.
 pub(super) fn carry_out(verb: JobVerb, store: Option<PathBuf>, printer: Printer) -> Result<u8, Failure> {
@@ -111,14 +113,14 @@ fn default_store_path() -> Result<PathBuf, Failure> {
 }
 
 fn run_job(plan: Plan, store_asked: Option<&Path>, json: bool, printer: Printer) -> Result<u8, Failure> {
-    let mut view = view::for_output(json, printer);
+    let before = Before::of(&plan.config.spec, plan.study.trials());
+    let mut view = view::for_output(json, printer, before);
     let finished = run(plan, &mut |event| view.show(event));
     let shown = view.finish();
     let finished = finished?;
     shown?;
     if !json {
-        // A live view leaves the cursor behind its last line.
-        printer.talk(if Printer::is_live() { "\n" } else { "" });
+        printer.talk("");
         printer.data(&summary::of_job(&finished, store_asked, printer.style()))?;
     }
     Ok(finished.exit_code())
@@ -152,7 +154,7 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
             run_job(plan, asked, *json, printer)
         }
         JobsVerb::Cancel { id } => {
-            let mut view = view::for_output(false, printer);
+            let mut view = view::for_output(false, printer, Before::default());
             let cancelled = cancel(store, id, &mut |event| view.show(event));
             let shown = view.finish();
             let state = cancelled?;
@@ -181,7 +183,7 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
                 printer.document(&format!("{:#}", why.to_json()))?;
             } else {
                 let ink = if printer.is_coloured() { Ink::Colour } else { Ink::Plain };
-                let width = printer.columns().unwrap_or(Cells::default().width);
+                let width = printer.style().columns().unwrap_or(Cells::default().width);
                 printer.data(&summary::of_why(
                     &known,
                     &why,
@@ -233,7 +235,7 @@ fn list_jobs(store: &Path, json: bool, printer: Printer) -> Result<u8, Failure> 
     } else if known.is_empty() && code == 0 {
         printer.talk(&format!("no jobs in the store {}", store.display()));
     } else {
-        printer.data(&tables::jobs(&known))?;
+        printer.data(&tables::jobs(&known, printer.style()))?;
     }
     Ok(code)
 }

@@ -2,7 +2,7 @@
 
 use tfevents::series::Position;
 
-/// How wide a whole curve is drawn, in blocks.
+/// How wide a curve is drawn at most, in blocks.
 pub(super) const SPARK_WIDTH: usize = 20;
 
 /// A curve of any length as one row of blocks.
@@ -56,11 +56,11 @@ impl Sparkline {
         self.points.last().map(|(_, value)| *value)
     }
 
-    /// The blocks, at most [`SPARK_WIDTH`]. What is not finite is a blank.
-    pub(super) fn draw(&self) -> String {
+    /// The blocks, at most `width`. What is not finite is a blank.
+    pub(super) fn draw(&self, width: usize) -> String {
         const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let n = self.points.len();
-        let width = n.min(SPARK_WIDTH);
+        let width = n.min(width);
         let shown = (1..=width).filter_map(|column| self.points.get((column * n).div_ceil(width) - 1));
         let shown: Vec<f64> = shown.map(|(_, value)| *value).collect();
         let finite = || shown.iter().copied().filter(|value| value.is_finite());
@@ -93,12 +93,12 @@ mod tests {
             (1..).zip(values).for_each(|(step, value)| line.push(at(step), *value));
             line
         };
-        assert_eq!(line(&[0.0, 0.5, f64::NAN, 1.0]).draw(), "▁▅ █");
-        assert_eq!((line(&[3.0]).draw(), line(&[]).draw()), ("▅".into(), String::new()));
+        assert_eq!(line(&[0.0, 0.5, f64::NAN, 1.0]).draw(SPARK_WIDTH), "▁▅ █");
+        assert_eq!((line(&[3.0]).draw(8), line(&[]).draw(8)), ("▅".into(), String::new()));
         for n in [1, 19, 20, 21, 40, 41, 42, 43, 80, 81, 1000] {
             let values: Vec<f64> = (1..=n).map(f64::from).collect();
             let mut line = line(&values);
-            let drawn: Vec<char> = line.draw().chars().collect();
+            let drawn: Vec<char> = line.draw(SPARK_WIDTH).chars().collect();
             assert_eq!((drawn.len(), line.last()), ((n as usize).min(SPARK_WIDTH), Some(f64::from(n))));
             assert!(drawn.is_sorted(), "{n}: {drawn:?}");
             line.rewind(at(i64::from(n / 2)));

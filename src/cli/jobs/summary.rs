@@ -10,7 +10,7 @@ use crate::app::run::remarks::unused;
 use crate::app::run::{Finished, FirstTrial};
 use crate::app::why::{Basis, Peer, Why};
 use crate::cli::printer::Style;
-use crate::cli::text::duration;
+use crate::cli::text::{duration, hang, width};
 use crate::edge::store::NewJob;
 use crate::edge::trial_files::TrialFiles;
 use crate::plot::{self, Cells, Curve, Ink, Look};
@@ -21,16 +21,20 @@ use crate::units::Step;
 /// The most trials that are listed under one heading.
 const MAX_LISTED: usize = 10;
 
-/// The result of a job that has just ended.
+/// How far further lines of a listed trial are indented: as far as what is said of it.
+const LISTED_INDENT: usize = 13;
+
+/// The result of a job that has just ended. What matters most comes last: it is what a terminal shows.
 pub(super) fn of_job(finished: &Finished, store_asked: Option<&Path>, style: Style) -> String {
     let Finished { end, config, job, trials, .. } = finished;
-    // What the trainer said was told with its trial.
-    let mut sections = vec![result(&config.spec, job, trials, end.headline(), true, style)];
-    sections.extend(best_so_far(&config.spec, trials, style));
-    sections.extend(insight_text(&config.spec, trials, style));
+    let mut sections = Vec::new();
+    sections.extend(listed("Without a result", trials.iter().filter_map(failure), trials.len(), style));
     sections.extend(stopped_early(trials, style));
     sections.extend(ended_before(trials, style));
-    sections.extend(listed("Without a result", trials.iter().filter_map(failure), trials.len(), style));
+    sections.extend(insight_text(&config.spec, trials, style));
+    sections.extend(best_so_far(&config.spec, trials, style));
+    // What the trainer said was told with its trial.
+    sections.push(result(&config.spec, job, trials, end.headline(), true, style));
     let store = store_asked.map(|path| format!(" --store {}", path.display())).unwrap_or_default();
     sections.push(format!(
         "{}   {}\n{}   hptune jobs describe {}{store}",
@@ -107,22 +111,31 @@ fn passed(first: &FirstTrial) -> String {
 /// A job of the store with all its trials.
 pub(super) fn of_known(known: &KnownJob, style: Style) -> String {
     let stored = &known.stored;
-    let mut head = format!("{}  {}", style.bold(&stored.job.id), stored.state);
+    let mut head = format!("{}  {}", style.bold(&stored.job.id), known.state_in_words());
     if known.is_interrupted() {
         head += &format!("\nNobody runs it: `hptune jobs resume {}` goes on with it", stored.job.id);
     }
-    let is_over = stored.ended_at.is_some();
-    let mut sections = vec![
-        head,
-        result(known.spec(), &stored.job, &stored.trials, stored.message.as_deref(), is_over, style),
-    ];
-    sections.extend(best_so_far(known.spec(), &stored.trials, style));
-    if !stored.trials.is_empty() {
-        sections.push(tables::trials(known.spec(), &stored.trials));
+    // The trial's own directory goes without saying.
+    if let Some(run) = tables::common_run(&stored.trials).filter(|run| run.as_str() != ".") {
+        head += &format!("\nThe run directory `{run}` of each trial is read.");
     }
-    sections.extend(insight_text(known.spec(), &stored.trials, style));
+    let is_over = stored.ended_at.is_some();
+    let mut sections = vec![head];
+    if !stored.trials.is_empty() {
+        sections.push(tables::trials(known.spec(), &stored.trials, style));
+    }
     sections.extend(stopped_early(&stored.trials, style));
     sections.extend(ended_before(&stored.trials, style));
+    sections.extend(insight_text(known.spec(), &stored.trials, style));
+    sections.extend(best_so_far(known.spec(), &stored.trials, style));
+    sections.push(result(
+        known.spec(),
+        &stored.job,
+        &stored.trials,
+        stored.message.as_deref(),
+        is_over,
+        style,
+    ));
     sections.push(format!("{}   {}", style.bold("Files"), stored.job.job_dir.display()));
     sections.join("\n\n")
 }
@@ -134,10 +147,12 @@ fn insight_text(spec: &StudySpec, trials: &[Trial], style: Style) -> Option<Stri
     if insight.importance.len() > 1 {
         let heading = style.bold("Importance");
         lines.push(heading + &style.dim("  total effect on the model's mean over the whole space"));
-        let width = insight.importance.iter().map(|i| i.parameter.chars().count()).max().unwrap_or(0);
+        let n_columns = insight.importance.iter().map(|i| width(&i.parameter)).max().unwrap_or(0);
+        // The share stands between the name and its bar.
+        let room = style.columns().unwrap_or(usize::MAX).saturating_sub(n_columns + 11).min(20);
         lines.extend(insight.importance.iter().take(MAX_LISTED).map(|i| {
-            let bar = "█".repeat((i.share * 20.0).round() as usize);
-            format!("  {:width$}  {:>3.0} %  {bar}", i.parameter, 100.0 * i.share).trim_end().to_owned()
+            let bar = "█".repeat((i.share * room as f64).round() as usize);
+            format!("  {:n_columns$}  {:>3.0} %  {bar}", i.parameter, 100.0 * i.share).trim_end().to_owned()
         }));
     }
     if let Some(best) = &insight.best_mean {
@@ -321,7 +336,7 @@ fn best_so_far(spec: &StudySpec, trials: &[Trial], style: Style) -> Option<Strin
         return None;
     }
     let heading = style.bold("Best so far") + &style.dim("  after each trial with a result");
-    Some(format!("{heading}\n{}", chart::columns(&curve)))
+    Some(format!("{heading}\n{}", chart::columns(&curve, style.columns().unwrap_or(usize::MAX))))
 }
 
 fn failure(trial: &Trial) -> Option<(&Trial, String)> {
@@ -341,7 +356,11 @@ fn listed<'t>(
         return None;
     }
     let mut lines = vec![format!("{}: {} of {n_trials} trials", style.bold(heading), all.len())];
-    lines.extend(all.iter().take(MAX_LISTED).map(|(trial, text)| format!("  trial {:>3}  {text}", trial.id)));
+    let line = |(trial, text): &(&Trial, String)| {
+        let line = format!("  trial {:>3}  {text}", trial.id);
+        hang(&line, style.columns().unwrap_or(usize::MAX), LISTED_INDENT).join("\n")
+    };
+    lines.extend(all.iter().take(MAX_LISTED).map(line));
     if all.len() > MAX_LISTED {
         lines.push(format!("  and {} more", all.len() - MAX_LISTED));
     }
