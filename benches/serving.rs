@@ -265,6 +265,7 @@ fn many_jobs(directory: &Path) {
             directory: directory.to_owned(),
             deadline: None,
             previous: None,
+            max_trials: None,
             resource: Resource::default(),
         };
         let number = store.create_job(&job).expect("it is new");

@@ -18,7 +18,7 @@ use crate::objective::missing::{
 use crate::objective::{Candidate, Choice, Why, choose, of_best_split};
 use crate::objective::{RunSelector, measures};
 use crate::study::DEFAULT_METRIC_TAG;
-use crate::units::{MetricValue, RunName, Step, Tag, TrialId};
+use crate::units::{MetricValue, RunName, Step, Tag, TrialId, natural_order};
 use tfevents::scalar::{Kind, is_placeholder};
 use tfevents::series::TagSummary;
 
@@ -206,7 +206,9 @@ impl Case<'_> {
     fn diagnosis(&self, cause: Cause, message: String) -> Diagnosis {
         let runs =
             |places: &[(&RunName, &TagSummary)]| places.iter().map(|(run, _)| (*run).clone()).collect();
-        let tags = self.by_tag.iter().take(MAX_TAGS_SHOWN).map(|(tag, places)| TagThere {
+        let mut tags: Vec<_> = self.by_tag.iter().collect();
+        tags.sort_by(|(a, _), (b, _)| natural_order(a.as_str(), b.as_str()));
+        let tags = tags.into_iter().take(MAX_TAGS_SHOWN).map(|(tag, places)| TagThere {
             tag: (*tag).clone(),
             kind: places.first().map_or(Kind::Unknown, |(_, summary)| summary.kind).name(),
             runs: runs(places),

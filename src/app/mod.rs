@@ -3,6 +3,7 @@
 //! Layer 9: may import every layer. It prints nothing: what there is to tell is handed to
 //! [`crate::cli`].
 
+pub mod delete;
 pub mod demo;
 pub mod doctor;
 pub mod export;
@@ -13,6 +14,7 @@ pub mod jobs;
 mod packages;
 pub mod plot;
 pub mod prepare;
+mod program;
 pub mod request;
 pub mod run;
 pub mod run_choice;

@@ -8,27 +8,35 @@ use jiff::Timestamp;
 
 use super::Failure;
 use super::jobs::{describe, find};
-use super::prepare::{resume_to_cancel, store_failure, unfinished};
+use super::prepare::{find_job, resume_to_cancel, store_failure, unfinished};
 use super::run::run;
 use crate::edge::process_tree::{Presence, ProcessIdentity};
 use crate::edge::store::{JobNumber, RequestKind, Store, StoreError, StoredJob};
 use crate::limits::{CANCEL_INTERVAL, REQUEST_INTERVAL, REQUEST_PATIENCE};
 use crate::report::{JobEvent, JobEventKind};
-use crate::study::{Outcome, State};
+use crate::study::{FinalState, Outcome, State};
 
 /// Has a job's trials stopped and the job ended, and waits for that. The request is in the store, where the process that
 /// runs the job finds it; where none does, this process ends it. `each` gets what happens. The answer is the job's
-/// state then: it may have come to its end before.
+/// state then: it may have come to its end before. A study of `tuner`, which has no process of ours, is over at once.
 ///
 /// # Errors
-/// The job is not there or is over; the process that runs it does not take the request; or the store or the system
+/// The job is not there; the process that runs it does not take the request; or the store or the system
 /// failed.
 pub fn cancel(store_path: &Path, id: &str, each: &mut dyn FnMut(&JobEvent)) -> Result<State, Failure> {
     let mut note = |text: &str| {
         let kind = JobEventKind::Note { trial: None, text: text.to_owned() };
         each(&JobEvent { at: Timestamp::now(), kind });
     };
-    let stored = unfinished(store_path, id)?;
+    let stored = find_job(store_path, id)?;
+    if stored.is_over() {
+        return Ok(stored.state);
+    }
+    if stored.job.is_study() {
+        let mut store = Store::open(store_path).map_err(store_failure)?;
+        store.end_study(stored.number, Timestamp::now()).map_err(store_failure)?;
+        return Ok(FinalState::Cancelled.into());
+    }
     if let Some(holder) = held_by(&stored) {
         let state = ask(store_path, id, RequestKind::Cancel, &holder)?;
         if state.is_over() {

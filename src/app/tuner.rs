@@ -97,6 +97,7 @@ pub fn begin(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Session, Fa
                 directory: PathBuf::new(),
                 deadline: None,
                 previous: None,
+                max_trials: None,
                 resource: Resource::default(),
             };
             store.create_job(&job).map_err(store_failure)?
@@ -111,6 +112,10 @@ pub fn begin(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Session, Fa
         Some(known) if !known.job.command.is_empty() || !known.job.is_study() => {
             let message = format!("`{id}` in the store {} is a job that hptune runs itself", path.display());
             return Err(Failure::usage(message).with_hint("give this study another --job-id"));
+        }
+        Some(known) if known.is_over() => {
+            let message = format!("study `{id}` in the store {} is over: {}", path.display(), known.state);
+            return Err(Failure::usage(message).with_hint("begin another one with another --job-id"));
         }
         Some(known) => {
             config.spec.seed = known.job.seed;

@@ -14,6 +14,7 @@ use super::{Failure, open_logs};
 use crate::edge::output::Output;
 use crate::layout::kind_of;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
+use crate::units::natural_order;
 use tfevents::record::{Damage, DamageKind};
 use tfevents::tail::{FileKind, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, packed_with};
 
@@ -99,7 +100,7 @@ pub fn verify(paths: &[PathBuf], repair: Option<&Path>) -> Result<Verification, 
     }
     let n_threads = disk::n_threads();
     let mut files = logs.files().to_vec();
-    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.sort_by(|a, b| natural_order(&a.path, &b.path));
     files.retain(|file| kind_of(&file.path) == Some(FileKind::Events));
     let is_one_file = matches!(paths, [path] if path.is_file());
     let check = |buffer: &mut Vec<u8>, i: usize| {

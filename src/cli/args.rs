@@ -17,11 +17,16 @@ Exit codes: 0 done; 1 it ran and the answer is no (no trial gave a result, damag
 #[derive(Debug, Parser)]
 #[command(name = "hptune", version, after_help = AFTER_HELP, max_term_width = 100, arg_required_else_help = true)]
 pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// The store of jobs, for the verbs that have one.
+#[derive(Debug, Args)]
+pub(super) struct StoreArg {
     /// File of the job store [default: $XDG_STATE_HOME/hptune/hptune.db]
     #[arg(long, global = true, value_name = "PATH", env = "HPTUNE_STORE", hide_env_values = true, value_parser = path())]
     pub(super) store: Option<PathBuf>,
-    #[command(subcommand)]
-    pub(super) verb: Verb,
 }
 
 #[derive(Debug, Subcommand)]

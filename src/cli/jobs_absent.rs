@@ -1,7 +1,6 @@
 //! Stands in for the verbs of jobs in a program without the feature `jobs`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -36,7 +35,7 @@ pub(super) struct Any {
 }
 
 /// Says that jobs are absent.
-pub(super) fn carry_out(verb: JobVerb, _store: Option<PathBuf>, _printer: Printer) -> Result<u8, Failure> {
+pub(super) fn carry_out(verb: JobVerb, _printer: Printer) -> Result<u8, Failure> {
     Err(Failure::usage(match verb {
         JobVerb::Serve(_) => "this hptune was built without the service (the feature `serve`)",
         JobVerb::Run(_) | JobVerb::Demo(_) | JobVerb::Tuner(_) | JobVerb::Jobs(_) => {

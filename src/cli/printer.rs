@@ -1,7 +1,7 @@
 //! The only place that prints. Data goes to stdout, talk to stderr; what does not print is spelled out in both.
 
 use std::env;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::text::{document, printable, printable_styled, wrap};
@@ -33,6 +33,12 @@ impl Style {
     #[cfg(test)]
     pub(super) fn plain_in(columns: usize) -> Self {
         Self { is_styled: false, columns: Some(columns) }
+    }
+
+    /// Coloured, in so many columns.
+    #[cfg(test)]
+    pub(super) fn coloured_in(columns: usize) -> Self {
+        Self { is_styled: true, columns: Some(columns) }
     }
 
     fn of(out: impl AsFd + IsTerminal) -> Self {
@@ -183,6 +189,26 @@ impl Printer {
     /// An error.
     pub(super) fn error(self, text: &str) {
         self.talk(&format!("error: {text}"));
+    }
+}
+
+#[cfg(feature = "jobs")]
+impl Printer {
+    /// Whether who sits at the terminal says yes.
+    ///
+    /// # Errors
+    /// Nobody sits there.
+    pub(super) fn confirm(self, question: &str) -> Result<bool, Failure> {
+        let missing =
+            || Failure::usage(format!("{question}\n  nobody is there to ask")).with_hint("give --yes");
+        if !io::stdin().is_terminal() {
+            return Err(missing());
+        }
+        let mut out = io::stderr().lock();
+        let _ = write!(out, "{} [y/N] ", self.talk.fit(printable(question))).and_then(|()| out.flush());
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map_err(|_| missing())?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes" | "YES"))
     }
 }
 

@@ -150,7 +150,7 @@ pub(super) fn diagnosis(diagnosis: &Diagnosis, style: Style) -> String {
     }
     if !diagnosis.fix.is_empty() {
         let lines: Vec<String> =
-            diagnosis.fix.iter().map(|line| format!("  {}", style.bold(&printable(line)))).collect();
+            diagnosis.fix.iter().map(|line| format!("    {}", style.bold(&printable(line)))).collect();
         sections.push(format!("To mend it:\n{}", lines.join("\n")));
     }
     if !diagnosis.places.is_empty() {

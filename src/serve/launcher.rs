@@ -135,7 +135,7 @@ impl Launcher {
         let _ = fs::create_dir_all(&directory);
         let log = OpenOptions::new().create(true).append(true).open(directory.join("job.log"));
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
-        command.arg("--store").arg(self.stores.path()).arg(EXECUTOR_VERB).arg(id);
+        command.arg(EXECUTOR_VERB).arg("--store").arg(self.stores.path()).arg(id);
         if purpose == Purpose::Cancel {
             command.arg("--to-cancel");
         }

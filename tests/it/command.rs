@@ -117,3 +117,62 @@ fn numbers_are_written_so_that_every_reader_takes_them_for_numbers() {
     let ran = place.run(&["run", "c.yaml", "--dry-run", "--", "echo", "x={eps}"]);
     assert!(ran.out.contains("x=1.0e-8"), "{}", ran.out);
 }
+
+#[test]
+fn a_command_that_cannot_be_meant_is_answered_with_the_line_that_works() {
+    let place = Place::new();
+    place.write("train.py", "print(1)\n");
+    let hint = |arguments: &[&str], expected: &str| {
+        let ran = place.run(&[&["run", "c.yaml"], arguments].concat());
+        assert_eq!((ran.code, place.n_jobs()), (Some(2), 0), "{}", ran.err);
+        assert!(ran.err.contains(expected), "{}", ran.err);
+    };
+    place.write("c.yaml", config(1, "", ""));
+    hint(&["--", "sh t.sh", "-a"], "without them: hptune run c.yaml -- sh t.sh -a");
+    hint(&["sh", "t.sh", "--lr", "3"], "hint: hptune run c.yaml -- sh t.sh --lr 3");
+    hint(
+        &["--", "--epochs", "20"],
+        "the program comes first: hptune run c.yaml -- python3 train.py --epochs 20",
+    );
+    hint(&["--", "./train.py"], "hptune run c.yaml -- python3 ./train.py");
+    hint(&["--", "train.py"], "hptune run c.yaml -- python3 train.py");
+    // A watcher of a command that cannot be started opens nothing.
+    let ran = place.run(&["watch", ".", "--to", "file:points.jsonl", "--", "nosuchprogram"]);
+    assert!(ran.code == Some(2) && ran.err.contains("nosuchprogram: not found in PATH"), "{}", ran.err);
+    assert!(!place.path().join("points.jsonl").exists() && !place.path().join("points.jsonl.state").exists());
+}
+
+#[test]
+fn a_dry_run_says_in_plain_words_what_the_job_would_do_and_where_that_was_said() {
+    let place = Place::new();
+    let ran = run(&place, &config(6, "enableTrialEarlyStopping: true", ""), &["--dry-run"], &["sh", "t.sh"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let row = |name: &str| {
+        let row =
+            ran.out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{}", ran.out));
+        row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(row("goal"), ["goal", "maximize: larger is better", "c.yaml"]);
+    assert_eq!(row("tag"), ["tag", "acc", "c.yaml"]);
+    assert_eq!(row("trials"), ["trials", "6", "c.yaml"]);
+    assert_eq!(row("at a time"), ["at a time", "1", "default"]);
+    assert_eq!(row("algorithm"), ["algorithm", "random search", "c.yaml"]);
+    assert!(row("early stopping")[1].starts_with("decay-curve: "), "{}", ran.out);
+    assert_eq!(row("seed"), ["seed", "3", "c.yaml"]);
+    assert_eq!(row("x "), ["x", "whole numbers, 1 to 1000"]);
+    let ran = run(&place, &config(6, "", ""), &["--dry-run", "--seed", "9"], &["sh", "t.sh"]);
+    assert!(ran.out.lines().any(|line| line.starts_with("seed") && line.ends_with("--seed")), "{}", ran.out);
+}
+
+#[test]
+fn a_file_of_vertex_ai_is_named_as_such() {
+    let place = Place::new();
+    let text = "displayName: a\nstudySpec:\n  metrics: [{metricId: acc, goal: MAXIMIZE}]\nmaxTrialCount: 3\n";
+    let ran = run(&place, text, &[], &["true"]);
+    assert!(
+        ran.code == Some(2) && ran.err.contains("a file of Vertex AI (it has `studySpec`)"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.err.matches("unknown").count(), 0, "{}", ran.err);
+}

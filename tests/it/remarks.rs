@@ -107,7 +107,7 @@ fn a_trainer_that_does_not_know_its_arguments_gets_the_line_that_mends_it() {
     // Directories differ, and it is shown once all the same.
     let shown = ran.err.matches("   t.py: error").count() + ran.out.matches("t.py: error").count();
     assert_eq!(shown, 1, "{}{}", ran.err, ran.out);
-    assert_eq!(ran.err.matches("what there is to say is the same as of trial 1").count(), 2, "{}", ran.err);
+    assert_eq!(ran.err.matches("fails for the same reason as trial 1: see above").count(), 2, "{}", ran.err);
 }
 
 #[test]

@@ -619,6 +619,7 @@ fn the_store_gives_back_the_study_that_the_records_make() {
                 directory: "/".into(),
                 deadline: None,
                 previous: None,
+                max_trials: None,
                 resource: Resource::default(),
             };
             let number = store.create_job(&job).expect("it is new");

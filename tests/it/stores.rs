@@ -176,6 +176,7 @@ fn a_queued_job_is_shown_as_such_and_runs_when_it_is_resumed() {
         directory: place.path().to_owned(),
         deadline: None,
         previous: None,
+        max_trials: None,
         resource: Resource::default(),
     };
     let mut store = Store::open(&place.path().join("store.db")).expect("it opens");

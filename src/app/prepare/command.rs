@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::app::{Failure, packages, quoted};
-use crate::edge::process::find_program;
+use crate::app::{Failure, packages, program, quoted};
 use crate::engine;
 use crate::limits::MAX_ARGUMENT_BYTES;
 use crate::study::launch::{self, TRIAL_DIR_VARIABLE, TrialContext};
@@ -31,7 +30,7 @@ pub(super) fn with_packages(
 }
 
 /// The trainer's command with the configuration's own arguments; its program can be run.
-pub(super) fn words(config: &Config, command: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) fn words(config: &Config, command: &[String], config_name: &str) -> Result<Vec<String>, Failure> {
     let mut words = command.to_vec();
     let is_here = engine::is_here(config);
     if words.is_empty() && config.python_module.is_none() && !is_here {
@@ -41,12 +40,15 @@ pub(super) fn words(config: &Config, command: &[String]) -> Result<Vec<String>, 
     if words.is_empty() {
         let Some(module) = &config.python_module else {
             return Err(Failure::usage("no command to run: the configuration names no pythonModule either")
-                .with_hint("put the trainer's command behind `--`: hptune run CONFIG -- python3 train.py"));
+                .with_hint(format!(
+                    "put the trainer's command behind `--`: hptune run {} -- python3 train.py",
+                    quoted(config_name)
+                )));
         };
         words = ["python3", "-m", module].map(str::to_owned).into();
     }
-    if let Some(program) = words.first().filter(|_| is_here) {
-        find_program(program).map_err(|e| Failure::usage(format!("cannot run the command: {e}")))?;
+    if is_here {
+        program::check(&words, &format!("hptune run {}", quoted(config_name)))?;
     }
     words.extend(config.args.iter().cloned());
     Ok(words)

@@ -90,6 +90,9 @@ fn read_chain(store: &Store, job: &NewJob, n_left: usize) -> Result<Config, Fail
         Failure::outside(format!("job `{}`: its stored configuration cannot be read: {first}", job.id))
     })?;
     config.spec.seed = job.seed;
+    if let Some(max_trials) = job.max_trials {
+        config.extend(max_trials);
+    }
     Ok(config)
 }
 

@@ -21,7 +21,7 @@ use crate::edge::remote::local_dir;
 use crate::edge::store::{JobNumber, NewJob, Resource, Store, StoreError, StoredJob};
 use crate::engine;
 use crate::engine::local::{Machine, MachineError};
-use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, STORE_RETRY};
+use crate::limits::{LEASE_EXPIRY, MAX_CONFIG_BYTES, MAX_TRIALS, STORE_RETRY};
 use crate::study::config::check_job_id;
 use crate::study::{Config, Decided, Problem, Record, Severity, State, Study};
 use command::{with_packages, words};
@@ -32,6 +32,9 @@ pub use queue::{OnThisMachine, QueueError, ReadConfig, queue, read_for};
 
 /// A seed that nobody chose is below this: short enough to be typed again.
 const SEEDS: u64 = 1_000_000;
+
+/// How messages name the configuration of a job that is in the store.
+const STORED_CONFIG: &str = "CONFIG";
 
 /// What the user asked for.
 #[derive(Debug, Clone)]
@@ -167,6 +170,7 @@ pub fn prepare(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Plan, Fai
         directory,
         deadline: config.policy.deadline,
         previous: config.previous.clone(),
+        max_trials: None,
         resource: Resource::default(),
     };
     let number = store.create_job(&job).map_err(|e| {
@@ -193,6 +197,44 @@ pub fn resume(
     go_on(Store::open(store).map_err(store_failure)?, id, gpus, Going::On, tell)
 }
 
+/// Has a job that is over go on, with up to `max_trials` trials.
+///
+/// # Errors
+/// It is not there, is not over, has as many trials already, or is continued by another job; its command cannot be run any
+/// more, or the directories of its further trials hold others' files. It is as it was then.
+pub fn extend(
+    store_path: &Path,
+    id: &str,
+    max_trials: u32,
+    gpus: Option<&str>,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Plan, Failure> {
+    let stored = find_job(store_path, id)?;
+    refuse_study(&stored)?;
+    if !stored.is_over() {
+        let message = format!("job `{id}` is not over: {}", stored.state);
+        return Err(Failure::usage(message)
+            .with_hint(format!("`hptune jobs resume {id}` goes on with one that was interrupted")));
+    }
+    let n_trials = stored.trials.len() as u32;
+    if !(n_trials + 1..=MAX_TRIALS).contains(&max_trials) {
+        let message = format!("--max-trials: got {max_trials}, want {} to {MAX_TRIALS}", n_trials + 1);
+        return Err(Failure::usage(message).with_hint(format!("job `{id}` has {n_trials} trials already")));
+    }
+    let mut store = Store::open(store_path).map_err(store_failure)?;
+    if let Some(other) = store.continued_by(id).map_err(store_failure)? {
+        let message = format!("job `{other}` continues `{id}`: its trials have the numbers that follow");
+        return Err(Failure::usage(message).with_hint(format!("hptune jobs extend {other} --max-trials N")));
+    }
+    let config = read_stored(&store, &stored.job)?;
+    command::check(&words(&config, &stored.job.command, STORED_CONFIG)?, &config)?;
+    let first = Earlier::of(&store, &config, id)?.first.get();
+    let further = first.saturating_add(n_trials)..=first.saturating_add(max_trials - 1);
+    refuse_used(&stored.job.job_dir, &stored.job.local_dir(), further)?;
+    store.extend(stored.number, max_trials).map_err(store_failure)?;
+    go_on(store, id, gpus, Going::On, tell)
+}
+
 /// Takes a job up again that was interrupted, only to cancel it.
 ///
 /// # Errors
@@ -201,11 +243,11 @@ pub(crate) fn resume_to_cancel(store: &Path, id: &str, tell: &mut dyn FnMut(&str
     go_on(Store::open(store).map_err(store_failure)?, id, None, Going::ToCancel, tell)
 }
 
-/// A job that is not over, as it can be read whoever writes to the store.
+/// A job, as it can be read whoever writes to the store.
 ///
 /// # Errors
-/// It is not there, is over, or runs no trials; or the store cannot be read.
-pub(super) fn unfinished(store: &Path, id: &str) -> Result<StoredJob, Failure> {
+/// It is not there, or the store cannot be read.
+pub(super) fn find_job(store: &Path, id: &str) -> Result<StoredJob, Failure> {
     let missing = || {
         let message = format!("no job `{id}` in the store {}", store.display());
         Failure::usage(message).with_hint("`hptune jobs list` names those that are there")
@@ -214,13 +256,26 @@ pub(super) fn unfinished(store: &Path, id: &str) -> Result<StoredJob, Failure> {
         return Err(missing());
     }
     let store = Store::open_to_read(store).map_err(store_failure)?;
-    let stored = store.job_to_resume(id).map_err(store_failure)?.ok_or_else(missing)?;
+    store.job_to_resume(id).map_err(store_failure)?.ok_or_else(missing)
+}
+
+/// A job that is not over.
+///
+/// # Errors
+/// As of [`find_job`]; or it is over, or runs no trials.
+pub(super) fn unfinished(store: &Path, id: &str) -> Result<StoredJob, Failure> {
+    let stored = find_job(store, id)?;
     refuse_over(&stored)?;
-    if stored.job.is_study() {
-        let message = format!("`{id}` is a study of `hptune tuner`, which runs no trials");
-        return Err(Failure::usage(message).with_hint("hptune tuner CONFIG --store FILE --job-id NAME"));
-    }
+    refuse_study(&stored)?;
     Ok(stored)
+}
+
+fn refuse_study(stored: &StoredJob) -> Result<(), Failure> {
+    if !stored.job.is_study() {
+        return Ok(());
+    }
+    let message = format!("`{}` is a study of `hptune tuner`, which runs no trials", stored.job.id);
+    Err(Failure::usage(message).with_hint("hptune tuner CONFIG --store FILE --job-id NAME"))
 }
 
 fn refuse_over(stored: &StoredJob) -> Result<(), Failure> {
@@ -228,7 +283,10 @@ fn refuse_over(stored: &StoredJob) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("job `{}` is over: {}", stored.job.id, stored.state);
-    let hint = "a new job goes on from it with hyperparameters.resumePreviousJobId";
+    let hint = format!(
+        "`hptune jobs extend {} --max-trials N` has it go on; a new job does with hyperparameters.resumePreviousJobId",
+        stored.job.id
+    );
     Err(Failure::usage(message).with_hint(hint))
 }
 
@@ -279,7 +337,7 @@ fn go_on(
         // No trial is started: what one needs may be gone.
         Decided::Cancel | Decided::Fail(_) => (Vec::new(), Machine::default()),
         Decided::Nothing => {
-            let words = words(&config, &job.command)?;
+            let words = words(&config, &job.command, STORED_CONFIG)?;
             // What an earlier program began this one finishes: its words are what they were.
             if let Err(fault) = command::check(&words, &config) {
                 notes.push(format!("warning: {}", fault.message));
@@ -333,8 +391,12 @@ pub(super) fn hold(store: &mut Store, number: JobNumber, tell: &mut dyn FnMut(&s
 /// What a dry run shows of a job: all that its first trial would get.
 #[derive(Debug)]
 pub struct DryRun {
+    /// How messages name the configuration: its path.
+    pub config_name: String,
     /// The configuration, its seed set.
     pub config: Config,
+    /// Where the seed comes from.
+    pub seed_from: SeedFrom,
     /// The job's name.
     pub job_id: String,
     /// The words of the trainer's command without what a trial adds.
@@ -349,6 +411,17 @@ pub struct DryRun {
     pub study: Study,
 }
 
+/// Where the seed of a job comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeedFrom {
+    /// From the command line.
+    Flag,
+    /// From the configuration.
+    Config,
+    /// It was drawn.
+    Drawn,
+}
+
 /// Checks a request as [`prepare`] does, and makes nothing.
 ///
 /// # Errors
@@ -360,13 +433,19 @@ pub fn dry_run(request: &Request) -> Result<DryRun, Failure> {
     let store = store.map_err(store_failure)?;
     let Checked { mut config, mut notes, words, job_id, job_dir, earlier, machine } =
         check(request, &store, now)?;
-    config.spec.seed = request.seed.or(config.seed).unwrap_or_else(|| draw_seed(now));
+    let (seed, seed_from) = match (request.seed, config.seed) {
+        (Some(seed), _) => (seed, SeedFrom::Flag),
+        (None, Some(seed)) => (seed, SeedFrom::Config),
+        (None, None) => (draw_seed(now), SeedFrom::Drawn),
+    };
+    config.spec.seed = seed;
     let first = earlier.first.get();
     let local = local_dir(&job_dir, &working_directory()?, &job_id);
     refuse_used(&job_dir, &local, first..=first.saturating_add(config.spec.max_trials - 1))?;
     notes.extend(earlier.note());
     let study = earlier.study(config.spec.clone());
-    Ok(DryRun { config, job_id, words, notes, job_dir, machine, study })
+    let config_name = request.config_name.clone();
+    Ok(DryRun { config_name, config, seed_from, job_id, words, notes, job_dir, machine, study })
 }
 
 /// The store of a request, with the job in it that is to be continued.
@@ -398,7 +477,7 @@ fn check(request: &Request, store: &Store, now: Timestamp) -> Result<Checked, Fa
     let read = Config::read_continuing(&request.config_text, previous.as_ref(), Some(&engines));
     let (mut config, problems) = read.map_err(|p| Failure::usage(list_problems(&request.config_name, &p)))?;
     let mut notes: Vec<String> = problems.iter().map(|p| describe(&request.config_name, p)).collect();
-    let words = words(&config, &request.command)?;
+    let words = words(&config, &request.command, &request.config_name)?;
     command::check(&words, &config)?;
     notes.extend(command::notes(&words, &config));
     let job_id = match request.job_id.clone().or_else(|| config.job_id.clone()) {

@@ -78,6 +78,7 @@ pub fn queue(
         // Its time runs from when it is taken up.
         deadline: None,
         previous: config.previous,
+        max_trials: None,
         resource,
     };
     store.queue_job(&job).map_err(|e| {

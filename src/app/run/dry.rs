@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 
+use super::overview::{self, Searched, Setting};
 use crate::app::Failure;
 use crate::app::prepare::DryRun;
 use crate::edge::remote::local_dir;
@@ -16,6 +17,12 @@ use crate::suggest::{self, Request};
 /// The first trial of a job.
 #[derive(Debug)]
 pub struct FirstTrial {
+    /// The name of the job.
+    pub job_id: String,
+    /// What the job would do.
+    pub settings: Vec<Setting>,
+    /// What it would search.
+    pub parameters: Vec<Searched>,
     /// Its number, as a directory is named.
     pub number: String,
     /// Names and values of its parameters.
@@ -35,7 +42,9 @@ pub struct FirstTrial {
 /// # Errors
 /// There is no trial to run, or what it needs is not there.
 pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
+    let settings = overview::settings(&dry);
     let DryRun { config, job_id, words, job_dir, mut machine, study, .. } = dry;
+    let parameters = overview::parameters(&config);
     let failed = |e: &dyn std::fmt::Display| Failure::outside(format!("--dry-run: {e}"));
     let directory = std::env::current_dir().map_err(|e| failed(&e))?;
     let Request { trial, observations } = Request::next(&study);
@@ -62,6 +71,9 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
         }
     }
     Ok(FirstTrial {
+        job_id,
+        settings,
+        parameters,
         number: trial.to_string(),
         hyperparameters: params.iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect(),
         places,
@@ -92,7 +104,13 @@ impl FirstTrial {
             self.hyperparameters.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
         let places: serde_json::Map<String, Json> =
             self.places.iter().map(|(name, words)| (name.clone(), words.clone().into())).collect();
+        let settings = self
+            .settings
+            .iter()
+            .map(|setting| json!({"name": setting.name, "value": setting.value, "from": setting.from}));
         json!({
+            "jobId": self.job_id,
+            "settings": settings.collect::<Vec<_>>(),
             "trialId": self.number,
             "hyperparameters": hyperparameters,
             "places": places,

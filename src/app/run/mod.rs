@@ -9,6 +9,7 @@ mod execute;
 mod failure;
 mod job;
 mod left;
+mod overview;
 mod pending;
 mod program;
 pub(crate) mod remarks;
@@ -21,6 +22,7 @@ use crate::edge::store::NewJob;
 use crate::study::{Config, FinalState, JobEnd, Trial};
 pub use dry::{FirstTrial, first_trial};
 pub use job::{Job, Notice};
+pub use overview::{Searched, Setting};
 pub use program::run;
 
 /// How a job ended, with all that it found.

@@ -213,7 +213,7 @@ impl Job<'_> {
         let what = gist(what, &params);
         match self.told.get(&what) {
             Some(earlier) => {
-                let text = format!("what there is to say is the same as of trial {earlier}");
+                let text = format!("fails for the same reason as trial {earlier}: see above");
                 self.note(trial, text);
             }
             None => {

@@ -23,13 +23,11 @@ use tfevents::disk::Root;
 use tfevents::follow::Place;
 use tokio::sync::mpsc;
 
-use super::Failure;
+use super::{Failure, program, quoted};
 use crate::controller::Signal;
 use crate::edge::clock::Clock;
 use crate::edge::files;
-use crate::edge::process::{
-    Group, Launch, ProcessHandle, Status, adopt_orphans, collect_ended, find_program,
-};
+use crate::edge::process::{Group, Launch, ProcessHandle, Status, adopt_orphans, collect_ended};
 use crate::edge::remote::{self, Bucket};
 use crate::edge::signals::{SignalEvent, Signals};
 use crate::edge::sink::{self, Patience, SinkOptions, SinkSpec, Token, Undelivered};
@@ -168,6 +166,10 @@ struct Started {
 
 async fn run(request: Request, tell: &mut dyn FnMut(&str)) -> Result<Watched, Failure> {
     let failed = |what: &str, e: io::Error| Failure::outside(format!("{what}: {e}"));
+    // Nothing is followed, and no sink is opened, for a command that cannot be started.
+    let job_dirs: Vec<String> =
+        request.job_dirs.iter().map(|job_dir| quoted(&job_dir.to_string_lossy())).collect();
+    program::check(&request.command, &format!("hptune watch {}", job_dirs.join(" ")))?;
     let mut signals = Signals::listen().map_err(|e| failed("cannot listen for signals", e))?;
     let process = request
         .until
@@ -356,7 +358,6 @@ impl Watch<'_> {
 
     fn start_trainer(&mut self) -> Result<(), Failure> {
         let Some((program, arguments)) = self.request.command.split_first() else { return Ok(()) };
-        find_program(program).map_err(Failure::usage)?;
         adopt_orphans().map_err(|e| Failure::outside(format!("cannot start: {e}")))?;
         let has_stdout = self.request.sinks.iter().any(|sink| sink.address().is_standard_output());
         let output = if has_stdout {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::app::demo::TrainerArguments;
 use crate::app::prepare::Deadline;
-use crate::cli::args::path;
+use crate::cli::args::{StoreArg, path};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum JobVerb {
@@ -45,8 +45,27 @@ pub(in crate::cli) enum JobVerb {
     DemoTrainer(TrainerArguments),
 }
 
+impl JobVerb {
+    /// The store that was named, for verbs that have one.
+    pub(super) fn take_store(&mut self) -> Option<PathBuf> {
+        match self {
+            Self::Run(args) => args.store.store.take(),
+            Self::Demo(args) => args.store.store.take(),
+            Self::Tuner(args) => args.store.store.take(),
+            Self::Jobs(args) => args.store.store.take(),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => args.store.store.take(),
+            #[cfg(feature = "serve")]
+            Self::ExecuteJob(args) => args.store.store.take(),
+            Self::KeepTrial | Self::DemoTrainer(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Run {
+    #[command(flatten)]
+    pub(super) store: StoreArg,
     /// Configuration as Cloud ML Engine took it, YAML or JSON
     #[arg(value_name = "CONFIG", value_parser = path())]
     pub(super) config: PathBuf,
@@ -81,6 +100,8 @@ pub(in crate::cli) struct Run {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Tuner {
+    #[command(flatten)]
+    pub(super) store: StoreArg,
     /// Configuration as Cloud ML Engine took it, YAML or JSON
     #[arg(value_name = "CONFIG", value_parser = path())]
     pub(super) config: PathBuf,
@@ -94,6 +115,8 @@ pub(in crate::cli) struct Tuner {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Demo {
+    #[command(flatten)]
+    pub(super) store: StoreArg,
     /// Directory of the job [default: one in the system's temporary directory]
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(super) job_dir: Option<PathBuf>,
@@ -117,6 +140,8 @@ fn deadline(text: &str) -> Result<Deadline, String> {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Jobs {
+    #[command(flatten)]
+    pub(super) store: StoreArg,
     #[command(subcommand)]
     pub(super) verb: JobsVerb,
 }
@@ -177,6 +202,35 @@ pub(super) enum JobsVerb {
         /// Number of the trial
         #[arg(value_name = "TRIAL")]
         trial: u32,
+    },
+    /// Have a job that is over go on with more trials
+    ///
+    /// The search knows the trials that there are; what the job was over for, a cancellation or failures, is no more.
+    Extend {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// How many trials the job is to have in all
+        #[arg(long, value_name = "N")]
+        max_trials: u32,
+        /// GPUs that trials may have, by number or UUID [default: $CUDA_VISIBLE_DEVICES, or all]
+        #[arg(long, value_name = "GPUS")]
+        gpus: Option<String>,
+        /// Print what happens as JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a job that is over from the store; its files stay
+    Delete {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// Delete the directories of its trials too
+        #[arg(long)]
+        files: bool,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Show what a trial's trainer printed
     Logs {

@@ -370,3 +370,136 @@ impl Drop for LiveView {
         self.stop_painting();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::ParamValue;
+
+    fn id(n: u32) -> TrialId {
+        TrialId::after(n - 1)
+    }
+
+    /// A job of 40 trials, 7 of which are over and `n` of which run.
+    fn table(n: u32) -> LiveTable {
+        let mut table = LiveTable {
+            max_trials: Some(40),
+            n_ended: 7,
+            best: Some((0.971_053, id(6))),
+            trials: BTreeMap::new(),
+        };
+        for n in 8..8 + n {
+            let mut row = Row::new(id(n));
+            row.state = if n == 9 { "stopping" } else { "running" }.to_owned();
+            row.step = Some(Step(10 * i64::from(n)));
+            let values = [("learning_rate", 0.034_969_558_440_178_954), ("layers", 3.0)];
+            let values = values.map(|(name, value)| (name.into(), ParamValue::Number(value)));
+            row.text = if n == 9 {
+                "value 0.10468 at step 86 should end at 0.23706 ± 0.25: a chance of 0.2 %".to_owned()
+            } else {
+                assignment(&Assignment(values.into()))
+            };
+            for step in 1..=n {
+                let at = Position::first_pass(Step(i64::from(step)));
+                row.curve.push(at, 1.0 - 1.0 / f64::from(step));
+            }
+            table.trials.insert(row.trial, row);
+        }
+        table
+    }
+
+    #[track_caller]
+    fn check(n: u32, columns: usize, n_rows: usize, expected: &str) {
+        let lines = table(n).draw(Style::plain_in(columns), n_rows, Duration::from_secs(200));
+        assert_eq!(lines.join("\n"), expected.trim_start_matches('\n'));
+        assert!(lines.iter().all(|line| width(line) <= columns));
+        assert!(lines.len() + 1 < n_rows);
+    }
+
+    #[test]
+    fn the_table_fits_any_width() {
+        check(
+            3,
+            120,
+            50,
+            "
+TRIAL  STATE             STEP  VALUE      VALUES                PARAMETERS
+    8  running             80  0.875      ▁▅▆▇▇███              learning_rate=0.03497 layers=3
+    9  stopping            90  0.88889    ▁▅▆▇▇████             value 0.10468 at step 86 should end at 0.23706 ± 0.25: …
+   10  running            100  0.9        ▁▄▆▇▇▇████            learning_rate=0.03497 layers=3
+━━━━━───────────────────────── 7/40 trials  3 min 20 s  best so far 0.97105 (trial 6)",
+        );
+        check(
+            2,
+            80,
+            20,
+            "
+TRIAL  STATE             STEP  VALUE      VALUES        PARAMETERS
+    8  running             80  0.875      ▁▅▆▇▇███      learning_rate=0.03497 …
+    9  stopping            90  0.88889    ▁▅▆▇▇████     value 0.10468 at step …
+━━━━───────────────────── 7/40 trials  3 min 20 s  best so far 0.97105 (trial 6)",
+        );
+        check(
+            2,
+            60,
+            20,
+            "
+TRIAL  STATE         STEP  VALUE      VALUES    PARAMETERS
+    8  running         80  0.875      ▁▅▆▇▇███  learning_ra…
+    9  stopping        90  0.88889    ▁▆▇▇████  value …
+7/40 trials  3 min 20 s  best so far 0.97105 (trial 6)",
+        );
+        check(
+            1,
+            40,
+            20,
+            "
+TRIAL  STATE         STEP  VALUE
+    8  running         80  0.875",
+        );
+    }
+
+    #[test]
+    fn many_trials_leave_room_for_the_line_of_the_job() {
+        for (n_rows, n_shown) in [(20, 10), (50, 30), (10, 1), (3, 1)] {
+            let lines = table(30).draw(Style::plain_in(80), n_rows, Duration::ZERO);
+            let n_rows_of_trials =
+                lines.iter().filter(|line| line.contains("running") || line.contains("stopping"));
+            assert_eq!(n_rows_of_trials.count(), n_shown, "{n_rows}: {lines:#?}");
+            assert_eq!(lines.iter().any(|line| line.contains("more trials")), n_shown < 30);
+            assert!(lines.last().is_some_and(|line| line.contains("7/40 trials  0 s")));
+        }
+    }
+
+    #[test]
+    fn colours_say_what_failed_and_what_is_best() {
+        let mut row = Row::new(id(3));
+        (row.state, row.tone) = ("failed".into(), Tone::Failed);
+        let style = Style::coloured_in(80);
+        assert!(row.draw(&Columns::of(style), style).contains("\x1b[31mfailed\x1b[0m"));
+        (row.state, row.tone) = ("succeeded".into(), Tone::Best);
+        assert!(row.draw(&Columns::of(style), style).contains("\x1b[32msucceeded\x1b[0m"));
+        row.tone = Tone::Plain;
+        assert!(!row.draw(&Columns::of(style), style).contains('\x1b'));
+    }
+
+    #[test]
+    fn what_is_painted_takes_the_place_of_what_was_whatever_is_typed_meanwhile() {
+        let size = |n| std::num::NonZero::new(n).expect("it is not 0");
+        let mut terminal = vt100::Parser::new(size(12), size(20), 0);
+        let mut paint = |painted: &[&str], above: &[&str], table: &[&str], typed: &str| {
+            let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+            let painted: Vec<usize> = painted.iter().map(|line| width(line)).collect();
+            let out = repaint(&painted, &owned(above), &owned(table), Some(20));
+            terminal.process(out.replace('\n', "\r\n").as_bytes());
+            terminal.process(typed.as_bytes());
+            terminal.screen().contents()
+        };
+        paint(&[], &["job a"], &["TRIAL", "1 running", "0/2"], "^C");
+        let shown =
+            paint(&["TRIAL", "1 running", "0/2"], &["note: b"], &["TRIAL", "1 stopping", "0/2"], "^C^C");
+        assert_eq!(shown, "job a\nnote: b\nTRIAL\n1 stopping\n0/2\n^C^C");
+        let shown = paint(&["TRIAL", "1 stopping", "0/2"], &["1 stopped"], &["1/2"], "");
+        assert_eq!(shown.trim_end(), "job a\nnote: b\n1 stopped\n1/2");
+    }
+}

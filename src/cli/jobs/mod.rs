@@ -15,7 +15,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::printer::Printer;
-use crate::app::prepare::{Plan, Request, dry_run, prepare, read_config_file, resume};
+use crate::app::delete::deletion;
+use crate::app::prepare::{Plan, Request, dry_run, extend, prepare, read_config_file, resume};
 use crate::app::request::{cancel, stop_trial};
 use crate::app::run::{first_trial, run};
 use crate::app::why::why;
@@ -28,8 +29,8 @@ use args::{Format, JobsVerb};
 use view::Before;
 
 /// Does what a verb of jobs asks, with the store that was named.
-pub(super) fn carry_out(verb: JobVerb, store: Option<PathBuf>, printer: Printer) -> Result<u8, Failure> {
-    let store = store.filter(|path| !path.as_os_str().is_empty());
+pub(super) fn carry_out(mut verb: JobVerb, printer: Printer) -> Result<u8, Failure> {
+    let store = verb.take_store().filter(|path| !path.as_os_str().is_empty());
     // What the environment names it names to the next command too.
     let asked =
         store.clone().filter(|path| std::env::var_os("HPTUNE_STORE").is_none_or(|named| named != *path));
@@ -152,6 +153,20 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
         JobsVerb::Resume { id, gpus, json } => {
             let plan = resume(store, id, gpus.as_deref(), &mut |text| printer.talk(text))?;
             run_job(plan, asked, *json, printer)
+        }
+        JobsVerb::Extend { id, max_trials, gpus, json } => {
+            let plan = extend(store, id, *max_trials, gpus.as_deref(), &mut |text| printer.talk(text))?;
+            run_job(plan, asked, *json, printer)
+        }
+        JobsVerb::Delete { id, files, yes } => {
+            let deletion = deletion(store, id, *files)?;
+            if !yes && !printer.confirm(&deletion.question())? {
+                printer.talk("nothing was deleted");
+                return Ok(1);
+            }
+            deletion.execute()?;
+            printer.talk(&format!("job {id} is deleted"));
+            Ok(0)
         }
         JobsVerb::Cancel { id } => {
             let mut view = view::for_output(false, printer, Before::default());

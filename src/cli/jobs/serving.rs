@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::app::Failure;
-use crate::cli::args::path;
+use crate::cli::args::{StoreArg, path};
 use crate::cli::printer::Printer;
 use crate::edge::home::expand_home;
 use crate::serve::{self, Options, executor};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
+    #[command(flatten)]
+    pub(super) store: StoreArg,
     /// Address to listen on; port 0 takes any. One that is not of this machine alone needs --token-file
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8470", value_parser = address)]
     listen: SocketAddr,
@@ -46,6 +48,8 @@ pub(in crate::cli) struct Serve {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExecuteJob {
+    #[command(flatten)]
+    pub(super) store: StoreArg,
     /// The job
     #[arg(value_name = "JOB")]
     id: String,
@@ -98,7 +102,7 @@ pub(super) fn serve(args: Serve, store: PathBuf, printer: Printer) -> Result<u8,
 }
 
 pub(super) fn execute(args: &ExecuteJob, store: &Path, printer: Printer) -> Result<u8, Failure> {
-    let ExecuteJob { id, to_cancel, handles } = args;
+    let ExecuteJob { id, to_cancel, handles, .. } = args;
     let order = executor::Order { store, id, is_to_cancel: *to_cancel, handles: *handles };
     executor::execute(&order, &mut |text| printer.talk(text))
 }

@@ -10,7 +10,8 @@ use crate::app::run::remarks::unused;
 use crate::app::run::{Finished, FirstTrial};
 use crate::app::why::{Basis, Peer, Why};
 use crate::cli::printer::Style;
-use crate::cli::text::{duration, hang, width};
+use crate::cli::table::Table;
+use crate::cli::text::{duration, hang, printable, width};
 use crate::edge::store::NewJob;
 use crate::edge::trial_files::TrialFiles;
 use crate::plot::{self, Cells, Curve, Ink, Look};
@@ -67,11 +68,25 @@ fn before_usual(step: Step, usual: Step) -> String {
     format!("at step {step}, the others at {usual}: somebody may have told it to end")
 }
 
-/// What the first trial of a job would get.
+/// What a job would do, and what its first trial would get.
 pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
+    let mut settings = Table::new(["SETTING", "VALUE", "FROM"]);
+    for setting in &first.settings {
+        settings.add_row([setting.name.to_owned(), printable(&setting.value), printable(&setting.from)]);
+    }
+    let mut parameters = Table::new(["PARAMETER", "VALUES"]);
+    for parameter in &first.parameters {
+        parameters.add_row([printable(&parameter.name), printable(&parameter.values)]);
+    }
     let hyperparameters: Vec<String> =
         first.hyperparameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut lines = vec![
+        format!("{}  {}", style.bold("Job"), first.job_id),
+        String::new(),
+        settings.draw(style.columns()),
+        String::new(),
+        parameters.draw(style.columns()),
+        String::new(),
         format!("{}  {}", style.bold(&format!("Trial {}", first.number)), hyperparameters.join(" ")),
         format!("{}  {}", style.bold("Passed"), passed(first)),
         format!("{}   {}", style.bold("Files"), first.directory.display()),
@@ -82,12 +97,14 @@ pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
         let words = std::iter::once(&replica.program).chain(&replica.arguments);
         let words: Vec<String> = words.map(|word| quoted(word)).collect();
         lines.push(String::new());
-        if is_cluster {
-            lines.push(style.bold(&replica.replica.to_string()));
-        }
-        lines.push(words.join(" "));
-        lines.extend(replica.environment.iter().map(|(name, value)| format!("  {name}={}", quoted(value))));
-        lines.push(format!("  log: {}", replica.log.display()));
+        let name = if is_cluster { replica.replica.to_string() } else { "Command".to_owned() };
+        lines.push(style.bold(&name));
+        // Indented as what is to be pasted.
+        lines.push(format!("    {}", words.join(" ")));
+        lines.extend(
+            replica.environment.iter().map(|(name, value)| format!("      {name}={}", quoted(value))),
+        );
+        lines.push(format!("    log: {}", replica.log.display()));
     }
     lines.join("\n")
 }

@@ -32,6 +32,8 @@ pub struct NewJob {
     pub deadline: Option<Timestamp>,
     /// The job that it continues.
     pub previous: Option<String>,
+    /// How many trials it has since it was extended; `None`: as many as its configuration says.
+    pub max_trials: Option<u32>,
     /// What a service keeps of it beside its course.
     pub resource: Resource,
 }

@@ -12,6 +12,7 @@ mod copy;
 mod detail;
 mod error;
 mod job;
+mod keep;
 mod lease;
 mod look;
 mod queue;

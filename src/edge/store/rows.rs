@@ -147,7 +147,7 @@ pub(super) fn read_job(
 ) -> rusqlite::Result<Option<StoredJob>> {
     let columns = "number, id, state, message, created_ms, started_ms, ended_ms, config, seed, command, job_dir, \
                    directory, deadline_ms, previous, holder, heartbeat_ms, config_format, owner, display_name, \
-                   labels, revision, changed_ms";
+                   labels, revision, changed_ms, max_trials";
     let found = connection
         .query_row(&format!("SELECT {columns} FROM job WHERE id = ?"), [id], |row| {
             let of_job = format!("job `{id}`");
@@ -161,6 +161,7 @@ pub(super) fn read_job(
                 directory: row.get::<_, String>("directory")?.into(),
                 deadline: time(row, "deadline_ms", || of_job.clone())?,
                 previous: row.get("previous")?,
+                max_trials: row.get("max_trials")?,
                 resource: Resource {
                     config_format: named(row, "config_format", || of_job.clone(), ConfigFormat::from_name)?,
                     owner: row.get("owner")?,

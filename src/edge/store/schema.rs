@@ -12,7 +12,7 @@ use super::copy::copy_beside;
 use crate::limits::STORE_BUSY_TIMEOUT;
 
 /// The version of the schema, kept in `PRAGMA user_version`.
-pub(super) const SCHEMA_VERSION: i64 = 5;
+pub(super) const SCHEMA_VERSION: i64 = 6;
 
 const SCHEMA: &str = "
     CREATE TABLE job (
@@ -37,7 +37,8 @@ const SCHEMA: &str = "
         labels     TEXT,                         -- JSON object of strings; NULL: those of the configuration
         started_ms INTEGER,                      -- when it left the queue; NULL: not yet, or at created_ms
         revision   INTEGER NOT NULL DEFAULT 0,   -- rises with each change of the job and of what belongs to it
-        changed_ms INTEGER                       -- when it last rose
+        changed_ms INTEGER,                      -- when it last rose
+        max_trials INTEGER                       -- how many trials it has since it was extended; NULL: as configured
     ) STRICT;
     CREATE TABLE trial (
         job        INTEGER NOT NULL REFERENCES job(number),
@@ -158,6 +159,9 @@ const FROM_VERSION_3: &str = "
     ALTER TABLE trial ADD COLUMN client TEXT;
 ";
 
+/// What version 5 lacks.
+const FROM_VERSION_5: &str = "ALTER TABLE job ADD COLUMN max_trials INTEGER;";
+
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -257,7 +261,10 @@ fn migrate(transaction: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
             if found < 4 {
                 [FROM_VERSION_3, FOR_SERVICES].iter().try_for_each(|sql| transaction.execute_batch(sql))?;
             }
-            transaction.execute_batch(REPORTS)?;
+            if found < 5 {
+                transaction.execute_batch(REPORTS)?;
+            }
+            transaction.execute_batch(FROM_VERSION_5)?;
         }
         _ => return Ok(()),
     }

@@ -25,6 +25,7 @@ pub(crate) fn new_job(id: &str) -> NewJob {
         directory: "/".into(),
         deadline: Some(at(99)),
         previous: None,
+        max_trials: None,
         resource: Resource::default(),
     }
 }

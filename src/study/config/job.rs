@@ -56,6 +56,21 @@ pub(super) fn read(reader: &mut Reader, node: &Node, previous: Option<&StudySpec
         return None;
     }
     let mut top = reader.fields(node, "")?;
+    if let Some(found) =
+        ["studySpec", "trialJobSpec", "workerPoolSpecs"].into_iter().find(|name| top.has(name))
+    {
+        reader.error(
+            node.at,
+            "",
+            format!("a file of Vertex AI (it has `{found}`); want one of Cloud ML Engine"),
+            Some(
+                "write `studySpec.parameters` as `trainingInput.hyperparameters.params`, and the metric's id as \
+                 `hyperparameterMetricTag`; the command goes behind `--`"
+                    .into(),
+            ),
+        );
+        return None;
+    }
     let options = top.take("hptune").cloned();
     let is_job = top.has("trainingInput");
     let mut job_id = None;

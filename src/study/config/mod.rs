@@ -210,6 +210,15 @@ impl Config {
         Some(names.iter().find_map(|name| spec.get(name))?.as_str()?.to_owned())
     }
 
+    /// Has the job make so many trials, as if the configuration said so.
+    pub fn extend(&mut self, max_trials: u32) {
+        self.spec.max_trials = max_trials;
+        if let Some(Json::Object(spec)) = self.training_input.get_mut("hyperparameters") {
+            spec.shift_remove("max_trials");
+            spec.insert("maxTrials".into(), max_trials.into());
+        }
+    }
+
     /// Reads a configuration as [`Self::read`] does, of a job that continues one with the study `previous`: what it
     /// leaves out of goal, tag and parameters is taken from there, and what it gives must be the same. `engines` are the
     /// names that `hptune.engine.kind` may have; `None`: any.

@@ -15,7 +15,7 @@ pub(super) fn read(
     previous: Option<&StudySpec>,
 ) -> Option<(StudySpec, Option<String>)> {
     let mut fields = reader.fields(node, path)?;
-    let max_trials_at = fields.at("maxTrials").unwrap_or(node.at);
+    let max_trials_at = fields.at("maxTrials");
     let goal_path = fields.path_of("goal");
     let goals = [
         ("MAXIMIZE", Goal::Maximize),
@@ -69,15 +69,18 @@ pub(super) fn read(
     fields.finish(reader);
     let (space, max_trials) = (space?, max_trials?);
     let n_params = space.parameters.len() as u32;
-    if max_trials < n_params.saturating_mul(10)
+    // One who has not chosen needs no advice.
+    if let Some(at) = max_trials_at
+        && max_trials < n_params.saturating_mul(10)
         && space.size().is_none_or(|size| size > u64::from(max_trials))
     {
         let parameters = if n_params == 1 { "parameter" } else { "parameters" };
-        let message = format!(
-            "few for {n_params} {parameters}: got {max_trials}; the service advises at least {}",
-            n_params.saturating_mul(10)
+        let advised = n_params.saturating_mul(10);
+        reader.warn(
+            at,
+            "maxTrials",
+            &format!("{max_trials} for {n_params} {parameters}; {advised} are advised"),
         );
-        reader.warn(max_trials_at, &format!("{path}.maxTrials"), &message);
     }
     let early_stopping = if is_stopping? { EarlyStopping::default() } else { EarlyStopping::None };
     let (goal, tag) = (goal?, tag?);

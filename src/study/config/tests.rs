@@ -254,7 +254,7 @@ fn what_no_argument_can_hold_is_refused_with_its_place() {
 fn few_trials_for_many_parameters_are_warned_of() {
     problems(
         "hyperparameters: {maxTrials: 9, params: [{parameterName: a, type: DOUBLE, minValue: 1, maxValue: 2}]}",
-        &["1:30: hyperparameters.maxTrials: few for 1 parameter: got 9; the service advises at least 10"],
+        &["1:30: maxTrials: 9 for 1 parameter; 10 are advised"],
     );
 }
 
