@@ -87,7 +87,7 @@ fn what_cannot_be_extended_says_why() {
     // The directory of trial 3 holds something of others.
     fs::create_dir_all(place.path().join("out/3")).expect("it is made");
     fs::write(place.path().join("out/3/x"), "").expect("it is written");
-    refused(&["job", "--max-trials", "3"], "out/3");
+    refused(&["job", "--max-trials", "3"], "holds files of another job's trials, in 3/");
     fs::remove_dir_all(place.path().join("out/3")).expect("it is there");
     let text = config(1, "resumePreviousJobId: job", "");
     place.write("next.yaml", &text[..text.find("params:").expect("there")].replace("goal: MAXIMIZE", ""));

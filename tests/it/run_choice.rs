@@ -60,7 +60,8 @@ fn validation_data_are_read_whatever_the_writer_calls_them() {
         let expected = format!("`acc` is read from the run directory `{validation}`, not from `{train}`");
         assert!(ran.err.contains(&expected), "{}", ran.err);
         let described = place.run(&["jobs", "describe", "job"]);
-        assert!(described.out.contains("RUN") && described.out.contains(validation), "{}", described.out);
+        let line = format!("The run directory `{validation}` of each trial is read.");
+        assert!(described.out.contains(&line), "{}", described.out);
         let place_of_trial = place.path().join("out/1");
         let ran = place.run(&["doctor", place_of_trial.to_str().expect("UTF-8"), "--tag", "acc"]);
         assert!(ran.out.contains(&expected), "{}", ran.out);

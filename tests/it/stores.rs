@@ -76,7 +76,10 @@ fn shows_the_same(place: &Place, name: &str) {
                 assert_eq!(&now[key], value, "{arguments:?}: {key}");
             }
         } else {
-            assert_eq!(now.out, before, "{arguments:?}");
+            // The tables of earlier programs stood one blank further to the right.
+            let lines =
+                |text: &str| text.lines().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>();
+            assert_eq!(lines(&now.out), lines(&before), "{arguments:?}");
         }
     }
 }
@@ -94,7 +97,7 @@ fn a_store_of_version_3_shows_what_it_showed_and_is_kept_beside_as_it_was() {
     assert_eq!(place.run(&["jobs", "list"]).err, "", "it is said once");
     shows_the_same(&place, "v3.json");
     let copy = place.path().join("store.db.v3");
-    assert_eq!((version(&store), version(&copy)), (5, 3));
+    assert_eq!((version(&store), version(&copy)), (6, 3));
     assert_eq!(rows(&copy), rows(&fixture("v3.db")));
     assert_eq!(rows(&store), rows(&copy));
 }
@@ -121,9 +124,9 @@ fn a_kill_while_a_store_is_brought_to_this_version_leaves_the_old_one_or_the_new
         assert!(copy.exists() || version(&store) == 3, "it is not changed before it is copied");
         // The next program finishes what was begun.
         assert_eq!(place.run(&["jobs", "list", "--json"]).out, shown("v3.json")[1].2);
-        assert_eq!((version(&store), version(&copy)), (5, 3));
+        assert_eq!((version(&store), version(&copy)), (6, 3));
     }
-    assert!(versions.iter().all(|version| matches!(version, 3 | 5)), "{versions:?}");
+    assert!(versions.iter().all(|version| matches!(version, 3 | 6)), "{versions:?}");
 }
 
 #[test]

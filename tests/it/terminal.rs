@@ -103,7 +103,8 @@ fn a_job_ends_with_its_best_trial_on_any_terminal() {
         assert!(lines.iter().all(|line| line.chars().count() <= usize::from(size.1)), "{text}");
         let last = "  code  ";
         let at = lines.iter().rposition(|line| line.starts_with(last)).unwrap_or_else(|| panic!("{text}"));
-        assert!(lines.len() - at <= 5, "the best trial is on the screen: {text}");
+        // With its parameters there are the trials that are as good, the warning that all are alike, and where the files are.
+        assert!(lines.len() - at < usize::from(size.0) - 5, "the best trial is on the screen: {text}");
         assert_eq!(text.matches("3/3 trials").count(), 1, "{text}");
         assert_eq!(text.matches("TRIAL").count(), 0, "no header is left behind: {text}");
         let failed =

@@ -426,7 +426,7 @@ mod tests {
 TRIAL  STATE             STEP  VALUE      VALUES                PARAMETERS
     8  running             80  0.875      ▁▅▆▇▇███              learning_rate=0.03497 layers=3
     9  stopping            90  0.88889    ▁▅▆▇▇████             value 0.10468 at step 86 should end at 0.23706 ± 0.25: …
-   10  running            100  0.9        ▁▄▆▇▇▇████            learning_rate=0.03497 layers=3
+   10  running            100  0.9        ▁▅▆▇▇▇████            learning_rate=0.03497 layers=3
 ━━━━━───────────────────────── 7/40 trials  3 min 20 s  best so far 0.97105 (trial 6)",
         );
         check(

@@ -594,7 +594,7 @@ fn a_store_of_version_4_gets_what_sidecars_need() {
     let path = directory.path().join("db");
     drop(Store::open(&path).expect("it opens"));
     let old = Connection::open(&path).expect("it opens");
-    old.execute_batch("DROP INDEX decision_of_trial; DROP TABLE report; PRAGMA user_version = 4")
+    old.execute_batch("DROP INDEX decision_of_trial; DROP TABLE report; ALTER TABLE job DROP COLUMN max_trials; PRAGMA user_version = 4")
         .expect("it is made");
     drop(old);
     let mut store = Store::open(&path).expect("it opens");
