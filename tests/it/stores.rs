@@ -75,11 +75,20 @@ fn shows_the_same(place: &Place, name: &str) {
             for (key, value) in before.as_object().expect("an object") {
                 assert_eq!(&now[key], value, "{arguments:?}: {key}");
             }
+        } else if before.starts_with(['{', '[']) {
+            assert_eq!(now.out, before, "{arguments:?}");
         } else {
-            // The tables of earlier programs stood one blank further to the right.
-            let lines =
-                |text: &str| text.lines().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>();
-            assert_eq!(lines(&now.out), lines(&before), "{arguments:?}");
+            // Beside the trials' rows, whose numbers are shorter by now, the lines have the same words. Earlier programs had
+            // them in another order, and called an interrupted job running.
+            let lines = |text: &str| {
+                let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+                let mut lines: Vec<String> =
+                    text.replace("INTERRUPTED", "RUNNING").lines().map(words).collect();
+                lines.retain(|line| !line.starts_with(|c: char| c.is_ascii_digit()));
+                lines.sort();
+                lines
+            };
+            assert_eq!(lines(&now.out), lines(&before.replace("INTERRUPTED", "RUNNING")), "{arguments:?}");
         }
     }
 }

@@ -29,6 +29,9 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// How many rows of the terminal are left to what has scrolled up.
 const ROWS_ABOVE: usize = 6;
 
+/// In fewer columns nothing is said of a trial beside its numbers.
+const MIN_TEXT_COLUMNS: usize = 8;
+
 /// How wide the progress bar is at most, and what it is not drawn below.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=30;
 
@@ -90,9 +93,10 @@ impl Columns {
     fn line(&self, trial: &str, state: &str, step: &str, value: &str, curve: &str, text: &str) -> String {
         let Self { state: n_state, step: n_step, curve: n_curve, .. } = *self;
         let curve = if n_curve > 0 { format!("{curve:<n_curve$}  ") } else { String::new() };
-        format!("{trial:>5}  {state:<n_state$}  {step:>n_step$}  {value:<9}  {curve}{text}")
-            .trim_end()
-            .to_owned()
+        let line = format!("{trial:>5}  {state:<n_state$}  {step:>n_step$}  {value:<9}  {curve}");
+        let room = self.all.saturating_sub(width(&line));
+        let text = if room < MIN_TEXT_COLUMNS { String::new() } else { cut(text, room) };
+        cut((line + &text).trim_end(), self.all)
     }
 }
 
@@ -108,7 +112,6 @@ impl Row {
         let curve = self.curve.draw(columns.curve);
         let line =
             columns.line(&self.trial.to_string(), &state, &step, &value, &curve, &printable(&self.text));
-        let line = cut(&line, columns.all);
         let toned = match self.tone {
             Tone::Plain => return line,
             Tone::Best => style.good(&state),
@@ -446,7 +449,7 @@ TRIAL  STATE             STEP  VALUE      VALUES        PARAMETERS
             "
 TRIAL  STATE         STEP  VALUE      VALUES    PARAMETERS
     8  running         80  0.875      ▁▅▆▇▇███  learning_ra…
-    9  stopping        90  0.88889    ▁▆▇▇████  value …
+    9  stopping        90  0.88889    ▁▄▆▆▇▇██  value 0.104…
 7/40 trials  3 min 20 s  best so far 0.97105 (trial 6)",
         );
         check(
@@ -455,7 +458,8 @@ TRIAL  STATE         STEP  VALUE      VALUES    PARAMETERS
             20,
             "
 TRIAL  STATE         STEP  VALUE
-    8  running         80  0.875",
+    8  running         80  0.875
+7/40 trials  3 min 20 s  best so far …",
         );
     }
 
