@@ -1,7 +1,7 @@
 //! The only place that prints. Data goes to stdout, talk to stderr; what does not print is spelled out in both.
 
 use std::env;
-use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::text::{document, printable, printable_styled, wrap};
@@ -62,11 +62,13 @@ impl Style {
     }
 
     /// What went wrong.
+    #[cfg(feature = "jobs")]
     pub(super) fn bad(self, text: &str) -> String {
         self.wrap(text, "31")
     }
 
     /// What is best.
+    #[cfg(feature = "jobs")]
     pub(super) fn good(self, text: &str) -> String {
         self.wrap(text, "32")
     }
@@ -207,7 +209,7 @@ impl Printer {
         let mut out = io::stderr().lock();
         let _ = write!(out, "{} [y/N] ", self.talk.fit(printable(question))).and_then(|()| out.flush());
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).map_err(|_| missing())?;
+        io::stdin().read_line(&mut answer).map_err(|_| missing())?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes" | "YES"))
     }
 }

@@ -73,6 +73,7 @@ pub(super) fn width(line: &str) -> usize {
 
 /// The beginning of an unstyled line that takes more than `columns`, with `…` behind it, cut between words where one ends
 /// in its last third.
+#[cfg(feature = "jobs")]
 pub(super) fn cut(line: &str, columns: usize) -> String {
     if width(line) <= columns {
         return line.to_owned();
@@ -185,6 +186,7 @@ mod tests {
         check("漢字 漢字", 8, "漢字\n  漢字");
     }
 
+    #[cfg(feature = "jobs")]
     #[test]
     fn what_is_too_long_is_cut_between_words() {
         #[track_caller]

@@ -90,7 +90,7 @@ fn what_cannot_be_extended_says_why() {
     refused(&["job", "--max-trials", "3"], "holds files of another job's trials, in 3/");
     fs::remove_dir_all(place.path().join("out/3")).expect("it is there");
     let text = config(1, "resumePreviousJobId: job", "");
-    place.write("next.yaml", &text[..text.find("params:").expect("there")].replace("goal: MAXIMIZE", ""));
+    place.write("next.yaml", text[..text.find("params:").expect("there")].replace("goal: MAXIMIZE", ""));
     let ran =
         place.run(&["run", "next.yaml", "--job-id", "next", "--job-dir", "out", "--", "sh", "-c", TRAINER]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
