@@ -19,8 +19,9 @@ pub struct Deletion {
     number: JobNumber,
     id: String,
     n_trials: usize,
-    /// What is removed with it: the directories of its trials, and those that are empty then.
+    /// The directories of its trials, where they are removed with it.
     files: BTreeSet<PathBuf>,
+    /// The directories above them, which go where nothing of others is in them.
     if_empty: Vec<PathBuf>,
     /// The directory that holds its files, for people.
     place: String,
@@ -84,11 +85,12 @@ impl Deletion {
         }
     }
 
-    /// Deletes it: its files first, so that what could not be deleted can be again.
+    /// Deletes it: its files first, so that what could not be deleted can be again. Nobody has it go on meanwhile.
     ///
     /// # Errors
     /// A file cannot be removed; or a process has taken the job, or the store cannot be written.
     pub fn execute(mut self) -> Result<(), Failure> {
+        self.store.hold(self.number).map_err(store_failure)?;
         for directory in &self.files {
             match fs::remove_dir_all(directory) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {

@@ -12,6 +12,7 @@ use super::Failure;
 use super::prepare::{read_stored, store_failure};
 use crate::edge::store::{Store, StoredJob};
 use crate::edge::trial_files::TrialFiles;
+use crate::engine;
 use crate::limits::{LOG_INTERVAL, READ_CHUNK_BYTES};
 use crate::study::config::OUTPUT_KEY;
 use crate::study::{
@@ -194,6 +195,12 @@ pub fn logs(
 ) -> Result<(), Failure> {
     let known = describe(store, id)?;
     let found = find(&known, trial)?.id;
+    if !engine::is_here(&known.config) {
+        let message = format!("the trials of job `{id}` run elsewhere: what they print is there");
+        return Err(
+            Failure::usage(message).with_hint("it is what `hptune watch … -- COMMAND` of the trial prints")
+        );
+    }
     let files = TrialFiles::of(&known.stored.job, found);
     let named = replica.map(|name| {
         let replicas = known.config.cluster.replicas();

@@ -142,7 +142,7 @@ fn in_order(word: &str) -> (usize, &str) {
 }
 
 /// The order of what names say, best first.
-fn preference(split: Option<Split>) -> (u8, Option<Split>) {
+pub(super) fn preference(split: Option<Split>) -> (u8, Option<Split>) {
     match split {
         Some(Split::Train) => (2, split),
         None => (1, split),

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::objective::{Nearby, RunSelector, Same, is_number, nearby, words};
+use crate::objective::candidates::preference;
+use crate::objective::{Nearby, RunSelector, Same, Split, is_number, nearby, words};
 use crate::units::{RunName, Tag};
 use tfevents::scalar::Kind;
 
@@ -117,7 +118,10 @@ pub fn explain(tag: &Tag, selector: &RunSelector, places: &Places<'_>) -> Missin
 #[must_use]
 pub fn wrong_run(tag: &Tag, runs: &[&RunName]) -> Missing {
     let named = listed(runs.iter().map(|run| run.as_str()));
-    let fix = runs.iter().take(1).map(|run| objective_run(run.as_str())).collect();
+    // The one that would be read where all were allowed, as far as names say.
+    let best =
+        runs.iter().min_by_key(|run| (preference(Split::of_run(run)), run.as_str().matches('/').count()));
+    let fix = best.iter().map(|run| objective_run(run.as_str())).collect();
     Missing {
         fix,
         ..Missing::of(format!("`{tag}` is there, but only in runs that are not allowed: {named}"))
@@ -279,6 +283,19 @@ pub fn yaml_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_runs_that_are_not_allowed_the_one_that_would_be_read_is_offered() {
+        #[track_caller]
+        fn check(runs: &[&str], expected: &str) {
+            let runs: Vec<RunName> = runs.iter().map(|run| RunName::from(*run)).collect();
+            let missing = wrong_run(&Tag::from("acc"), &runs.iter().collect::<Vec<_>>());
+            assert_eq!(missing.fix, [objective_run(expected)]);
+        }
+        check(&["logs/train", "logs/val"], "logs/val");
+        check(&["train", "x"], "x");
+        check(&["a/b", "c"], "c");
+    }
 
     #[track_caller]
     fn check(wanted: &str, selector: &RunSelector, there: &[(&str, &str)], message: &str, fix: &[&str]) {

@@ -30,7 +30,9 @@ pub struct FirstTrial {
     /// For each parameter and each further placeholder the words of the command that it goes to, shortened; none: it
     /// is appended. Empty where trials run elsewhere.
     pub places: Vec<(String, Vec<String>)>,
-    /// Where it writes.
+    /// Whether it runs on this machine.
+    pub is_here: bool,
+    /// Where it writes; of one that runs elsewhere it says nothing.
     pub directory: PathBuf,
     /// What would be started. Only the variables that are added to the environment are there: what it holds
     /// besides may be secret.
@@ -57,7 +59,8 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
     let line = CommandLine::new(&words, params.iter().map(|(name, _)| name));
     let mut places: Vec<_> =
         line.where_each_goes().into_iter().map(|(name, words)| (name.to_owned(), words)).collect();
-    if !engine::is_here(&config) {
+    let is_here = engine::is_here(&config);
+    if !is_here {
         // Whoever starts it there passes the parameters.
         places.clear();
         let address = format!("http://SERVER/api/v1/jobs/{job_id}/trials/{trial}");
@@ -77,6 +80,7 @@ pub fn first_trial(dry: DryRun) -> Result<FirstTrial, Failure> {
         number: trial.to_string(),
         hyperparameters: params.iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect(),
         places,
+        is_here,
         directory: files.trial_dir().into(),
         spec,
     })

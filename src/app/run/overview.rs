@@ -67,6 +67,11 @@ pub(super) fn settings(dry: &DryRun) -> Vec<Setting> {
         ("algorithm", algorithm.to_owned(), in_file(given("algorithm") || option("/algorithm"))),
         ("early stopping", stopping(spec.early_stopping), in_file(given("enableTrialEarlyStopping"))),
         ("failed trials", failures(spec.max_failed_trials), in_file(given("maxFailedTrials"))),
+        (
+            "engine",
+            config.engine.clone().unwrap_or_else(|| "local".to_owned()),
+            in_file(option("/engine/kind")),
+        ),
         ("retries of a trial", config.policy.retries.to_string(), in_file(option("/trial/retries"))),
         (
             "seed",

@@ -89,9 +89,11 @@ pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
         String::new(),
         format!("{}  {}", style.bold(&format!("Trial {}", first.number)), hyperparameters.join(" ")),
         format!("{}  {}", style.bold("Passed"), passed(first)),
-        format!("{}   {}", style.bold("Files"), first.directory.display()),
-        format!("{}   {}", style.bold("Runs in"), first.spec.directory.display()),
     ];
+    if first.is_here {
+        lines.push(format!("{}  {}", style.bold("Files"), first.directory.display()));
+        lines.push(format!("{}  {}", style.bold("Runs in"), first.spec.directory.display()));
+    }
     let is_cluster = first.spec.replicas.len() > 1;
     for replica in &first.spec.replicas {
         let words = std::iter::once(&replica.program).chain(&replica.arguments);
@@ -104,7 +106,9 @@ pub(super) fn of_first_trial(first: &FirstTrial, style: Style) -> String {
         lines.extend(
             replica.environment.iter().map(|(name, value)| format!("      {name}={}", quoted(value))),
         );
-        lines.push(format!("    log: {}", replica.log.display()));
+        if first.is_here {
+            lines.push(format!("    log: {}", replica.log.display()));
+        }
     }
     lines.join("\n")
 }
@@ -282,12 +286,11 @@ fn result(
             (true, None) => Some("No trial gave a result.".to_owned()),
             (true, Some(_)) => None,
         });
-        if let Some(trial) = trials.iter().find(|t| matches!(t.outcome(), Some(Outcome::Failed(_)))) {
-            lines.push(format!(
-                "The log of trial {}: {}",
-                trial.id,
-                TrialFiles::of(job, trial.id).main_log().display()
-            ));
+        let failed = trials.iter().find(|t| matches!(t.outcome(), Some(Outcome::Failed(_))));
+        let log = failed.map(|trial| (trial.id, TrialFiles::of(job, trial.id).main_log()));
+        // Where trials run elsewhere there is none.
+        if let Some((id, log)) = log.filter(|(_, log)| log.exists()) {
+            lines.push(format!("The log of trial {id}: {}", log.display()));
         }
         return lines.join("\n");
     };

@@ -1,11 +1,10 @@
-//! What is done with jobs that are over: they go on with more trials, or they go.
+//! What is done with jobs that nobody executes: they go on with more trials, they are ended, or they go.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, params};
 
-use super::lease::{Claim, claim};
 use super::{JobNumber, Store, StoreError, rows};
-use crate::study::State;
+use crate::study::{FinalState, State};
 
 /// The tables with rows of a job, those that refer to others first.
 const OF_JOB: [&str; 7] =
@@ -15,29 +14,16 @@ impl Store {
     /// Has a job that is over go on with up to `max_trials` trials, and takes it for this process as [`Self::hold`] does.
     ///
     /// # Errors
-    /// [`StoreError::Held`], where a process took it meanwhile; or [`StoreError::Database`]. Then nothing was changed.
+    /// As of [`Self::hold`]; then nothing was changed.
     pub fn extend(&mut self, job: JobNumber, max_trials: u32) -> Result<(), StoreError> {
-        let path = &self.path;
-        let fail = |error| StoreError::Database { path: path.clone(), error };
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        let lease = match claim(&transaction, job).map_err(fail)? {
-            Claim::Taken(lease) => lease,
-            Claim::Held { job, holder, heard_of } => {
-                return Err(StoreError::Held { job, holder: Box::new(holder), heard_of });
-            }
-        };
-        transaction
-            .execute(
+        self.hold_and(job, |transaction| {
+            transaction.execute(
                 "UPDATE job SET state = ?, max_trials = ?, message = NULL, ended_ms = NULL, deadline_ms = NULL
                  WHERE number = ?",
                 params![State::Preparing.name(), max_trials, job.0],
-            )
-            .and_then(|_| rows::touch(&transaction, job.0))
-            .and_then(|()| transaction.commit())
-            .map_err(fail)?;
-        self.lease = Some(lease);
-        Ok(())
+            )?;
+            rows::touch(transaction, job.0)
+        })
     }
 
     /// The job that continues this one by `resumePreviousJobId`, where there is one: the newest of several.
@@ -50,48 +36,35 @@ impl Store {
         found.optional().map_err(|e| self.fail(e))
     }
 
-    /// Takes a job that no process has out of the store, with all that belongs to it.
+    /// Takes a job out of the store, with all that belongs to it.
     ///
     /// # Errors
-    /// [`StoreError::Held`], or [`StoreError::Database`]. Then nothing was changed.
+    /// As of [`Self::hold`]; then nothing was changed.
     pub fn delete_job(&mut self, job: JobNumber) -> Result<(), StoreError> {
-        let path = &self.path;
-        let fail = |error| StoreError::Database { path: path.clone(), error };
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        if let Claim::Held { job, holder, heard_of } = claim(&transaction, job).map_err(fail)? {
-            return Err(StoreError::Held { job, holder: Box::new(holder), heard_of });
-        }
-        delete(&transaction, job).and_then(|()| transaction.commit()).map_err(fail)
+        self.hold_and(job, |transaction| {
+            for table in OF_JOB {
+                transaction.execute(&format!("DELETE FROM {table} WHERE job = ?"), [job.0])?;
+            }
+            transaction.execute("DELETE FROM job WHERE number = ?", [job.0]).map(drop)
+        })?;
+        self.lease = None;
+        Ok(())
     }
 
-    /// Ends a study whose trials somebody else executes, unless a process answers for it.
+    /// Ends a study whose trials somebody else executes.
     ///
     /// # Errors
-    /// As of [`Self::delete_job`].
+    /// As of [`Self::hold`]; then nothing was changed.
     pub fn end_study(&mut self, job: JobNumber, at: Timestamp) -> Result<(), StoreError> {
-        let path = &self.path;
-        let fail = |error| StoreError::Database { path: path.clone(), error };
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        if let Claim::Held { job, holder, heard_of } = claim(&transaction, job).map_err(fail)? {
-            return Err(StoreError::Held { job, holder: Box::new(holder), heard_of });
-        }
-        let state = State::Ended(crate::study::FinalState::Cancelled);
-        transaction
-            .execute(
+        let state = State::Ended(FinalState::Cancelled);
+        self.hold_and(job, |transaction| {
+            transaction.execute(
                 "UPDATE job SET state = ?, ended_ms = ?, holder = NULL WHERE number = ?",
                 params![state.name(), at.as_millisecond(), job.0],
-            )
-            .and_then(|_| rows::touch(&transaction, job.0))
-            .and_then(|()| transaction.commit())
-            .map_err(fail)
+            )?;
+            rows::touch(transaction, job.0)
+        })?;
+        self.lease = None;
+        Ok(())
     }
-}
-
-fn delete(transaction: &Transaction<'_>, job: JobNumber) -> rusqlite::Result<()> {
-    for table in OF_JOB {
-        transaction.execute(&format!("DELETE FROM {table} WHERE job = ?"), [job.0])?;
-    }
-    transaction.execute("DELETE FROM job WHERE number = ?", [job.0]).map(drop)
 }

@@ -97,23 +97,37 @@ impl Store {
     /// # Errors
     /// [`StoreError::Held`] where another process has it that is there, or may be; or [`StoreError::Database`].
     pub fn hold(&mut self, job: JobNumber) -> Result<(), StoreError> {
+        self.hold_and(job, |_| Ok(()))
+    }
+
+    /// Takes a job as [`Self::hold`] does, and changes it in the same transaction.
+    ///
+    /// # Errors
+    /// As of [`Self::hold`]; nothing is changed then.
+    pub(super) fn hold_and(
+        &mut self,
+        job: JobNumber,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
         let path = &self.path;
         let fail = |error| StoreError::Database { path: path.clone(), error };
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         let own = self.lease.as_ref().filter(|lease| lease.job == job);
-        if own.map_or(Ok(false), |lease| lease.keep(&transaction)).map_err(fail)? {
-            return transaction.commit().map_err(fail);
-        }
-        match claim(&transaction, job).map_err(fail)? {
-            Claim::Taken(lease) => {
-                transaction.commit().map_err(fail)?;
-                self.lease = Some(lease);
-                Ok(())
+        let claimed = if own.map_or(Ok(false), |lease| lease.keep(&transaction)).map_err(fail)? {
+            None
+        } else {
+            match claim(&transaction, job).map_err(fail)? {
+                Claim::Taken(lease) => Some(lease),
+                Claim::Held { job, holder, heard_of } => {
+                    return Err(StoreError::Held { job, holder: Box::new(holder), heard_of });
+                }
             }
-            Claim::Held { job, holder, heard_of } => {
-                Err(StoreError::Held { job, holder: Box::new(holder), heard_of })
-            }
+        };
+        change(&transaction).and_then(|()| transaction.commit()).map_err(fail)?;
+        if claimed.is_some() {
+            self.lease = claimed;
         }
+        Ok(())
     }
 }

@@ -173,6 +173,12 @@ fn of_a_trial_elsewhere_nothing_is_said_that_is_so_here_alone() {
     let dry = place.run(&["run", &place.write("job.yaml", &config), "--job-id", "j", "--dry-run"]);
     let started = "hptune watch DIR --to http://SERVER/api/v1/jobs/j/trials/1 -- COMMAND";
     assert!(dry.out.contains(started) && !dry.out.contains("CLOUD_ML_TRIAL_ID"), "{dry:?}");
+    assert!(!["Files", "Runs in", "log:"].iter().any(|here| dry.out.contains(here)), "{}", dry.out);
+    assert!(
+        dry.out.lines().any(|line| line.starts_with("engine") && line.contains("sidecar")),
+        "{}",
+        dry.out
+    );
     let server = Server::start(&place, &[]);
     submit(&server, &config, 1);
     assert_eq!(trial(&server, 1)["environment"], json!([]));
@@ -181,6 +187,10 @@ fn of_a_trial_elsewhere_nothing_is_said_that_is_so_here_alone() {
     let said = || server.get("/api/v1/jobs/j")["notes"].to_string();
     wait_for("why", || said().contains("what its trainer printed is where its watcher runs"));
     assert!(!said().contains("trainer.log"), "{}", said());
+    let logs = place.run(&["jobs", "logs", "j", "1"]);
+    assert!(logs.code == Some(2) && logs.err.contains("run elsewhere"), "{}", logs.err);
+    let shown = place.run(&["jobs", "describe", "j"]);
+    assert!(shown.code == Some(0) && !shown.out.contains("trainer.log"), "{}", shown.out);
 }
 
 #[test]
