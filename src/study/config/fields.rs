@@ -52,6 +52,11 @@ impl Reader {
         self.problems.push(Problem { severity: Severity::Warning, at, path, message, hint: None });
     }
 
+    pub(super) fn warn_with_hint(&mut self, at: Position, path: &str, message: &str, hint: String) {
+        let (path, message) = (path.to_owned(), message.to_owned());
+        self.problems.push(Problem { severity: Severity::Warning, at, path, message, hint: Some(hint) });
+    }
+
     pub(super) fn note(&mut self, at: Position, path: &str, message: &str) {
         let (path, message) = (path.to_owned(), message.to_owned());
         self.problems.push(Problem { severity: Severity::Note, at, path, message, hint: None });
@@ -166,7 +171,12 @@ impl Reader {
             return Some(*choice);
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        self.wrong_type(node, path, &format!("one of {}", names.join(", ")));
+        let near = match &node.value {
+            Value::Scalar { text, .. } => nearest_choice(text, &names),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        };
+        let message = format!("got {}, want one of {}", node.value.describe(), names.join(", "));
+        self.error(node.at, path, message, near.map(|name| format!("did you mean `{name}`?")));
         None
     }
 
@@ -242,6 +252,20 @@ impl<'n> Fields<'n> {
     }
 }
 
+/// The choice that a text may stand for: one that is the same but for case, `-` and `_`; one that it begins, or that begins
+/// it; or one that is much like it.
+fn nearest_choice<'c>(text: &str, names: &[&'c str]) -> Option<&'c str> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
+    let text = plain(text);
+    let likeness = |name: &str| {
+        let name = plain(name);
+        let is_part = text.len() >= 3 && (name.starts_with(&text) || text.starts_with(&name));
+        if is_part { 1.0 } else { strsim::normalized_damerau_levenshtein(&name, &text) }
+    };
+    let nearest = names.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(nearest) >= ALIKE).then_some(nearest)
+}
+
 /// The service's clients take `max_trials` for `maxTrials` too.
 pub(super) fn camel_case(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
@@ -278,5 +302,24 @@ mod tests {
         check("-1s", None);
         check("1e999s", None);
         check("3 parsecs", None);
+    }
+
+    #[test]
+    fn a_choice_is_known_in_any_spelling() {
+        #[track_caller]
+        fn check(text: &str, names: &[&str], expected: Option<&str>) {
+            assert_eq!(nearest_choice(text, names), expected, "{text}");
+        }
+        let types = ["DOUBLE", "INTEGER", "DISCRETE", "CATEGORICAL"];
+        for name in types {
+            check(&name.to_lowercase(), &types, Some(name));
+        }
+        check("int", &types, Some("INTEGER"));
+        check("Catagorical", &types, Some("CATEGORICAL"));
+        check("FLOAT", &types, None);
+        check("log", &["NONE", "UNIT_LOG_SCALE"], None);
+        check("unit-log-scale", &["NONE", "UNIT_LOG_SCALE"], Some("UNIT_LOG_SCALE"));
+        check("MAX", &["MAXIMIZE", "MINIMIZE"], Some("MAXIMIZE"));
+        check("", &types, None);
     }
 }

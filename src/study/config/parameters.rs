@@ -25,6 +25,19 @@ const TYPES: [(&str, Type); 4] = [
     ("CATEGORICAL", Type::Categorical),
 ];
 
+fn name_of(kind: Type) -> &'static str {
+    TYPES.iter().find(|(_, other)| *other == kind).map_or("", |(name, _)| name)
+}
+
+/// The fields that a type cannot do without.
+fn needs(kind: Type) -> &'static str {
+    match kind {
+        Type::Double | Type::Integer => "minValue and maxValue",
+        Type::Discrete => "discreteValues",
+        Type::Categorical => "categoricalValues",
+    }
+}
+
 const SCALES: [(&str, Scale); 4] = [
     ("NONE", Scale::Linear),
     ("UNIT_LINEAR_SCALE", Scale::Linear),
@@ -61,6 +74,7 @@ fn read_one(
     let mut fields = reader.fields(node, path)?;
     let name = read_name(reader, &mut fields, node.at, names);
     let type_path = fields.path_of("type");
+    let type_at = fields.at("type");
     let kind = match fields.take("type") {
         Some(node) => {
             let kind = reader.choice(node, &type_path, &TYPES);
@@ -92,6 +106,13 @@ fn read_one(
     };
     fields.finish(reader);
     let kind = kind?;
+    if let Some(meant) = parts.type_meant(kind) {
+        let (given, meant) = (name_of(kind), name_of(meant));
+        let message = format!("{given} without {}", needs(kind));
+        let at = type_at.unwrap_or(node.at);
+        reader.error(at, &type_path, message, Some(format!("did you mean `type: {meant}`?")));
+        return None;
+    }
     parts.warn_of_unused(reader, path, kind);
     let domain = match kind {
         Type::Double => double(reader, node.at, path, &parts, scale?),
@@ -145,6 +166,20 @@ struct Parts<'n> {
 }
 
 impl Parts<'_> {
+    /// The type whose fields are there, where none of those is that the given one needs.
+    fn type_meant(&self, kind: Type) -> Option<Type> {
+        let has_range = self.min.is_some() || self.max.is_some();
+        match kind {
+            Type::Double | Type::Integer if has_range => None,
+            Type::Discrete if self.numbers.is_some() => None,
+            Type::Categorical if self.categories.is_some() => None,
+            _ if self.numbers.is_some() => Some(Type::Discrete),
+            _ if self.categories.is_some() => Some(Type::Categorical),
+            _ if has_range => Some(Type::Double),
+            _ => None,
+        }
+    }
+
     fn warn_of_unused(&self, reader: &mut Reader, path: &str, kind: Type) {
         let is_range = matches!(kind, Type::Double | Type::Integer);
         let fields = [
@@ -154,10 +189,20 @@ impl Parts<'_> {
             ("discreteValues", self.numbers, kind == Type::Discrete),
             ("scaleType", self.scale, kind != Type::Categorical),
         ];
-        let type_name = TYPES.iter().find(|(_, t)| *t == kind).map_or("", |(name, _)| name);
         for (name, node, is_used) in fields {
-            if let (Some(node), false) = (node, is_used) {
-                reader.warn(node.at, &format!("{path}.{name}"), &format!("without effect for {type_name}"));
+            let (Some(node), false) = (node, is_used) else { continue };
+            let (path, message) = (format!("{path}.{name}"), format!("without effect for {}", name_of(kind)));
+            let takes_it = match name {
+                "discreteValues" => Some(Type::Discrete),
+                "categoricalValues" => Some(Type::Categorical),
+                _ => None,
+            };
+            match takes_it {
+                Some(meant) => {
+                    let hint = format!("`type: {}` has the values to try", name_of(meant));
+                    reader.warn_with_hint(node.at, &path, &message, hint);
+                }
+                None => reader.warn(node.at, &path, &message),
             }
         }
     }

@@ -93,7 +93,7 @@ fn all_errors_of_a_file_are_told_at_once_each_with_its_place() {
          - {parameterName: n, type: INTEGER, minValue: 5}\n    \
          - {parameterName: n, type: DISCRETE, discreteValues: [2, 1]}\n  args: 7\n",
         &[
-            "3:11: trainingInput.hyperparameters.goal: got `MAX`, want one of MAXIMIZE, MINIMIZE, GOAL_TYPE_UNSPECIFIED",
+            "3:11: trainingInput.hyperparameters.goal: got `MAX`, want one of MAXIMIZE, MINIMIZE, GOAL_TYPE_UNSPECIFIED | did you mean `MAXIMIZE`?",
             "4:5: trainingInput.hyperparameters.maxTrial: unknown field | did you mean `maxTrials`?",
             "5:16: trainingInput.hyperparameters.maxTrials: got `many`, want a whole number",
             "7:51: trainingInput.hyperparameters.params[0].minValue: got 0, want more than 0 for a logarithmic scale",
@@ -226,6 +226,44 @@ fn our_own_rules_and_algorithms_are_named_under_hptune() {
                 type: INTEGER, minValue: 1, maxValue: 9}]}\nhptune: {algorithm: tpe}\n";
     let problems = Config::read(grid).expect_err("two algorithms");
     assert!(problems[0].to_string().contains("contradicts the algorithm of hyperparameters, GRID_SEARCH"));
+}
+
+#[test]
+fn a_type_that_lacks_its_fields_and_has_another_s_is_told_which_was_meant() {
+    #[track_caller]
+    fn check(parameter: &str, expected: &str) {
+        problems(
+            &format!("hyperparameters:\n  maxTrials: 10\n  params:\n  - {{parameterName: a, {parameter}}}\n"),
+            &[expected],
+        );
+    }
+    let path = "4:30: hyperparameters.params[0]";
+    check(
+        "type: DOUBLE, discreteValues: [16, 8, 32]",
+        &format!("{path}.type: DOUBLE without minValue and maxValue | did you mean `type: DISCRETE`?"),
+    );
+    check(
+        "type: INTEGER, categoricalValues: [a, b]",
+        &format!("{path}.type: INTEGER without minValue and maxValue | did you mean `type: CATEGORICAL`?"),
+    );
+    check(
+        "type: CATEGORICAL, discreteValues: [1, 2]",
+        &format!("{path}.type: CATEGORICAL without categoricalValues | did you mean `type: DISCRETE`?"),
+    );
+    check(
+        "type: DISCRETE, minValue: 1, maxValue: 2",
+        &format!("{path}.type: DISCRETE without discreteValues | did you mean `type: DOUBLE`?"),
+    );
+    check(
+        "type: integer, minValue: 1, maxValue: 2",
+        &format!(
+            "{path}.type: got `integer`, want one of DOUBLE, INTEGER, DISCRETE, CATEGORICAL | did you mean `INTEGER`?"
+        ),
+    );
+    check(
+        "type: DOUBLE, minValue: 1, maxValue: 2, discreteValues: [2, 1]",
+        "4:80: hyperparameters.params[0].discreteValues: without effect for DOUBLE | `type: DISCRETE` has the values to try",
+    );
 }
 
 #[test]
