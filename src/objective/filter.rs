@@ -24,6 +24,41 @@ pub struct FilterError {
     error: globset::Error,
 }
 
+impl FilterError {
+    /// How the pattern is written where its brackets are meant as characters; `None` where it has none.
+    #[must_use]
+    pub fn with_plain_brackets(&self) -> Option<String> {
+        self.error.glob().and_then(with_plain_brackets)
+    }
+}
+
+/// A pattern that takes the brackets of another for characters: `loss[[]0[]]` for `loss[0]`. `None` where that has none,
+/// or writes them so already.
+fn with_plain_brackets(pattern: &str) -> Option<String> {
+    let (mut plain, mut has_class) = (String::new(), false);
+    let mut rest = pattern;
+    while let Some(next) = rest.chars().next() {
+        let escaped = ["[*]", "[?]", "[[]", "[]]", "[{]", "[}]"].into_iter().find(|e| rest.starts_with(e));
+        let taken = match (escaped, next) {
+            (Some(escaped), _) => {
+                plain.push_str(escaped);
+                escaped.len()
+            }
+            (None, '[' | ']') => {
+                has_class |= next == '[';
+                plain.extend(['[', next, ']']);
+                1
+            }
+            (None, _) => {
+                plain.push(next);
+                next.len_utf8()
+            }
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    has_class.then_some(plain)
+}
+
 impl SeriesFilter {
     /// Tags that are, or match, one of `tags`; runs that match one of `runs`, as [`RunSelector::glob`] has it. None means
     /// all. In tags `*` goes beyond `/`.
@@ -100,6 +135,38 @@ impl SeriesFilter {
     }
 }
 
+impl SeriesFilter {
+    /// What to do about patterns of tags that match none of `tags` and have brackets, which may be meant as characters; of
+    /// runs, where none of those was found.
+    #[must_use]
+    pub fn hints_on_brackets<'a>(
+        &self,
+        chosen: &[&Tag],
+        all: impl Iterator<Item = &'a Tag> + Clone,
+        has_runs: bool,
+    ) -> Vec<String> {
+        let hint = |flag: &str, pattern: &str, found: &str| {
+            let plain = with_plain_brackets(pattern)?;
+            let quoted = plain.replace('\'', r"'\''");
+            Some(format!(
+                "`[` begins a class of characters, of which one matches; where brackets are meant: {flag} '{quoted}'{found}"
+            ))
+        };
+        let of_tag = |pattern: &str| {
+            let plain =
+                with_plain_brackets(pattern).and_then(|plain| Glob::new(&plain).ok())?.compile_matcher();
+            let tag = all.clone().find(|tag| plain.is_match(tag.as_str()));
+            let found = tag.map(|tag| format!(", which finds `{tag}`")).unwrap_or_default();
+            hint("--tag", pattern, &found)
+        };
+        let of_runs = self.runs.iter().filter(|_| !has_runs).filter_map(RunSelector::pattern);
+        self.unmatched(chosen)
+            .filter_map(of_tag)
+            .chain(of_runs.filter_map(|pattern| hint("--run", pattern, "")))
+            .collect()
+    }
+}
+
 fn globs(flag: &'static str, patterns: &[String]) -> Result<Vec<GlobMatcher>, FilterError> {
     let compiled = patterns.iter().map(|pattern| Glob::new(pattern).map(|glob| glob.compile_matcher()));
     compiled.collect::<Result<_, _>>().map_err(|error| FilterError { flag, error })
@@ -115,6 +182,31 @@ mod tests {
         let filter = SeriesFilter::new(&patterns, &[]).expect("globs");
         let (loss, acc) = (Tag::from("loss"), Tag::from("acc"));
         assert_eq!(filter.unmatched(&[&loss, &acc]).collect::<Vec<_>>(), ["lss", "z*"]);
+    }
+
+    #[test]
+    fn brackets_that_are_meant_as_characters_are_written_so() {
+        #[track_caller]
+        fn check(pattern: &str, expected: Option<&str>) {
+            let plain = with_plain_brackets(pattern);
+            assert_eq!(plain.as_deref(), expected);
+            if let Some(plain) = plain {
+                let matcher = Glob::new(&plain).expect("a glob").compile_matcher();
+                assert!(matcher.is_match(pattern), "{plain}");
+            }
+        }
+        check("loss[0]", Some("loss[[]0[]]"));
+        check("*[0", Some("*[[]0"));
+        check("é[a-z]]", Some("é[[]a-z[]][]]"));
+        check("loss", None);
+        check("loss]", None);
+        assert_eq!(with_plain_brackets("loss[[]0[]]"), None);
+        let pattern = ["*[0]".to_owned()];
+        let filter = SeriesFilter::new(&pattern, &pattern).expect("globs");
+        let (there, other) = (Tag::from("eval/loss[0]"), Tag::from("b"));
+        let hints = filter.hints_on_brackets(&[], [&other, &there].into_iter(), false);
+        assert!(hints[0].ends_with("--tag '*[[]0[]]', which finds `eval/loss[0]`"), "{hints:?}");
+        assert!(hints[1].ends_with("--run '*[[]0[]]'") && hints.len() == 2, "{hints:?}");
     }
 
     #[test]
