@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::record::Damage;
+use crate::tail::Foreign;
 
 /// What went wrong in which file, and where.
 ///
@@ -24,8 +25,8 @@ pub enum ErrorKind {
     Io(io::Error),
     /// A stretch gave no record or no event. What is intact behind it follows.
     Damage(Damage),
-    /// It is packed, with this program: unpack it first. Nothing of it follows.
-    Packed(&'static str),
+    /// It is no event file but something else. Nothing of it follows.
+    Foreign(Foreign),
     /// Tags beyond those that are told apart ([`crate::limits::MAX_TAGS`]): so many values were left out.
     TooManyTags(u64),
 }
@@ -58,7 +59,7 @@ impl Error {
     pub fn offset(&self) -> Option<u64> {
         match &self.kind {
             ErrorKind::Damage(damage) => Some(damage.offset),
-            ErrorKind::Io(_) | ErrorKind::Packed(_) | ErrorKind::TooManyTags(_) => None,
+            ErrorKind::Io(_) | ErrorKind::Foreign(_) | ErrorKind::TooManyTags(_) => None,
         }
     }
 
@@ -75,7 +76,7 @@ impl fmt::Display for Error {
         match &self.kind {
             ErrorKind::Io(error) => error.fmt(f),
             ErrorKind::Damage(damage) => damage.fmt(f),
-            ErrorKind::Packed(with) => write!(f, "packed with {with}; unpack it first"),
+            ErrorKind::Foreign(what) => write!(f, "no event file but {}", what.name),
             ErrorKind::TooManyTags(n) => write!(f, "{n} values under tags beyond those that are told apart"),
         }
     }
@@ -85,7 +86,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             ErrorKind::Io(error) => Some(error),
-            ErrorKind::Damage(_) | ErrorKind::Packed(_) | ErrorKind::TooManyTags(_) => None,
+            ErrorKind::Damage(_) | ErrorKind::Foreign(_) | ErrorKind::TooManyTags(_) => None,
         }
     }
 }

@@ -5,14 +5,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::read_at;
+use crate::disk::{Content as FileContent, read_at};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::limits::{MAX_TAGS, READ_CHUNK_BYTES};
+use crate::limits::{FORWARD_HELD_BYTES, MAX_TAGS, READ_CHUNK_BYTES};
 use crate::record::{Damage, DamageKind, Decoded, Decoder, FOOTER_BYTES, HEADER_BYTES};
 use crate::scalar::Content;
 use crate::series::Point;
-use crate::tail::{Ingest, Ingested, PACKED_HEAD_BYTES, packed_with};
+use crate::tail::{Compression, FOREIGN_HEAD_BYTES, Ingest, Ingested, foreign};
 use crate::units::Tag;
 
 /// An event file on this machine.
@@ -22,6 +22,8 @@ use crate::units::Tag;
 pub struct EventFile {
     path: PathBuf,
     file: File,
+    /// Offsets are those of the content, where it is compressed.
+    compression: Option<Compression>,
 }
 
 /// A record of a file whose two checksums agree.
@@ -46,17 +48,18 @@ impl EventFile {
     /// Opens a file.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where it cannot be opened or read, [`ErrorKind::Packed`] where its first bytes are those of a
-    /// packed file.
+    /// [`ErrorKind::Io`] where it cannot be opened or read, [`ErrorKind::Foreign`] where its first bytes are those of
+    /// another kind of file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let failed = |error| Error::new(path, ErrorKind::Io(error));
         let file = File::open(path).map_err(failed)?;
-        let mut head = [0; PACKED_HEAD_BYTES];
+        let mut head = [0; FOREIGN_HEAD_BYTES];
         let n = read_at(&file, &mut head, 0).map_err(failed)?;
-        match packed_with(head.get(..n).unwrap_or(&[])) {
-            Some(with) => Err(Error::new(path, ErrorKind::Packed(with))),
-            None => Ok(Self { path: path.to_owned(), file }),
+        let head = head.get(..n).unwrap_or(&[]);
+        match foreign(&path.to_string_lossy(), head) {
+            Some(what) => Err(Error::new(path, ErrorKind::Foreign(what))),
+            None => Ok(Self { path: path.to_owned(), file, compression: Compression::of(head) }),
         }
     }
 
@@ -68,7 +71,11 @@ impl EventFile {
 
     /// Its records, whatever they hold, in the order of the file. A record is held whole, however long it is.
     pub fn records(&self) -> Records<'_> {
-        Records { pieces: Pieces::new(self), decoder: Decoder::default(), long: Vec::new(), is_over: false }
+        let decoder = match self.compression {
+            Some(_) => Decoder::with_max_held(0, FORWARD_HELD_BYTES),
+            None => Decoder::default(),
+        };
+        Records { pieces: Pieces::new(self), decoder, long: Vec::new(), is_over: false }
     }
 
     /// Its records as events. A record that is no event is [`ErrorKind::Damage`].
@@ -81,7 +88,10 @@ impl EventFile {
     pub fn scalars(&self) -> Scalars<'_> {
         Scalars {
             pieces: Pieces::new(self),
-            ingest: Ingest::default(),
+            ingest: match self.compression {
+                Some(_) => Ingest::forward_only(FORWARD_HELD_BYTES),
+                None => Ingest::default(),
+            },
             pending: VecDeque::new(),
             tags: HashSet::new(),
             is_over: false,
@@ -90,17 +100,30 @@ impl EventFile {
 }
 
 /// Reads a file piece by piece.
-#[derive(Debug)]
 struct Pieces<'a> {
     of: &'a EventFile,
+    /// What a compressed file holds.
+    content: Option<FileContent<ReadAt<'a>>>,
     buffer: Vec<u8>,
     /// What of the buffer is not taken yet.
     left: std::ops::Range<usize>,
 }
 
+type ReadAt<'a> = Box<dyn FnMut(u64, &mut [u8]) -> io::Result<usize> + Send + 'a>;
+
+impl std::fmt::Debug for Pieces<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pieces").field("of", &self.of).field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Pieces<'a> {
     fn new(of: &'a EventFile) -> Self {
-        Self { of, buffer: Vec::new(), left: 0..0 }
+        let content = of.compression.map(|compression| {
+            let read: ReadAt<'a> = Box::new(|offset, buffer: &mut [u8]| read_at(&of.file, buffer, offset));
+            FileContent::new(compression, read)
+        });
+        Self { of, content, buffer: Vec::new(), left: 0..0 }
     }
 
     /// The bytes that are not taken yet.
@@ -112,7 +135,11 @@ impl<'a> Pieces<'a> {
     fn read(&mut self, offset: u64) -> Result<bool, Error> {
         self.buffer.resize(READ_CHUNK_BYTES, 0);
         loop {
-            match read_at(&self.of.file, &mut self.buffer, offset) {
+            let read = match &mut self.content {
+                Some(content) => content.read_at(offset, &mut self.buffer),
+                None => read_at(&self.of.file, &mut self.buffer, offset),
+            };
+            match read {
                 Ok(n) => {
                     self.left = 0..n;
                     return Ok(n > 0);
@@ -121,6 +148,11 @@ impl<'a> Pieces<'a> {
                 Err(error) => return Err(Error::new(&self.of.path, ErrorKind::Io(error))),
             }
         }
+    }
+
+    /// What is wrong with the compression, at the end, told once.
+    fn fault(&mut self) -> Option<Damage> {
+        self.content.take()?.finish()
     }
 
     fn damage(&self, damage: Damage) -> Error {
@@ -186,7 +218,14 @@ impl Iterator for Records<'_> {
                 Step::NeedMore => match self.pieces.read(self.decoder.next_offset()) {
                     Ok(true) => is_end = false,
                     // What a false length swallowed may be asked for once more.
-                    Ok(false) => self.is_over = std::mem::replace(&mut is_end, true),
+                    Ok(false) => {
+                        self.is_over = std::mem::replace(&mut is_end, true);
+                        if self.is_over
+                            && let Some(fault) = self.pieces.fault()
+                        {
+                            return Some(Err(self.pieces.damage(fault)));
+                        }
+                    }
                     Err(error) => {
                         self.is_over = true;
                         return Some(Err(error));
@@ -264,6 +303,9 @@ impl Iterator for Scalars<'_> {
                 Ok(false) => {
                     ingest.finish(&mut take);
                     *is_over = ingest.next_offset() >= at;
+                    if *is_over {
+                        pending.extend(pieces.fault().map(Err));
+                    }
                 }
                 Err(error) => {
                     *is_over = true;
@@ -341,9 +383,34 @@ mod tests {
         let missing = EventFile::open("no/such/file").expect_err("it is not there");
         assert!(matches!(missing.kind(), ErrorKind::Io(error) if error.kind() == io::ErrorKind::NotFound));
         let path = tempfile::NamedTempFile::new().expect("a file").into_temp_path();
-        std::fs::write(&path, b"\x1f\x8b\x08\0packed").expect("it is written");
+        std::fs::write(&path, b"PK\x03\x04packed").expect("it is written");
         let packed = EventFile::open(&path).expect_err("it is packed");
-        assert!(matches!(packed.kind(), ErrorKind::Packed("gzip")), "{packed}");
+        assert!(packed.to_string().ends_with("no event file but a zip archive"), "{packed}");
+    }
+
+    #[test]
+    fn a_compressed_file_is_read_as_its_content_is() {
+        let bytes = file();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&bytes).expect("no IO");
+        let packed = packed.finish().expect("no IO");
+        let (_path, plain) = opened(&bytes);
+        let (_path, gzip) = opened(&packed);
+        let records = |file: &EventFile| file.records().map(|r| r.expect("it is intact")).collect::<Vec<_>>();
+        assert_eq!(records(&plain), records(&gzip));
+        let scalars = |file: &EventFile| file.scalars().filter_map(Result::ok).collect::<Vec<_>>();
+        assert_eq!(scalars(&plain), scalars(&gzip));
+        let (_path, torn) = opened(&packed[..packed.len() / 2]);
+        let kinds: Vec<DamageKind> = torn
+            .records()
+            .filter_map(|record| match record.map_err(Error::into_kind) {
+                Err(ErrorKind::Damage(damage)) => Some(damage.kind),
+                Ok(_) | Err(_) => None,
+            })
+            .collect();
+        assert_eq!(kinds.last(), Some(&DamageKind::Unfinished), "{kinds:?}");
+        let last = torn.scalars().last().expect("it has some").expect_err("it is torn");
+        assert!(last.to_string().contains("ends early"), "{last}");
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use crate::record::DamageKind;
 use crate::scalar::{Content, Kind};
-use crate::tail::{Found, Ingested, Unreadable, packed_in_words};
+use crate::tail::{Found, Ingested, Unreadable};
 
 /// What of the cloudml-hypertune package's files cannot be read.
 #[derive(Debug, Default, Clone)]
@@ -52,7 +52,7 @@ pub struct Faults {
     pub errors: Vec<String>,
     /// What of metrics files cannot be read.
     pub unreadable: UnreadableReports,
-    /// What else there is to say: that files are packed.
+    /// What else there is to say: that files are of other kinds, or end early.
     pub notes: Vec<String>,
     /// How many values were left out because they are under tags beyond those that are told apart.
     pub n_left_out: u64,
@@ -96,14 +96,19 @@ impl Faults {
     #[inline]
     pub fn take(&mut self, found: &Found<'_>) {
         match found {
-            Found::Event { ingested: Ingested::Damage(damage), .. } if damage.kind != DamageKind::Torn => {
+            Found::Event { ingested: Ingested::Damage(damage), .. } if !damage.kind.may_be_unfinished() => {
                 self.n_damages += 1;
             }
             Found::Event {
                 ingested: Ingested::Value { content: Content::Other(Kind::Unread), .. }, ..
             } => self.n_unread += 1,
             Found::Unreadable { path, error } => self.add_unreadable(path, error),
-            Found::Packed { path, with } => self.notes.push(packed_in_words(path, with)),
+            Found::Event { path, ingested: Ingested::Damage(damage), .. }
+                if damage.kind == DamageKind::Unfinished =>
+            {
+                self.notes.push(format!("{path}: {damage}"));
+            }
+            Found::Foreign { path, what } => self.notes.push(what.in_words(path)),
             Found::UnreadableReports { path, unreadable, .. } => self.unreadable.add(path, unreadable),
             Found::Event { .. }
             | Found::File { .. }

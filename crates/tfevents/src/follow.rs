@@ -10,7 +10,9 @@ use crate::disk::{Root, is_passing};
 use crate::limits::{DRAIN_RETRY, DRAIN_TIMEOUT, READ_CHUNK_BYTES};
 use crate::scalar::Content;
 use crate::series::{Point, WriterId};
-use crate::tail::{Action, AtEnd, FileId, FileKind, Found, Ingest, Ingested, Listed, Tail};
+use crate::tail::{
+    Action, AtEnd, Compression, FileId, FileKind, Found, Ingest, Ingested, Listed, PackedIngest, Tail,
+};
 use crate::units::Time;
 
 /// What a listing could not look at.
@@ -177,7 +179,7 @@ impl Follower {
         // A metrics file does not keep what it held.
         let is_event_file = |path| self.tail.naming().kind_of(path) == Some(FileKind::Events);
         let (path, id) = self.tail.file_of(writer).filter(|(path, _)| is_event_file(path))?;
-        Some(ReadAgain { path: path.to_owned(), id, ingest: Ingest::default() })
+        Some(ReadAgain { path: path.to_owned(), id, at: 0, reader: AgainReader::Plain(Box::default()) })
     }
 
     /// Reads what is new, and answers how long there is nothing to do then: sleep so long at most, and call it again.
@@ -255,7 +257,14 @@ pub struct Ending {
 pub struct ReadAgain {
     path: String,
     id: FileId,
-    ingest: Ingest,
+    at: u64,
+    reader: AgainReader,
+}
+
+#[derive(Debug)]
+enum AgainReader {
+    Plain(Box<Ingest>),
+    Packed(Box<PackedIngest>),
 }
 
 impl ReadAgain {
@@ -270,15 +279,28 @@ impl ReadAgain {
         take: &mut dyn FnMut(Point),
     ) -> io::Result<bool> {
         let Follower { place, buffer, .. } = reader;
-        let n_bytes = place.read(&self.path, self.id, self.ingest.next_offset(), buffer)?;
+        let n_bytes = place.read(&self.path, self.id, self.at, buffer)?;
         let bytes = buffer.get(..n_bytes).unwrap_or(&[]);
-        self.ingest.feed(bytes, &mut |_, said| {
+        if let (0, Some(compression)) = (self.at, Compression::of(bytes)) {
+            self.reader = AgainReader::Packed(Box::new(PackedIngest::new(compression)));
+        }
+        let mut sink = |_, said: Ingested<'_>| {
             if let Ingested::Value { step, wall_time, tag: of, content: Content::Scalar(value), .. } = said
                 && of == tag
             {
                 take(Point { step, wall_time, value });
             }
-        });
+        };
+        match &mut self.reader {
+            AgainReader::Plain(ingest) => {
+                ingest.feed(bytes, &mut sink);
+                self.at = ingest.next_offset();
+            }
+            AgainReader::Packed(packed) => {
+                packed.feed(bytes, &mut sink);
+                self.at += n_bytes as u64;
+            }
+        }
         Ok(n_bytes > 0)
     }
 }

@@ -8,7 +8,6 @@ use crate::disk::{self, Handle, Root};
 use crate::error::{Error, ErrorKind};
 use crate::faults::Faults;
 use crate::limits::READ_CHUNK_BYTES;
-use crate::record::DamageKind;
 use crate::series::{
     Attempts, ByTag, Course, Dropped, FileHistory, History, Outline, Point, Stretches, Writer, Written,
 };
@@ -190,10 +189,10 @@ impl Iterator for RunScalars<'_> {
 /// What is wrong, where something is; a file that ends within a record may still be written.
 fn error_of(found: &Found<'_>) -> Option<Error> {
     match found {
-        Found::Event { path, ingested: Ingested::Damage(damage), .. } if damage.kind != DamageKind::Torn => {
+        Found::Event { path, ingested: Ingested::Damage(damage), .. } if !damage.kind.may_be_unfinished() => {
             Some(Error::new(*path, ErrorKind::Damage(*damage)))
         }
-        Found::Packed { path, with } => Some(Error::new(*path, ErrorKind::Packed(with))),
+        Found::Foreign { path, what } => Some(Error::new(*path, ErrorKind::Foreign(*what))),
         Found::Unreadable { path, error } => {
             Some(Error::new(*path, ErrorKind::Io(std::io::Error::other(error.clone()))))
         }

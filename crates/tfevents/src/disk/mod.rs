@@ -10,6 +10,6 @@ mod walk;
 
 pub use order::sort;
 pub use pieces::{Assembly, read_in_pieces};
-pub use read::{Handle, Source, in_order, n_threads, read_file, read_files};
+pub use read::{Content, Handle, ReadPacked, Source, in_order, n_threads, read_file, read_files};
 pub use root::{Root, shown};
 pub(crate) use root::{is_passing, read_at};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::read::Source;
 use super::root::Root;
 use crate::limits::FIRST_EVENT_BYTES;
-use crate::tail::{Ingest, Listed};
+use crate::tail::{Compression, Ingest, Ingested, Listed, PackedIngest};
 use crate::units::WallTime;
 
 /// Sorts files by run, and those of one run by the clock of their first event: a trainer that resumed
@@ -31,9 +31,13 @@ pub fn sort(root: &Root, files: &mut Vec<Listed>) {
 fn started_at(root: &Root, file: &Listed) -> Option<WallTime> {
     let mut buffer = [0; FIRST_EVENT_BYTES];
     let n = Source::new(root, file).read_at(0, &mut buffer).ok()?;
-    let mut started = None;
-    Ingest::default().feed(buffer.get(..n)?, &mut |at, _| {
+    let (head, mut started) = (buffer.get(..n)?, None);
+    let mut sink = |at: WallTime, _: Ingested<'_>| {
         started.get_or_insert(at);
-    });
+    };
+    match Compression::of(head) {
+        Some(compression) => PackedIngest::new(compression).feed(head, &mut sink),
+        None => Ingest::default().feed(head, &mut sink),
+    }
     started
 }

@@ -19,7 +19,8 @@ use super::turns::Turns;
 use crate::limits::{READ_CHUNK_BYTES, SEGMENT_BYTES};
 use crate::series::WriterId;
 use crate::tail::{
-    FileKind, Found, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, Rises, Scan, Segment, Take, packed_with,
+    Compression, FOREIGN_HEAD_BYTES, FileKind, Found, Ingest, Ingested, Listed, Rises, Scan, Segment, Take,
+    foreign,
 };
 use crate::units::{RunName, WallTime};
 
@@ -59,7 +60,7 @@ pub fn read_in_pieces<A: Assembly, C>(
 ) -> A {
     let n_before = which.start;
     let listed = files.get(which).unwrap_or_default();
-    let is_events = |file: &Listed| root.naming().kind_of(&file.path) == Some(FileKind::Events);
+    let is_events = |file: &Listed| root.kind_of(&file.path) == Some(FileKind::Events);
     let pieces = |file: &Listed| pieces(if is_events(file) { file.bytes } else { 0 });
     let n_pieces: u64 = listed.iter().map(|file| pieces(file).count() as u64).sum();
     let n_threads = n_threads.min(usize::try_from(n_pieces).unwrap_or(usize::MAX)).max(1);
@@ -159,17 +160,30 @@ impl<A: Assembly> Joint<'_, A> {
         if buffer.is_empty() {
             buffer.resize(READ_CHUNK_BYTES, 0);
         }
-        if root.naming().kind_of(path) != Some(FileKind::Events) {
+        if root.kind_of(path) != Some(FileKind::Events) {
             return read_file(root, listed, i, buffer, &mut |found| gathering.take(found));
         }
         if at == 0 {
             let run = root.naming().run_of(path);
             gathering.take(Found::File { run: &run, path });
-            let packed = packed_with(segment.bytes(0, PACKED_HEAD_BYTES as u64));
-            if let Some(with) = packed {
-                gathering.take(Found::Packed { path, with });
+            let head = segment.bytes(0, listed.bytes.min(FOREIGN_HEAD_BYTES as u64));
+            let (what, compression) = (foreign(path, head), Compression::of(head));
+            let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
+            if let Some(what) = what {
+                gathering.take(Found::Foreign { path, what });
+            } else if let Some(compression) = compression {
+                // One thread unpacks it.
+                let mut of_file = OfFile { run: &run, path, writer, gathering: &mut gathering };
+                let mut sink = |started: WallTime, ingested: Ingested<'_>| of_file.take(started, ingested);
+                if let Err(e) = source.read_packed(compression, buffer, &mut sink) {
+                    gathering.take(Found::Unreadable { path, error: e.to_string() });
+                }
             }
-            *file = Some(Open { run, ingest: Ingest::default(), is_over: packed.is_some() });
+            *file = Some(Open {
+                run,
+                ingest: Ingest::default(),
+                is_over: what.is_some() || compression.is_some(),
+            });
         }
         let Some(Open { run, ingest, is_over }) = file.as_mut().filter(|file| !file.is_over) else { return };
         let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));

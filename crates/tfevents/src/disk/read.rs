@@ -16,8 +16,8 @@ use crate::limits::{
 };
 use crate::series::WriterId;
 use crate::tail::{
-    self, FileKind, Found, HypertuneFile, HypertuneNews, Listed, Logged, PACKED_HEAD_BYTES, ReportLog, Rises,
-    packed_with,
+    self, Compression, FOREIGN_HEAD_BYTES, FileKind, Found, HypertuneFile, HypertuneNews, Ingested, Listed,
+    Logged, PackedIngest, ReportLog, Rises, Unpacker, foreign,
 };
 use crate::units::WallTime;
 
@@ -164,7 +164,7 @@ pub fn read_file(
     buffer: &mut [u8],
     found: &mut impl FnMut(Found<'_>),
 ) {
-    let Some(kind) = root.naming().kind_of(&listed.path) else { return };
+    let Some(kind) = root.kind_of(&listed.path) else { return };
     let run = root.naming().run_of(&listed.path);
     let path = &*listed.path;
     let writer = WriterId(u32::try_from(i).unwrap_or(u32::MAX));
@@ -192,9 +192,19 @@ pub fn read_file(
         }),
         FileKind::Events => {
             let first = source.read_at(0, buffer);
-            let n_head = first.as_ref().map_or(0, |n| PACKED_HEAD_BYTES.min(*n));
-            if let Some(with) = packed_with(buffer.get(..n_head).unwrap_or(&[])) {
-                return found(Found::Packed { path, with });
+            let n_head = first.as_ref().map_or(0, |n| FOREIGN_HEAD_BYTES.min(*n));
+            let head = buffer.get(..n_head).unwrap_or(&[]);
+            if let Some(what) = foreign(path, head) {
+                return found(Found::Foreign { path, what });
+            }
+            let mut sink = |started: WallTime, ingested: Ingested<'_>| {
+                found(Found::Event { run: &run, path, writer, started, ingested });
+            };
+            if let Some(compression) = Compression::of(head) {
+                if let Err(e) = read_packed(&mut source, compression, buffer, &mut sink) {
+                    found(Found::Unreadable { path, error: e.to_string() });
+                }
+                return;
             }
             // What was read first is in the buffer.
             let mut first = Some(first);
@@ -210,14 +220,49 @@ pub fn read_file(
                 }
                 Ok(n)
             };
-            tail::read_at(buffer, read_at, &mut |started, ingested| {
-                found(Found::Event { run: &run, path, writer, started, ingested })
-            })
+            tail::read_at(buffer, read_at, &mut sink)
         }
     };
     if let Err(e) = read {
         found(Found::Unreadable { path, error: e.to_string() });
     }
+}
+
+/// What the content of a compressed event file has.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadPacked {
+    /// How many whole records.
+    pub n_records: u64,
+    /// The end of the last of them, or of damage behind it.
+    pub resume_offset: u64,
+}
+
+/// Reads a compressed event file from its first to its last byte.
+///
+/// # Errors
+/// Errors of reading; what was read before is told.
+pub(super) fn read_packed(
+    source: &mut Source<'_>,
+    compression: Compression,
+    buffer: &mut [u8],
+    sink: &mut dyn FnMut(WallTime, Ingested<'_>),
+) -> io::Result<ReadPacked> {
+    let (mut packed, mut offset_bytes) = (PackedIngest::new(compression), 0);
+    let read = loop {
+        match source.read_at(offset_bytes, buffer) {
+            Ok(0) => break Ok(()),
+            Ok(n) => {
+                packed.feed(buffer.get(..n).unwrap_or(&[]), sink);
+                offset_bytes += n as u64;
+            }
+            Err(e) => break Err(e),
+        }
+    };
+    let resume_offset = packed.ingest().resume_offset();
+    if read.is_ok() {
+        packed.finish(sink);
+    }
+    read.map(|()| ReadPacked { n_records: packed.ingest().n_records(), resume_offset })
 }
 
 fn read_reports(
@@ -268,6 +313,29 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Reads a compressed file whole; what its records say goes to `sink`.
+    ///
+    /// # Errors
+    /// As of [`Self::read_at`]; what was read before is told.
+    pub fn read_packed(
+        &mut self,
+        compression: Compression,
+        buffer: &mut [u8],
+        sink: &mut dyn FnMut(WallTime, Ingested<'_>),
+    ) -> io::Result<ReadPacked> {
+        read_packed(self, compression, buffer, sink)
+    }
+
+    /// The content of a compressed file.
+    #[must_use]
+    pub fn unpacked(
+        self,
+        compression: Compression,
+    ) -> Content<impl FnMut(u64, &mut [u8]) -> io::Result<usize>> {
+        let mut source = self;
+        Content::new(compression, move |offset, buffer: &mut [u8]| source.read_at(offset, buffer))
+    }
+
     fn try_read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -276,3 +344,85 @@ impl<'a> Source<'a> {
         read_at(file, buffer, offset)
     }
 }
+
+/// The content of a compressed file, read from rising offsets; going back reads it again from its beginning.
+pub struct Content<R> {
+    compression: Compression,
+    read: R,
+    /// How much of the file was read.
+    offset_bytes: u64,
+    unpacker: Unpacker,
+    /// Content that was not asked for yet, and where it lies.
+    held: Vec<u8>,
+    held_at: u64,
+    buffer: Vec<u8>,
+}
+
+impl<R> std::fmt::Debug for Content<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("unpacker", &self.unpacker).finish_non_exhaustive()
+    }
+}
+
+impl<R: FnMut(u64, &mut [u8]) -> io::Result<usize>> Content<R> {
+    /// Of a file that is read through `read`, which fills a buffer from an offset and says how much it put there.
+    pub fn new(compression: Compression, read: R) -> Self {
+        Self {
+            compression,
+            read,
+            offset_bytes: 0,
+            unpacker: Unpacker::new(compression),
+            held: Vec::new(),
+            held_at: 0,
+            buffer: vec![0; UNPACKED_AT_ONCE],
+        }
+    }
+
+    /// Fills a buffer from an offset of the content and says how much it put there, 0 at its end and where what follows
+    /// cannot be unpacked.
+    ///
+    /// # Errors
+    /// Errors of reading the file.
+    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if offset < self.held_at {
+            (self.offset_bytes, self.held_at) = (0, 0);
+            self.unpacker = Unpacker::new(self.compression);
+            self.held.clear();
+        }
+        loop {
+            let n_before = usize::try_from(offset - self.held_at).unwrap_or(usize::MAX);
+            if let Some(there) = self.held.get(n_before..).filter(|there| !there.is_empty()) {
+                let n = there.len().min(buffer.len());
+                let to = buffer.get_mut(..n).unwrap_or_default();
+                to.copy_from_slice(there.get(..n).unwrap_or_default());
+                return Ok(n);
+            }
+            let n = (self.read)(self.offset_bytes, &mut self.buffer)?;
+            if n == 0 || self.unpacker.is_damaged() {
+                return Ok(0);
+            }
+            self.offset_bytes += n as u64;
+            self.held_at += self.held.len() as u64;
+            self.held.clear();
+            let Self { unpacker, buffer, held, held_at, .. } = self;
+            unpacker.feed(buffer.get(..n).unwrap_or(&[]), &mut |content| {
+                // What lies wholly before is passed over.
+                let end = *held_at + (held.len() + content.len()) as u64;
+                if end <= offset {
+                    *held_at = end;
+                    held.clear();
+                } else {
+                    held.extend_from_slice(content);
+                }
+            });
+        }
+    }
+
+    /// What is wrong with the compression behind the content that was read.
+    pub fn finish(&mut self) -> Option<crate::record::Damage> {
+        self.unpacker.finish()
+    }
+}
+
+/// How much of a compressed file is unpacked at once: a thousand times as much may come out.
+const UNPACKED_AT_ONCE: usize = 4 << 10;

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use super::stat::Stat;
 use super::walk;
 use crate::follow::{ListError, Place};
-use crate::tail::{FileId, Listed, Naming};
+use crate::tail::{FileId, FileKind, Listed, Naming};
 
 /// Event files on this machine: below one directory, one file alone, or several of both.
 #[derive(Debug, Clone)]
@@ -124,6 +124,13 @@ impl Root {
     #[must_use]
     pub fn naming(&self) -> Naming {
         self.naming
+    }
+
+    /// What a file is read as. One that was named itself is an event file whatever its name.
+    #[must_use]
+    pub fn kind_of(&self, path: &str) -> Option<FileKind> {
+        let by_name = self.naming.kind_of(path);
+        by_name.or_else(|| self.parts.iter().any(|part| part == path).then_some(FileKind::Events))
     }
 
     /// Lists the files to read, sorted by path, each once, and what could not be looked at. Links are followed.

@@ -12,7 +12,7 @@ use super::root::{Root, describe, is_link_loop, shown};
 use super::stat::Stat;
 use crate::follow::ListError;
 use crate::limits::MAX_WALK_DEPTH;
-use crate::tail::{FileId, Listed, Naming};
+use crate::tail::{FileId, Listed, Naming, leave_out_twins};
 
 /// A directory whose files are listed.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +82,7 @@ pub(super) fn list(root: &Root, n_threads: usize) -> (Vec<Listed>, Vec<ListError
         files.retain(|file| known.insert(file.id));
         files.sort_by(|a, b| a.path.cmp(&b.path));
     }
+    leave_out_twins(&mut files);
     (files, errors)
 }
 

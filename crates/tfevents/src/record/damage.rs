@@ -27,6 +27,11 @@ pub enum DamageKind {
     /// An intact record that holds more than may be held at once, passed over; see
     /// [`crate::limits::MAX_VALUES_HELD_BYTES`] and [`crate::limits::FORWARD_HELD_BYTES`].
     TooLong,
+    /// The file is compressed, and its compressed data is damaged: nothing behind it can be read. The offset is that in the
+    /// content, like those of the other kinds in such a file.
+    Compression,
+    /// The file is compressed, and its compressed data is not all there: it was cut off, or its writer is not done with it.
+    Unfinished,
 }
 
 impl DamageKind {
@@ -39,13 +44,29 @@ impl DamageKind {
             Self::Torn => "torn",
             Self::NotAnEvent => "not-an-event",
             Self::TooLong => "too-long",
+            Self::Compression => "bad-compression",
+            Self::Unfinished => "unfinished",
         }
+    }
+
+    /// Whether the file may be whole but for what is still to be written.
+    #[must_use]
+    pub fn may_be_unfinished(self) -> bool {
+        matches!(self, Self::Torn | Self::Unfinished)
     }
 
     /// The one of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::Length, Self::Data, Self::Torn, Self::NotAnEvent, Self::TooLong];
+        let all = [
+            Self::Length,
+            Self::Data,
+            Self::Torn,
+            Self::NotAnEvent,
+            Self::TooLong,
+            Self::Compression,
+            Self::Unfinished,
+        ];
         all.into_iter().find(|kind| kind.name() == name)
     }
 }
@@ -58,6 +79,15 @@ impl fmt::Display for Damage {
             DamageKind::Torn => "the file ends inside a record: still being written, or cut off",
             DamageKind::NotAnEvent => "the record is no event",
             DamageKind::TooLong => "the record holds more than may be held at once",
+            DamageKind::Compression | DamageKind::Unfinished => {
+                let what = match self.kind {
+                    DamageKind::Compression => {
+                        "the compressed data is damaged, and nothing behind can be read"
+                    }
+                    _ => "the compressed data ends early: still being written, or cut off",
+                };
+                return write!(f, "{what} ({} bytes of content were read)", self.offset);
+            }
         };
         write!(f, "{what} (offset {}, {} bytes)", self.offset, self.bytes)
     }

@@ -30,7 +30,7 @@ impl FileHistory {
             | Found::Rewritten { .. }
             | Found::MissedReports { .. }
             | Found::UnreadableReports { .. }
-            | Found::Packed { .. }
+            | Found::Foreign { .. }
             | Found::TooManyFiles { .. } => {}
         }
         found.scalar()

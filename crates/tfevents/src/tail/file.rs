@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::hypertune::{HypertuneFile, Logged, ReportLog};
 use super::ingest::Ingest;
-use super::{AtEnd, FileId, FileKind, Found, Listed, Naming, packed_with};
+use super::packed::{Compression, PackedIngest};
+use super::{AtEnd, FileId, FileKind, Found, Listed, Naming, foreign};
 use crate::limits::{HEAD_BYTES, HEAL_WINDOW_BYTES, HOLE_PATIENCE, OLD_FILE};
 use crate::series::WriterId;
 use crate::units::{RunName, Time, WallTime};
@@ -27,14 +28,26 @@ pub(super) struct File {
     pub(super) seen: Option<(u64, i64)>,
     pub(super) is_queued: bool,
     pub(super) is_failing: bool,
-    /// It is no event file but a packed one.
-    is_packed: bool,
+    /// It is no event file but something else.
+    is_foreign: bool,
+    /// What another process told of a compressed file.
+    told: Option<ToldOfPacked>,
     /// Reading waits before damage that is fresh: it may be a hole that is filled in soon.
     pub(super) is_held: bool,
     /// A size that was seen, and when.
     seen_at: (u64, Time),
     /// What lies before this was there long ago already.
     settled_bytes: u64,
+}
+
+/// What was told of a compressed file, which is read from its beginning all the same.
+#[derive(Debug, Clone)]
+struct ToldOfPacked {
+    content_bytes: u64,
+    started: WallTime,
+    n_records: u64,
+    /// The file's first bytes, which tell it from another.
+    head: Vec<u8>,
 }
 
 /// How far one file was read.
@@ -55,11 +68,21 @@ pub(super) struct FileProgress {
     /// What tells the entries of a metrics file that were told.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     entries: Vec<u64>,
+    /// How much of the content of a compressed file was told.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
+    content_bytes: u64,
+}
+
+#[cfg(feature = "serde")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// What its bytes are read as.
 pub(super) enum Reader {
     Events(Box<Ingest>),
+    /// Those of a compressed file.
+    Packed(Box<PackedIngest>),
     Hypertune(Box<HypertuneFile>),
     Reports(ReportLog),
 }
@@ -82,7 +105,13 @@ impl File {
 
     /// A file that another process has followed.
     pub(super) fn resume(naming: Naming, progress: FileProgress) -> Self {
-        let FileProgress { path, writer, offset_bytes, head, started, n_records, entries, .. } = progress;
+        let FileProgress {
+            path, writer, offset_bytes, head, started, n_records, entries, content_bytes, ..
+        } = progress;
+        if content_bytes > 0 {
+            let file = Self::with(naming, path, writer, Reader::of(Some(FileKind::Events)));
+            return Self { told: Some(ToldOfPacked { content_bytes, started, n_records, head }), ..file };
+        }
         let reader = match naming.kind_of(&path) {
             Some(FileKind::Events) | None => {
                 Reader::Events(Box::new(Ingest::resume(offset_bytes, started, n_records)))
@@ -105,16 +134,42 @@ impl File {
             seen: None,
             is_queued: false,
             is_failing: false,
-            is_packed: false,
+            is_foreign: false,
+            told: None,
             is_held: false,
             seen_at: (0, Time::MAX),
             settled_bytes: 0,
         }
     }
 
+    /// The file that took the place of this one, with the same content compressed: what was told of that is left out.
+    pub(super) fn compressed(self, naming: Naming, path: &str) -> Self {
+        let Reader::Events(ingest) = &self.reader else { return self };
+        let told = ToldOfPacked {
+            content_bytes: ingest.resume_offset(),
+            started: ingest.started().unwrap_or_default(),
+            n_records: ingest.n_records(),
+            head: Vec::new(),
+        };
+        let file = Self::with(naming, path.to_owned(), self.writer, Reader::of(Some(FileKind::Events)));
+        Self { told: Some(told), ..file }
+    }
+
     /// How far it was read.
     pub(super) fn progress(&self, id: FileId) -> FileProgress {
+        let mut content_bytes = 0;
         let (offset_bytes, started, n_records, entries) = match &self.reader {
+            Reader::Events(_) if self.told.is_some() => {
+                let told = self.told.as_ref();
+                content_bytes = told.map_or(0, |told| told.content_bytes);
+                let started = told.map(|told| told.started).unwrap_or_default();
+                (0, started, told.map_or(0, |told| told.n_records), Vec::new())
+            }
+            Reader::Packed(packed) => {
+                let ingest = packed.ingest();
+                content_bytes = ingest.resume_offset();
+                (0, ingest.started().unwrap_or_default(), ingest.n_records(), Vec::new())
+            }
             Reader::Events(ingest) => {
                 (ingest.resume_offset(), ingest.started().unwrap_or_default(), ingest.n_records(), Vec::new())
             }
@@ -128,10 +183,14 @@ impl File {
             id,
             writer: self.writer,
             offset_bytes,
-            head: self.told_head().to_vec(),
+            head: match &self.told {
+                Some(told) => told.head.clone(),
+                None => self.told_head().to_vec(),
+            },
             started,
             n_records,
             entries,
+            content_bytes,
         }
     }
 
@@ -167,12 +226,25 @@ impl File {
                 }
                 is_changed
             }
-            Reader::Events(_) | Reader::Reports(_) if listed.bytes < self.offset_bytes => {
+            Reader::Events(_) | Reader::Packed(_) | Reader::Reports(_)
+                if listed.bytes < self.offset_bytes =>
+            {
                 self.start_over(naming, next_writer, found);
                 listed.bytes > 0
             }
             Reader::Reports(_) => listed.bytes > self.offset_bytes,
-            Reader::Events(_) if self.is_packed => false,
+            Reader::Events(_) if self.is_foreign => false,
+            Reader::Packed(packed) => {
+                if is_changed {
+                    // What was damaged may have been a hole, and be filled in by now.
+                    if packed.is_damaged() {
+                        packed.begin_again();
+                        self.offset_bytes = 0;
+                    }
+                    self.is_checking = !self.head.is_empty();
+                }
+                self.is_checking || listed.bytes > self.offset_bytes
+            }
             Reader::Events(ingest) => {
                 if is_changed {
                     self.is_checking = ingest.resume_offset() > 0 && !self.head.is_empty();
@@ -220,7 +292,8 @@ impl File {
         self.head.clear();
         self.is_checking = false;
         self.is_held = false;
-        self.is_packed = false;
+        self.is_foreign = false;
+        self.told = None;
         self.seen_at = (0, Time::MAX);
         self.settled_bytes = 0;
     }
@@ -233,8 +306,25 @@ impl File {
     pub(super) fn next_offset(&self) -> u64 {
         match &self.reader {
             Reader::Events(ingest) => ingest.next_offset(),
-            Reader::Hypertune(_) | Reader::Reports(_) => self.offset_bytes,
+            Reader::Packed(_) | Reader::Hypertune(_) | Reader::Reports(_) => self.offset_bytes,
         }
+    }
+
+    /// Takes it that the file is compressed, where its first bytes say so. The answer is what was read of it before.
+    fn note_compression(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let at = usize::try_from(self.next_offset()).ok()?;
+        let Reader::Events(_) = self.reader else { return None };
+        // More than its first bytes cannot have been read without that being seen.
+        let before = self.head.get(..at).filter(|before| before.len() < MAGIC_BYTES)?.to_vec();
+        let head = [&before, bytes.get(..MAGIC_BYTES.min(bytes.len())).unwrap_or_default()].concat();
+        let compression = Compression::of(&head)?;
+        let told = self.told.take().filter(|told| self.head.starts_with(&told.head));
+        self.reader = Reader::Packed(Box::new(match told {
+            Some(told) => PackedIngest::resume(compression, told.content_bytes, told.started, told.n_records),
+            None => PackedIngest::new(compression),
+        }));
+        self.offset_bytes = at as u64;
+        Some(before)
     }
 
     /// Takes bytes from [`Self::next_offset`] on. The answer is whether some are to be read again.
@@ -245,17 +335,18 @@ impl File {
         found: &mut dyn FnMut(Found<'_>),
     ) -> bool {
         self.note_head(bytes);
+        let before = self.note_compression(bytes);
         self.offset_bytes = self.next_offset() + bytes.len() as u64;
         let (run, path, writer) = (&self.run, &*self.path, self.writer);
         match &mut self.reader {
             Reader::Events(ingest) => {
                 if ingest.next_offset() == 0
-                    && let Some(with) = packed_with(bytes)
+                    && let Some(what) = foreign(path, bytes)
                 {
-                    self.is_packed = true;
-                    found(Found::Packed { path, with });
+                    self.is_foreign = true;
+                    found(Found::Foreign { path, what });
                 }
-                if self.is_packed {
+                if self.is_foreign {
                     return false;
                 }
                 self.is_held = ingest.feed_settled(bytes, self.settled_bytes, &mut |started, ingested| {
@@ -269,6 +360,14 @@ impl File {
                     return false;
                 }
                 ingest.next_offset() < self.offset_bytes
+            }
+            Reader::Packed(packed) => {
+                for piece in [&before.unwrap_or_default(), bytes] {
+                    packed.feed(piece, &mut |started, ingested| {
+                        found(Found::Event { run, path, writer, started, ingested });
+                    });
+                }
+                false
             }
             Reader::Hypertune(file) => {
                 file.feed(bytes);
@@ -314,15 +413,29 @@ impl File {
 
     /// The first bytes as far as they are told of: a hole behind them may still be filled in.
     pub(super) fn told_head(&self) -> &[u8] {
-        let Reader::Events(ingest) = &self.reader else { return &[] };
+        let ingest = match &self.reader {
+            Reader::Events(ingest) => ingest,
+            Reader::Packed(_) => return &self.head,
+            Reader::Hypertune(_) | Reader::Reports(_) => return &[],
+        };
         let told = usize::try_from(ingest.resume_offset()).unwrap_or(HEAD_BYTES);
         self.head.get(..told.min(self.head.len())).unwrap_or(&[])
     }
 
     /// Takes it that nothing more will be written. The answer is whether some of it is to be read again.
     pub(super) fn finish(&mut self, found: &mut dyn FnMut(Found<'_>)) -> bool {
-        let Reader::Events(ingest) = &mut self.reader else { return false };
-        if self.is_packed {
+        let (run, path, writer) = (&self.run, &*self.path, self.writer);
+        let ingest = match &mut self.reader {
+            Reader::Events(ingest) => ingest,
+            Reader::Packed(packed) => {
+                packed.finish(&mut |started, ingested| {
+                    found(Found::Event { run, path, writer, started, ingested });
+                });
+                return false;
+            }
+            Reader::Hypertune(_) | Reader::Reports(_) => return false,
+        };
+        if self.is_foreign {
             return false;
         }
         if std::mem::take(&mut self.is_held) {
@@ -333,13 +446,15 @@ impl File {
         if self.is_failing {
             ingest.skip_lost(self.offset_bytes);
         }
-        let (run, path, writer) = (&self.run, &*self.path, self.writer);
         ingest.finish(&mut |started, ingested| {
             found(Found::Event { run, path, writer, started, ingested });
         });
         ingest.next_offset() < self.offset_bytes
     }
 }
+
+/// How many first bytes tell that a file is compressed.
+const MAGIC_BYTES: usize = 12;
 
 fn new_writer(next_writer: &mut u32) -> WriterId {
     let writer = WriterId(*next_writer);

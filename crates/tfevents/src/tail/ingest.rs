@@ -81,9 +81,16 @@ impl Ingest {
     /// event with the clock `started`.
     #[must_use]
     pub fn resume(offset: u64, started: WallTime, n_records: u64) -> Self {
+        Self::resume_forward(offset, started, n_records, MAX_RECORD_HELD_BYTES)
+    }
+
+    /// As [`Self::resume`], of a file that cannot be read from an earlier place again; see [`Self::forward_only`].
+    #[must_use]
+    pub fn resume_forward(offset: u64, started: WallTime, n_records: u64, max_held: usize) -> Self {
         let is_about = n_records == 1 && started.0.fract() == 0.0;
         let start = Start { clock: (n_records > 0).then_some(started), is_about };
-        Self { decoder: Decoder::new(offset), taker: Taker { n_records, start, ..Taker::default() } }
+        let decoder = Decoder::with_max_held(offset, max_held);
+        Self { decoder, taker: Taker { n_records, start, ..Taker::default() } }
     }
 
     /// Gives back memory that only makes reading faster: the file may not grow for long.

@@ -4,6 +4,7 @@
 //! [`Tail::poll_action`] asks, and hands in the time.
 
 mod file;
+mod foreign;
 mod hypertune;
 mod ingest;
 mod packed;
@@ -28,11 +29,13 @@ use crate::series::{Point, WriterId};
 use crate::units::{RunName, Time, WallTime};
 
 use file::{File, FileProgress};
+pub use foreign::{FOREIGN_HEAD_BYTES, Foreign, foreign};
 #[cfg(feature = "hypertune")]
 pub use hypertune::quote_bare_words;
 pub use hypertune::{HypertuneEntry, HypertuneFile, HypertuneNews, Logged, MAY_LACK, ReportLog, Unreadable};
 pub use ingest::{Ingest, Ingested, Take};
-pub use packed::{PACKED_HEAD_BYTES, packed_in_words, packed_with};
+pub(crate) use packed::leave_out_twins;
+pub use packed::{Compression, PackedIngest, Unpacker};
 pub use read::{read, read_at, read_bytes};
 pub use segment::{Rises, Scan, Segment};
 
@@ -195,12 +198,12 @@ pub enum Found<'a> {
         /// How many, and one of them.
         unreadable: Unreadable,
     },
-    /// A file has the name of an event file and is packed: nothing is read of it.
-    Packed {
+    /// A file has the name of an event file and is another kind of file: nothing is read of it.
+    Foreign {
         /// Its path below the root.
         path: &'a str,
-        /// What with.
-        with: &'static str,
+        /// What it is.
+        what: Foreign,
     },
     /// A file could not be read; told once until it can be read again.
     Unreadable {
@@ -242,7 +245,7 @@ impl Found<'_> {
             | Found::Rewritten { .. }
             | Found::MissedReports { .. }
             | Found::UnreadableReports { .. }
-            | Found::Packed { .. }
+            | Found::Foreign { .. }
             | Found::TooManyFiles { .. } => None,
         }
     }
@@ -485,7 +488,7 @@ impl Tail {
         &mut self,
         now: Time,
         took: Duration,
-        listing: Vec<Listed>,
+        mut listing: Vec<Listed>,
         found: &mut dyn FnMut(Found<'_>),
     ) {
         let rest = took.saturating_mul(self.config.list_share);
@@ -493,6 +496,7 @@ impl Tail {
         self.rest_until = after(MIN_LIST_INTERVAL);
         self.list_at = after(self.config.poll_interval);
         self.hints.clear();
+        leave_out_twins(&mut listing);
         self.adopt(&listing);
         for listed in listing {
             self.take_listed(now, listed, found);
@@ -504,7 +508,10 @@ impl Tail {
     pub fn handle_look(&mut self, now: Time, listed: Option<Listed>, found: &mut dyn FnMut(Found<'_>)) {
         let is_clear = |listed: &Listed| match self.files.get(&listed.id) {
             Some(file) => file.path == listed.path,
-            None => self.files.values().all(|file| file.path != listed.path),
+            None => {
+                let plain = listed.path.strip_suffix(packed::GZIP_ENDING);
+                self.files.values().all(|file| file.path != listed.path && Some(&*file.path) != plain)
+            }
         };
         match listed.filter(is_clear) {
             Some(listed) => self.take_listed(now, listed, found),
@@ -513,7 +520,7 @@ impl Tail {
     }
 
     /// Where another file stands at the path of one that is gone, it takes its place: it may be the same,
-    /// longer, and only what is new is read then.
+    /// longer, and only what is new is read then. So does a compressed file that stands for one that is gone.
     fn adopt(&mut self, listing: &[Listed]) {
         let is_new = |listed: &&Listed| !self.files.contains_key(&listed.id);
         let new: Vec<&Listed> = listing.iter().filter(is_new).collect();
@@ -528,6 +535,11 @@ impl Tail {
                 file.seen = None;
                 file.is_queued = false;
                 self.files.insert(listed.id, file);
+                continue;
+            }
+            let plain = listed.path.strip_suffix(packed::GZIP_ENDING).and_then(|plain| gone.get(plain));
+            if let Some(file) = plain.and_then(|id| self.files.remove(id)) {
+                self.files.insert(listed.id, file.compressed(self.config.naming, &listed.path));
             }
         }
     }

@@ -420,3 +420,76 @@ fn only_event_files_are_followed() {
     check("a/.events.out.tfevents.1.host.Xy12Z4", false);
     check("events.out.tfevents.1.host.sagemaker-uploaded", false);
 }
+
+/// What gzip makes of these, flushed behind each.
+fn gzip(parts: &[&[u8]]) -> Vec<Vec<u8>> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut states = Vec::new();
+    for part in parts {
+        encoder.write_all(part).expect("no IO");
+        encoder.flush().expect("no IO");
+        states.push(encoder.get_ref().clone());
+    }
+    states.push(encoder.finish().expect("no IO"));
+    states
+}
+
+#[test]
+fn a_compressed_file_is_followed_as_it_grows() {
+    let states = gzip(&[&records(0..2), &records(2..5), &records(5..6)]);
+    let mut world = World::new();
+    let all: Vec<(&str, i64)> = (0..6).map(|step| (".", step)).collect();
+    // Its first bytes alone.
+    world.write("x.tfevents.1.gz", 1, &states[0][..2]);
+    world.expect(&[]);
+    for (state, new) in states.iter().zip([0..2, 2..5, 5..6, 6..6]) {
+        world.write("x.tfevents.1.gz", 1, state);
+        world.expect(&all[new]);
+    }
+    world.finish();
+    assert_eq!(world.other, [""; 0]);
+}
+
+#[test]
+fn a_compressed_file_is_followed_on_by_another_process() {
+    let states = gzip(&[&records(0..2), &records(2..5)]);
+    let mut world = World::new();
+    world.write("x.tfevents.1.gz", 1, &states[0]);
+    world.expect(&[(".", 0), (".", 1)]);
+    for _ in 0..2 {
+        world.tail = Tail::with(config(), world.tail.progress(), NOW);
+    }
+    world.expect(&[]);
+    world.write("x.tfevents.1.gz", 1, &states[2]);
+    world.expect(&[(".", 2), (".", 3), (".", 4)]);
+}
+
+#[test]
+fn a_file_that_is_compressed_in_its_place_is_not_told_again() {
+    let mut world = World::with_followed_file();
+    let packed = gzip(&[&records(0..5)]).pop().expect("it has some");
+    // While gzip is at work both are there.
+    world.write("x.tfevents.1.gz", 2, &packed[..packed.len() / 2]);
+    world.expect(&[]);
+    world.write("x.tfevents.1.gz", 2, &packed);
+    world.files.retain(|file| file.0 != "x.tfevents.1");
+    world.expect(&[(".", 3), (".", 4)]);
+    assert_eq!(world.other, [""; 0]);
+}
+
+#[test]
+fn a_hole_in_a_compressed_file_is_read_when_it_is_filled_in() {
+    let packed = gzip(&[&records(0..40)]).pop().expect("it has some");
+    let mut holed = packed.clone();
+    let middle = packed.len() / 2;
+    holed[middle..].fill(0);
+    let mut world = World::new();
+    world.write("x.tfevents.1.gz", 1, &holed);
+    world.follow();
+    assert!(world.steps.len() < 40);
+    world.write("x.tfevents.1.gz", 1, &packed);
+    let all: Vec<(&str, i64)> = (0..40).map(|step| (".", step)).collect();
+    // With those from before the hole, which are not told again.
+    world.expect(&all);
+}
