@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::inspect::{Inspection, Run, inspect};
 use super::job_dir::JobDir;
 use super::run_choice;
-use super::{Failure, open_root, quoted};
+use super::{Failure, open_root, quoted, unnamed_hint};
 use tfevents::UnreadableReports;
 
 use crate::edge::files;
@@ -84,8 +84,8 @@ pub enum Cause {
     Unreadable,
     /// Files are so damaged that no value is left.
     Damaged,
-    /// All event files are packed.
-    Packed,
+    /// All files with names of event files are of other kinds: archives, or no event files at all.
+    Foreign,
     /// What the cloudml-hypertune package's file holds cannot be read as reports.
     UnreadableReports,
 }
@@ -376,14 +376,22 @@ impl Case<'_> {
         if !self.inspection.warnings.is_empty() {
             return self.unreadable();
         }
-        if let [first, others @ ..] = &*self.inspection.notes {
-            let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
-            return self.diagnosis(Cause::Packed, format!("there are only packed files: {first}{more}"));
+        if let [first, ..] = &*self.inspection.notes {
+            let n_more = self.inspection.n_foreign.saturating_sub(1);
+            let more = if n_more == 0 { String::new() } else { format!(", and {n_more} more") };
+            return self.diagnosis(Cause::Foreign, format!("there are only other files: {first}{more}"));
         }
         let mut none = self.diagnosis(
             Cause::NoEventFiles,
             format!("there is no event file (a name with `tfevents`) at or below {shown}"),
         );
+        let (unnamed, _) = files::event_files_by_content(self.path);
+        if let Some(first) = unnamed.first() {
+            none.notes.extend(unnamed_hint("doctor", &[self.path.to_owned()]));
+            let first = quoted(&first.display().to_string());
+            none.fix = vec![format!("hptune doctor {first} --tag {}", quoted(self.tag.as_str()))];
+            return none;
+        }
         let near: Vec<String> =
             files::event_files_near(self.path).iter().map(|p| p.display().to_string()).collect();
         if near.is_empty() {

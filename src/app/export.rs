@@ -24,6 +24,9 @@ use tfevents::scalar::{HPARAMS_TAG, Metadata, RunHparams};
 use tfevents::series::{self, Attempts, ByTag, FileHistory, Rise, Stretches, Writer, WriterId};
 use tfevents::tail::{Found, Ingested, Listed, Rises};
 
+/// How many parameters are named whose values a trial and its trainer tell otherwise.
+const MAX_CONFLICTS_NAMED: usize = 3;
+
 /// What to export.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -215,9 +218,15 @@ impl Source {
         }
         let mut hparams = first.sessions.of_runs(&chosen);
         let mut of_trials = TrialParams::below(logs.root().base());
+        let mut conflicts = Vec::new();
         for run in chosen {
-            of_trials.add_to(&run, hparams.entry(run.clone()).or_default());
+            conflicts.extend(of_trials.add_to(&run, hparams.entry(run.clone()).or_default()));
         }
+        if let Some(n_more) = conflicts.len().checked_sub(1 + MAX_CONFLICTS_NAMED) {
+            conflicts.truncate(MAX_CONFLICTS_NAMED);
+            conflicts.push(format!("parameters differ so in {} more places", n_more + 1));
+        }
+        first.faults.notes.extend(conflicts);
         Ok(Self { logs, request, first, hparams })
     }
 

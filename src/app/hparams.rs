@@ -182,8 +182,11 @@ impl TrialParams {
         Self { root, known: HashMap::new() }
     }
 
-    /// Adds to a run's hyperparameters those that its trial has beside them.
-    pub(super) fn add_to(&mut self, run: &RunName, hparams: &mut Hparams) {
+    /// Adds to a run's hyperparameters those of its trial, which are what the trainer was given: of two values for one name
+    /// the trial's stands. The answer is where they differ, in words.
+    pub(super) fn add_to(&mut self, run: &RunName, hparams: &mut Hparams) -> Vec<String> {
+        let mut conflicts = Vec::new();
+        let mut is_given: BTreeSet<String> = BTreeSet::new();
         let directory = match run.as_str() {
             "." => self.root.clone(),
             below => self.root.join(below),
@@ -191,9 +194,33 @@ impl TrialParams {
         for directory in directory.ancestors() {
             let of_trial = self.known.entry(directory.to_owned()).or_insert_with(|| read(directory));
             for (name, value) in of_trial {
-                hparams.entry(name.clone()).or_insert_with(|| value.clone());
+                // That of the nearest directory counts, where a job runs in a trial of another.
+                if !is_given.insert(name.clone()) {
+                    continue;
+                }
+                let noted = hparams.insert(name.clone(), value.clone()).map(|noted| in_words(&noted));
+                if let Some(noted) = noted.filter(|noted| *noted != in_words(value)) {
+                    let given = in_words(value);
+                    conflicts.push(format!(
+                        "run {run}: `{name}` is {given} in its trial, and its trainer noted {noted}; hparam/{name} has {given}"
+                    ));
+                }
             }
         }
+        conflicts
+    }
+}
+
+fn in_words(value: &HparamValue) -> String {
+    match value {
+        // As Python has it, which most trainers are written in.
+        HparamValue::Bool(true) => "True".to_owned(),
+        HparamValue::Bool(false) => "False".to_owned(),
+        HparamValue::Number(number) => shortest(*number),
+        HparamValue::Text(text) => match text.parse() {
+            Ok(number) => shortest(number),
+            Err(_) => text.clone(),
+        },
     }
 }
 

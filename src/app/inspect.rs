@@ -7,7 +7,7 @@ use serde::Serialize;
 use tfevents::UnreadableReports;
 use tfevents::disk::{self, Handle};
 
-use super::{Failure, open_logs};
+use super::{Failure, open_logs, unnamed_hint};
 use crate::layout::run_of;
 use crate::limits::{
     MAX_DAMAGES_LISTED, MAX_HPARAMS, MAX_REWINDS_LISTED, MAX_TAGS, MAX_WRITERS_LISTED, READ_CHUNK_BYTES,
@@ -18,7 +18,7 @@ use tfevents::scalar::{Content, HPARAMS_TAG, HparamValue, Kind, Metadata, RunHpa
 use tfevents::series::{
     Attempts, ByTag, FileHistory, GoOver, Rewind, Rise, Standing, TagSummary, Writer, WriterId,
 };
-use tfevents::tail::{Found, Ingested, Rises, packed_in_words};
+use tfevents::tail::{Foreign, Found, Ingested, Rises};
 
 /// What lies below one path.
 #[derive(Debug, Default)]
@@ -27,8 +27,12 @@ pub struct Inspection {
     pub runs: BTreeMap<RunName, Run>,
     /// What could not be read, in the system's words.
     pub warnings: Vec<String>,
-    /// That files are packed, and what there is to say of steps that were written more than once.
+    /// That files are of other kinds, and what there is to say of steps that were written more than once.
     pub notes: Vec<String>,
+    /// How many files are of other kinds: the first of the notes.
+    pub n_foreign: usize,
+    /// That files are event files without being called so, where there is no other.
+    pub unnamed: Option<String>,
 }
 
 /// One run directory.
@@ -83,7 +87,7 @@ struct FileSummary {
     damages: Vec<Damage>,
     n_damages: BTreeMap<DamageKind, u64>,
     unreadable: UnreadableReports,
-    packed: Option<&'static str>,
+    foreign: Option<Foreign>,
     warning: Option<String>,
 }
 
@@ -103,8 +107,9 @@ impl Inspection {
         if file.hparams.n_left_out() > 0 {
             self.warnings.push(hparams_left_out(&file.path, &file.hparams));
         }
-        if let Some(with) = file.packed {
-            self.notes.push(packed_in_words(&file.path, with));
+        if let Some(what) = file.foreign {
+            self.notes.push(what.in_words(&file.path));
+            self.n_foreign += 1;
             return;
         }
         let Some(run) = file.run.clone() else { return };
@@ -161,7 +166,7 @@ impl Run {
             self.writers.push(file.writer_name);
         }
         for damage in file.damages {
-            let list = if damage.kind == DamageKind::Torn { &mut self.unfinished } else { &mut self.damages };
+            let list = if damage.kind.may_be_unfinished() { &mut self.unfinished } else { &mut self.damages };
             if list.len() < MAX_DAMAGES_LISTED {
                 list.push((file.path.clone(), damage));
             }
@@ -284,7 +289,7 @@ impl FileSummary {
                 self.add(&entry.tag, entry.step, entry.wall_time, &content, Metadata::default());
             }
             Found::Unreadable { error, .. } => self.warning = Some(error),
-            Found::Packed { with, .. } => self.packed = Some(with),
+            Found::Foreign { what, .. } => self.foreign = Some(what),
             Found::UnreadableReports { path, unreadable, .. } => self.unreadable.add(path, &unreadable),
             Found::Rewritten { .. } | Found::MissedReports { .. } | Found::TooManyFiles { .. } => {}
         }
@@ -306,7 +311,7 @@ impl FileSummary {
                 self.origin.begin_session(writer, started, step);
             }
             Ingested::Damage(damage) => {
-                if damage.kind != DamageKind::Torn {
+                if !damage.kind.may_be_unfinished() {
                     *self.n_damages.entry(damage.kind).or_default() += 1;
                 }
                 if self.damages.len() < MAX_DAMAGES_LISTED {
@@ -359,6 +364,9 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
     }
     let remarks = inspection.remarks();
     inspection.notes.extend(remarks);
+    if inspection.runs.is_empty() && inspection.notes.is_empty() {
+        inspection.unnamed = unnamed_hint("inspect", &[path.to_owned()]);
+    }
     Ok(inspection)
 }
 
@@ -371,6 +379,8 @@ pub struct InspectionJson<'a> {
     warnings: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -458,6 +468,7 @@ impl<'a> InspectionJson<'a> {
             runs: runs.collect(),
             warnings: &inspection.warnings,
             notes: &inspection.notes,
+            hint: inspection.unnamed.as_deref(),
         }
     }
 }

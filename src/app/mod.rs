@@ -18,6 +18,7 @@ mod program;
 pub mod request;
 pub mod run;
 pub mod run_choice;
+pub mod trial_table;
 pub mod tuner;
 mod tuner_request;
 pub mod verify;
@@ -89,7 +90,13 @@ impl Failure {
 
 impl From<FilterError> for Failure {
     fn from(error: FilterError) -> Self {
-        Self::usage(error.to_string())
+        let failure = Self::usage(error.to_string());
+        match error.with_plain_brackets() {
+            Some(plain) => {
+                failure.with_hint(format!("where brackets are meant as characters: {}", quoted(&plain)))
+            }
+            None => failure,
+        }
     }
 }
 
@@ -127,12 +134,41 @@ fn open_logs(verb: &str, paths: &[PathBuf]) -> Result<LogDir, Failure> {
 /// Where they are, without a look at what is there.
 fn open_root(verb: &str, paths: &[PathBuf]) -> Result<Root, Failure> {
     files::open(paths).map_err(|(path, e)| {
-        let failure = Failure::usage(format!("{}: {e}", path.display()));
+        let message = format!("{}: {e}", path.display());
+        let failure = match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+                Failure::usage(message)
+            }
+            _ => Failure::outside(message),
+        };
         match pattern_hint(verb, &path) {
             Some(hint) => failure.with_hint(hint),
             None => failure,
         }
     })
+}
+
+/// What to do where no file has the name of an event file, and some are event files all the same.
+#[must_use]
+pub fn unnamed_hint(verb: &str, paths: &[PathBuf]) -> Option<String> {
+    let mut found = Vec::new();
+    let mut has_more = false;
+    for path in paths {
+        let (there, more) = files::event_files_by_content(path);
+        has_more |= more;
+        found.extend(there);
+    }
+    let command: Vec<String> = found.iter().map(|path| quoted(&path.display().to_string())).collect();
+    let (are, names) = match &*found {
+        [] => return None,
+        [_] => ("file is an event file", "its name"),
+        _ => ("files are event files", "their names"),
+    };
+    let n = if has_more { format!("more than {}", found.len()) } else { found.len().to_string() };
+    Some(format!(
+        "{n} {are} without `tfevents` in {names}; a file that is named itself is read: hptune {verb} {}",
+        command.join(" ")
+    ))
 }
 
 /// What to do about a path that is not there and has a pattern's `*` or `?` in it, which shells leave where nothing

@@ -10,13 +10,12 @@ use tfevents::disk::Root;
 use tfevents::disk::{self, Source};
 
 use super::inspect::{DamageJson, damage_json};
-use super::{Failure, open_logs};
+use super::{Failure, open_logs, unnamed_hint};
 use crate::edge::output::Output;
-use crate::layout::kind_of;
 use crate::limits::{MAX_DAMAGES_LISTED, READ_CHUNK_BYTES};
 use crate::units::natural_order;
 use tfevents::record::{Damage, DamageKind};
-use tfevents::tail::{FileKind, Ingest, Ingested, Listed, PACKED_HEAD_BYTES, packed_with};
+use tfevents::tail::{Compression, FOREIGN_HEAD_BYTES, FileKind, Ingest, Ingested, Listed, foreign};
 
 /// What checking the files below one path gave.
 #[derive(Debug, Default)]
@@ -25,6 +24,8 @@ pub struct Verification {
     pub files: Vec<VerifiedFile>,
     /// What could not be looked at, in the system's words.
     pub warnings: Vec<String>,
+    /// That files are event files without being called so, where there is no other.
+    pub unnamed: Option<String>,
 }
 
 /// What checking one event file gave.
@@ -101,34 +102,45 @@ pub fn verify(paths: &[PathBuf], repair: Option<&Path>) -> Result<Verification, 
     let n_threads = disk::n_threads();
     let mut files = logs.files().to_vec();
     files.sort_by(|a, b| natural_order(&a.path, &b.path));
-    files.retain(|file| kind_of(&file.path) == Some(FileKind::Events));
+    files.retain(|file| logs.root().kind_of(&file.path) == Some(FileKind::Events));
     let is_one_file = matches!(paths, [path] if path.is_file());
     let check = |buffer: &mut Vec<u8>, i: usize| {
         let Some(file) = files.get(i) else { return VerifiedFile::default() };
-        let out = repair.map(|out| if is_one_file { out.to_owned() } else { out.join(&file.path) });
+        // What is written is not compressed.
+        let path = file.path.strip_suffix(".gz").unwrap_or(&file.path);
+        let out = repair.map(|out| if is_one_file { out.to_owned() } else { out.join(path) });
         check(logs.root(), file, out, buffer)
     };
     let warnings = logs.errors().iter().map(ToString::to_string).collect();
-    let mut verification = Verification { files: Vec::new(), warnings };
+    let mut verification = Verification { warnings, ..Verification::default() };
     disk::in_order(files.len(), n_threads, check, |file| verification.files.push(file));
+    if verification.files.is_empty() {
+        verification.unnamed = unnamed_hint("verify", paths);
+    }
     Ok(verification)
 }
 
 fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8>) -> VerifiedFile {
     buffer.resize(READ_CHUNK_BYTES, 0);
     let mut file = VerifiedFile { path: listed.path.clone(), bytes: listed.bytes, ..VerifiedFile::default() };
-    let mut copy = out.map(|path| Copy { source: Source::new(root, listed), path, out: None, at: 0 });
     let mut source = Source::new(root, listed);
-    let mut head = [0; PACKED_HEAD_BYTES];
+    let mut head = [0; FOREIGN_HEAD_BYTES];
     // What cannot be read is told by the reading that follows.
     let n = source.read_at(0, &mut head).unwrap_or(0);
-    if let Some(with) = packed_with(head.get(..n).unwrap_or(&[])) {
-        file.warning = Some(format!("is packed with {with}; unpack it first"));
+    let head = head.get(..n).unwrap_or(&[]);
+    if let Some(what) = foreign(&listed.path, head) {
+        file.warning = Some(what.in_words(&listed.path));
         return file;
     }
-    let mut ingest = Ingest::default();
+    let compression = Compression::of(head);
+    let mut copy = out.map(|path| Copy {
+        read_at: content_of(Source::new(root, listed), compression),
+        path,
+        out: None,
+        at: 0,
+    });
     let mut saved = Ok(());
-    let read = ingest.read_to_end(buffer, |at, buffer| source.read_at(at, buffer), &mut |_, said| {
+    let mut sink = |_, said: Ingested<'_>| {
         if let Ingested::Damage(damage) = said {
             // A record that holds too much for us is intact all the same.
             if damage.kind == DamageKind::TooLong {
@@ -139,15 +151,27 @@ fn check(root: &Root, listed: &Listed, out: Option<PathBuf>, buffer: &mut Vec<u8
                 saved = copy.leave_out(damage);
             }
         }
-    });
-    file.n_records = ingest.n_records() - file.n_damages.get(&DamageKind::NotAnEvent).copied().unwrap_or(0);
+    };
+    let (read, n_records, end) = match compression {
+        // Where it ends inside a record, that is behind what is to be saved.
+        Some(compression) => match source.read_packed(compression, buffer, &mut sink) {
+            Ok(packed) => (Ok(()), packed.n_records, packed.resume_offset),
+            Err(e) => (Err(e), 0, 0),
+        },
+        None => {
+            let mut ingest = Ingest::default();
+            let read = ingest.read_to_end(buffer, |at, buffer| source.read_at(at, buffer), &mut sink);
+            (read, ingest.n_records(), ingest.resume_offset())
+        }
+    };
+    file.n_records = n_records - file.n_damages.get(&DamageKind::NotAnEvent).copied().unwrap_or(0);
     if let Err(e) = &read {
         file.warning = Some(format!("cannot be read: {e}"));
     }
     if let Some(copy) = copy.filter(|_| read.is_ok() || file.n_records > 0) {
         let path = copy.path.clone();
         // What lies beyond was not judged, where a read failed.
-        match saved.and_then(|()| copy.finish(ingest.resume_offset())) {
+        match saved.and_then(|()| copy.finish(end)) {
             Ok(()) => file.repaired = Some(path),
             Err(e) => {
                 file.warning = Some(format!("its good records cannot be written to {}: {e}", path.display()));
@@ -165,9 +189,22 @@ fn lies_below(out: &Path, directory: &Path) -> bool {
     above.zip(real(directory)).is_some_and(|(above, directory)| above.starts_with(directory))
 }
 
-/// A copy of a file without what is damaged.
+/// Fills a buffer from an offset of a file's content.
+type ReadAt<'a> = Box<dyn FnMut(u64, &mut [u8]) -> io::Result<usize> + 'a>;
+
+fn content_of(mut source: Source<'_>, compression: Option<Compression>) -> ReadAt<'_> {
+    match compression {
+        Some(compression) => {
+            let mut content = source.unpacked(compression);
+            Box::new(move |offset, buffer| content.read_at(offset, buffer))
+        }
+        None => Box::new(move |offset, buffer| source.read_at(offset, buffer)),
+    }
+}
+
+/// A copy of a file without what is damaged; of a compressed one, of its content.
 struct Copy<'a> {
-    source: Source<'a>,
+    read_at: ReadAt<'a>,
     path: PathBuf,
     /// Begun with the first byte.
     out: Option<BufWriter<Output>>,
@@ -196,7 +233,7 @@ impl Copy<'_> {
         let mut buffer = vec![0; READ_CHUNK_BYTES];
         while self.at < end {
             let n = usize::try_from(end - self.at).unwrap_or(usize::MAX).min(buffer.len());
-            let n = self.source.read_at(self.at, buffer.get_mut(..n).unwrap_or_default())?;
+            let n = (self.read_at)(self.at, buffer.get_mut(..n).unwrap_or_default())?;
             if n == 0 {
                 return Err(io::Error::other("the file became shorter while it was read"));
             }

@@ -7,6 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::jobs::JobVerb;
+use super::output::Replacing;
 use crate::edge::home::expand_home;
 
 const AFTER_HELP: &str = "\
@@ -214,9 +215,11 @@ pub(super) struct Chosen {
 pub(super) struct Export {
     #[command(flatten)]
     pub(super) chosen: Chosen,
-    /// File to write to, replaced when all is written [default: standard output]
+    /// File to write to; it is there when all is written [default: standard output]
     #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) replacing: Replacing,
     /// How to write it [default: by the ending of FILE, or csv]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(super) format: Option<TableFormat>,
@@ -245,6 +248,8 @@ pub(super) struct Plot {
     /// File to draw to, by its ending: .svg, .png or .html [default: the terminal]
     #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) replacing: Replacing,
     /// Smoothing as TensorBoard's slider has it, from 0 to below 1
     #[arg(long, value_name = "WEIGHT", default_value_t = 0.0, value_parser = smoothing)]
     pub(super) smoothing: f64,

@@ -5,6 +5,7 @@
 mod args;
 #[cfg_attr(not(feature = "jobs"), path = "jobs_absent.rs")]
 mod jobs;
+mod output;
 mod printer;
 mod reading;
 mod table;

@@ -1,19 +1,19 @@
 //! The verbs that read event files.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::args::{Chosen, Doctor, Export, Plot, TableFormat, Verify, XAxis};
+use super::args::{Chosen, Doctor, Export, Plot, Verify, XAxis};
+use super::output::{TableOut, TableTarget, write_file};
 use super::printer::Printer;
 use super::tables;
-use crate::app::export::{Exported, Request, Source};
+use crate::app::export::{Request, Source};
 use crate::app::plot::{self, Abscissa, Drawing};
-use crate::app::{Failure, doctor as app_doctor, inspect as app_inspect, quoted, verify as app_verify};
+use crate::app::{
+    Failure, doctor as app_doctor, inspect as app_inspect, quoted, unnamed_hint, verify as app_verify,
+};
 use crate::edge::files;
-use crate::edge::output::Output;
-use crate::export::{ExportError, Format};
-use crate::limits::{EXPORT_BUFFER_BYTES, MAX_TAGS};
+use crate::limits::MAX_TAGS;
 use crate::objective::SeriesFilter;
 use crate::objective::near_misses;
 use crate::plot::{Cells, Ink, Look, Pixels, Scale, printable};
@@ -101,40 +101,28 @@ pub(super) fn verify(args: &Verify, printer: Printer) -> Result<u8, Failure> {
 }
 
 pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
-    let format = match args.format {
-        Some(TableFormat::Csv) => Format::Csv,
-        Some(TableFormat::Jsonl) => Format::JsonLines,
-        Some(TableFormat::Parquet) => Format::Parquet,
-        None => args.output.as_deref().map_or(Ok(Format::Csv), format_of)?,
-    };
-    if format == Format::Parquet && args.output.is_none() && printer.is_terminal() {
-        return Err(
-            Failure::usage("Parquet is not for a terminal").with_hint("name a file: -o points.parquet")
-        );
-    }
+    let target = TableTarget::new(args.output.as_deref(), args.replacing, args.format, printer)?;
     let filter = filter(&args.chosen)?;
-    let request = Request { filter: filter.clone(), format, is_wide: args.wide, is_latest: args.latest };
+    let request =
+        Request { filter: filter.clone(), format: target.format, is_wide: args.wide, is_latest: args.latest };
     let source = Source::open(&args.chosen.paths, request)?;
     let place = place_of(&args.chosen.paths);
     if source.is_empty() {
         let tags: Vec<&Tag> = source.other_tags().collect();
         let told = tell(source.faults(), &place, printer);
-        let code = nothing_chosen(&place, &filter, source.has_no_files(), &tags, printer)?;
+        let code = nothing_chosen(
+            &place,
+            &filter,
+            source.has_no_files(),
+            &tags,
+            ("export", &args.chosen.paths),
+            printer,
+        )?;
         return Ok(code.max(told));
     }
     tell_unmatched(&filter, &source.tags().collect::<Vec<_>>(), source.other_tags(), printer);
-    // Parquet is bytes, not lines.
-    let out: Box<dyn Write + Send> =
-        if format == Format::Parquet { Box::new(printer.out()) } else { Box::new(printer.table()) };
-    let exported = match &args.output {
-        Some(path) => export_to_file(source, path)?,
-        None => match export_to(source, out) {
-            Ok(exported) => exported,
-            // A reader that went away has all that it wants.
-            Err(ExportError::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
-            Err(e) => return Err(failed("stdout", &e)),
-        },
-    };
+    let write = |out: &mut dyn TableOut| source.write(out).map(|(exported, _)| exported);
+    let Some(exported) = target.write(printer, write)? else { return Ok(0) };
     if let Some(path) = &args.output {
         printer.talk(&format!("{} points written to {}", exported.n_points, path.display()));
     }
@@ -146,71 +134,6 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
         ));
     }
     Ok(tell(&exported.faults, &place, printer))
-}
-
-fn export_to_file(source: Source, path: &Path) -> Result<Exported, Failure> {
-    let shown = path.display().to_string();
-    let mut out = begin(path)?;
-    let exported = export_to(source, &mut out).map_err(|e| failed(&shown, &e))?;
-    out.finish().map_err(|e| Failure::outside(format!("{shown}: {e}")))?;
-    Ok(exported)
-}
-
-fn export_to(source: Source, out: impl Write + Send) -> Result<Exported, ExportError> {
-    let (exported, mut out) = source.write(BufWriter::with_capacity(EXPORT_BUFFER_BYTES, out))?;
-    out.flush()?;
-    Ok(exported)
-}
-
-/// Writes a file whole, where nothing stands unless that may be replaced.
-#[cfg(feature = "serve")]
-pub(super) fn write_new(path: &Path, may_replace: bool, content: &[u8]) -> Result<(), Failure> {
-    if !may_replace && path.symlink_metadata().is_ok() {
-        return Err(Failure::usage(format!("{}: is there already", path.display()))
-            .with_hint("name another file, or replace it with --force"));
-    }
-    let mut out = begin(path)?;
-    let written = out.write_all(content).and_then(|()| out.finish());
-    written.map_err(|e| Failure::outside(format!("{}: {e}", path.display())))
-}
-
-/// Begins the file that takes the place of `path` when all is written.
-fn begin(path: &Path) -> Result<Output, Failure> {
-    Output::replacing(path).map_err(|e| {
-        let message = format!("{}: {e}", path.display());
-        match e.kind() {
-            io::ErrorKind::IsADirectory | io::ErrorKind::NotFound => {
-                Failure::usage(message).with_hint("want the name of a file, in a directory that is there")
-            }
-            _ => Failure::outside(message),
-        }
-    })
-}
-
-fn failed(what: &str, error: &ExportError) -> Failure {
-    match error {
-        ExportError::Io(e) => Failure::outside(format!("{what}: {e}")),
-        ExportError::Inexact { column, value } => {
-            Failure::usage(format!("column `{column}` has {value}, which a 64-bit float cannot hold"))
-                .with_hint("CSV and JSON lines can, and so can Parquet without --wide")
-        }
-        ExportError::UnknownTag { .. } | ExportError::Misfit { .. } => {
-            Failure::outside(format!("{what}: {error}"))
-        }
-    }
-}
-
-fn format_of(path: &Path) -> Result<Format, Failure> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("csv") => Ok(Format::Csv),
-        Some("jsonl" | "ndjson") => Ok(Format::JsonLines),
-        Some("parquet" | "pq") => Ok(Format::Parquet),
-        _ => Err(Failure::usage(format!(
-            "{}: want a name that ends in .csv, .jsonl or .parquet",
-            path.display()
-        ))
-        .with_hint("or say how to write it with --format")),
-    }
 }
 
 pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
@@ -225,7 +148,14 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
     if curves.is_empty() {
         let tags: Vec<&Tag> = curves.other_tags().collect();
         let told = tell(curves.faults(), &place, printer);
-        let code = nothing_chosen(&place, &filter, curves.has_no_files(), &tags, printer)?;
+        let code = nothing_chosen(
+            &place,
+            &filter,
+            curves.has_no_files(),
+            &tags,
+            ("plot", &args.chosen.paths),
+            printer,
+        )?;
         return Ok(code.max(told));
     }
     tell_unmatched(&filter, &curves.tags().collect::<Vec<_>>(), curves.other_tags(), printer);
@@ -278,9 +208,7 @@ fn draw_to_file(args: &Plot, curves: &plot::Curves, look: Look, path: &Path) -> 
     let size =
         Pixels { width: args.width.unwrap_or(default.width), height: args.height.unwrap_or(default.height) };
     let bytes = curves.draw(drawing, look, size)?;
-    let mut out = begin(path)?;
-    let written = out.write_all(&bytes).and_then(|()| out.finish());
-    written.map_err(|e| Failure::outside(format!("{}: {e}", path.display())))
+    write_file(path, args.replacing.force, &bytes)
 }
 
 /// How some paths are called together.
@@ -301,6 +229,7 @@ fn nothing_chosen(
     filter: &SeriesFilter,
     has_no_files: bool,
     tags: &[&Tag],
+    (verb, paths): (&str, &[PathBuf]),
     printer: Printer,
 ) -> Result<u8, Failure> {
     let shown = path.display();
@@ -312,6 +241,9 @@ fn nothing_chosen(
         format!("{shown}: no tag that holds numbers matches --tag")
     };
     printer.error(&message);
+    if has_no_files && let Some(hint) = unnamed_hint(verb, paths) {
+        printer.talk(&format!("  hint: {hint}"));
+    }
     if !tags.is_empty() {
         let near = filter
             .names()
@@ -325,6 +257,9 @@ fn nothing_chosen(
             listed.push(format!("{} more", named.len() - MAX_TAGS_NAMED));
         }
         printer.talk(&format!("  hint: there are {}", listed.join(", ")));
+    }
+    for hint in filter.hints_on_brackets(&[], tags.iter().copied(), !has_no_files) {
+        printer.talk(&format!("  hint: {hint}"));
     }
     Ok(1)
 }
@@ -343,6 +278,9 @@ fn tell_unmatched<'t>(
         let hint =
             if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
         printer.talk(&format!("warning: no tag that holds numbers matches `{}`{hint}", printable(named)));
+    }
+    for hint in filter.hints_on_brackets(chosen, all.iter().copied(), true) {
+        printer.talk(&format!("  hint: {hint}"));
     }
 }
 

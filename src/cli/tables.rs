@@ -24,7 +24,11 @@ const MAX_PLACES: usize = 30;
 pub(super) fn inspection(path: &Path, inspection: &Inspection, style: Style) -> String {
     let mut sections = vec![style.dim(&format!("{}:", path.display()))];
     if inspection.runs.is_empty() && inspection.notes.is_empty() {
-        sections.push("no event files (names with `tfevents`) here or below".to_owned());
+        let hint = inspection.unnamed.as_ref().map(|hint| format!("\n  hint: {}", printable(hint)));
+        sections.push(format!(
+            "no event files (names with `tfevents`) here or below{}",
+            hint.unwrap_or_default()
+        ));
     }
     sections.extend(inspection.runs.iter().map(|(name, run)| section(name, run, style)));
     sections.extend(inspection.notes.iter().map(|note| format!("note: {}", printable(note))));
@@ -225,7 +229,12 @@ pub(super) fn verification(path: &Path, verification: &Verification, style: Styl
         verification.warnings.iter().map(|warning| format!("cannot be read: {}", printable(warning))),
     );
     if verification.files.is_empty() {
-        sections.push(format!("{}: no event files (names with `tfevents`) here or below", path.display()));
+        let hint = verification.unnamed.as_ref().map(|hint| format!("\n  hint: {}", printable(hint)));
+        sections.push(format!(
+            "{}: no event files (names with `tfevents`) here or below{}",
+            path.display(),
+            hint.unwrap_or_default()
+        ));
     } else {
         let n_files = verification.files.len();
         let count =

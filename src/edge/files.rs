@@ -1,11 +1,13 @@
 //! The directories of trials as places that hold event files.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Stat;
 use tfevents::disk::{Root, shown};
-use tfevents::tail::FileId;
+use tfevents::limits::FIRST_EVENT_BYTES;
+use tfevents::tail::{Compression, FileId, Ingest, Ingested, PackedIngest};
 
 use crate::layout::{NAMING, OWN_DIRECTORY, is_followed, is_trial};
 use crate::limits::{MAX_NEAR_ENTRIES, MAX_NEAR_LISTED, NEAR_DEPTH};
@@ -74,7 +76,76 @@ pub fn event_files_near(path: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Files at or below `path` that are event files by what they hold and not by their names, in the order of their paths, and
+/// whether there are more. For a hint only: it looks at a limited number of files.
+#[must_use]
+pub fn event_files_by_content(path: &Path) -> (Vec<PathBuf>, bool) {
+    let walk = walkdir::WalkDir::new(path).sort_by_file_name().into_iter();
+    let entries = walk.take(MAX_NEAR_ENTRIES).flatten().filter(|entry| entry.file_type().is_file());
+    let unnamed = entries.filter(|entry| !is_followed(&shown(Path::new(entry.file_name()))));
+    let mut found: Vec<PathBuf> = unnamed
+        .filter(|entry| holds_events(entry.path()))
+        .map(walkdir::DirEntry::into_path)
+        .take(MAX_NEAR_LISTED + 1)
+        .collect();
+    let has_more = found.len() > MAX_NEAR_LISTED;
+    found.truncate(MAX_NEAR_LISTED);
+    (found, has_more)
+}
+
+/// Whether a file begins with an intact record that is an event.
+fn holds_events(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let opened = File::open(path).and_then(|file| file.take(FIRST_EVENT_BYTES as u64).read_to_end(&mut head));
+    if opened.is_err() {
+        return false;
+    }
+    let mut first = None;
+    let mut sink = |_, said: Ingested<'_>| {
+        first.get_or_insert(!matches!(said, Ingested::Damage(_)));
+    };
+    match Compression::of(&head) {
+        Some(compression) => PackedIngest::new(compression).feed(&head, &mut sink),
+        None => Ingest::default().feed(&head, &mut sink),
+    }
+    first == Some(true)
+}
+
 /// What tells a file or a directory from others.
 pub(crate) fn identify(stat: &Stat) -> FileId {
     FileId { device: stat.st_dev, inode: stat.st_ino }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tfevents::units::{Step, WallTime};
+    use tfevents::{event, record};
+
+    use super::*;
+
+    #[test]
+    fn event_files_are_found_by_what_they_hold() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut events = Vec::new();
+        record::encode(&event::encode_file_version(WallTime(1.0), "test"), &mut events);
+        record::encode(&event::encode_scalars(WallTime(1.0), Step(1), &[("loss", 0.5)]), &mut events);
+        let mut examples = Vec::new();
+        record::encode(b"\x0a\x05\x0a\x03abc", &mut examples);
+        fs::create_dir(directory.path().join("a")).expect("it is made");
+        for (name, content) in [
+            ("a/log.bin", &events[..]),
+            ("b.log", &events),
+            ("named.tfevents", &events),
+            ("notes.txt", b"text"),
+            ("data.tfrecord", &examples),
+            ("empty", b""),
+        ] {
+            fs::write(directory.path().join(name), content).expect("it is written");
+        }
+        let (found, has_more) = event_files_by_content(directory.path());
+        let expected = ["a/log.bin", "b.log"].map(|name| directory.path().join(name));
+        assert_eq!((found, has_more), (expected.to_vec(), false));
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use tfevents::tail::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
+use tfevents::tail::{Found, Ingested, MISSED_REPORTS, Unreadable};
 
 use super::missing::{Missing, Places, explain, listed, unlike_runs, wrong_kind, wrong_run};
 use crate::layout::OWN_DIRECTORY;
@@ -197,7 +197,7 @@ impl ObjectiveCollector {
                     self.seen.warnings.push(warning);
                 }
             }
-            Found::Packed { path, with } => self.seen.warnings.push(packed_in_words(path, with)),
+            Found::Foreign { path, what } => self.seen.warnings.push(what.in_words(path)),
             Found::UnreadableReports { path, unreadable, .. } => {
                 let n = self.seen.unreadable_reports.entry(path.to_owned()).or_default();
                 if *n == 0 {

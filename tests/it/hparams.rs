@@ -92,7 +92,7 @@ pub(crate) fn hparam_beside(place: &Place, name: &str, tag: &str) -> Vec<(String
             .map(|line| serde_json::from_str::<Json>(line).expect("it is JSON"))
             .map(|row| (row["run"].as_str().expect("a run").to_owned(), row[&*column].as_f64()))
             .collect();
-        run(&["-o", "points.parquet"]);
+        run(&["-o", "points.parquet", "--force"]);
         let cells = |name: &str| parquet_column(&place.path().join("points.parquet"), name);
         let of_parquet: Vec<(String, Option<f64>)> = cells("run")
             .into_iter()
@@ -165,4 +165,28 @@ fn the_parameters_of_a_trial_stand_beside_its_values() {
     expected("out", "2/eval", "2");
     expected("out/2", "eval", "2");
     expected("out/2/eval/x.tfevents.1", ".", "2");
+}
+
+#[test]
+fn what_the_trial_was_given_stands_where_its_trainer_noted_another_value_and_that_is_said() {
+    let place = Place::of_job(&config(1, "", ""));
+    let ran = Ran::of(&place.job(&[], "cp acc.tfevents $HPTUNE_JOB_DIR/").output().expect("it runs"));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let ran = place.run(&["export", "out", "--wide"]);
+    let x: f64 =
+        ran.out.lines().nth(1).and_then(|row| row.rsplit(',').next()?.parse().ok()).expect("a number");
+    let hparams = [("x", HparamValue::Text(format!("{x}"))), ("y", HparamValue::Number(2.0))];
+    write(&place, "out/1", &[], &hparams);
+    let same = place.run(&["export", "out", "--wide"]);
+    assert!(
+        same.out.contains(&format!(",{x},2\n")) && !same.err.contains("noted"),
+        "{}{}",
+        same.out,
+        same.err
+    );
+    write(&place, "out/1", &[], &[("x", HparamValue::Number(0.5)), ("y", HparamValue::Number(2.0))]);
+    let differs = place.run(&["export", "out", "--wide"]);
+    assert!(differs.out.contains(&format!(",{x},2\n")), "{}", differs.out);
+    let told = format!("note: run 1: `x` is {x} in its trial, and its trainer noted 0.5; hparam/x has {x}");
+    assert!(differs.err.contains(&told), "{}", differs.err);
 }

@@ -47,7 +47,7 @@ fn a_point_is_the_same_number_in_every_format() {
     assert_eq!(json_values(&ok(&place, &["export", ".", "--format", "jsonl"]).out), numbers);
     assert_eq!(json_values(&ok(&place, &["watch", ".", "--once"]).out), numbers);
     for options in [&[][..], &["--wide"]] {
-        ok(&place, &[&["export", ".", "-o", "points.parquet"], options].concat());
+        ok(&place, &[&["export", ".", "-o", "points.parquet", "--force"], options].concat());
         let name = if options.is_empty() { "value" } else { "acc" };
         let values = parquet_column(&place.path().join("points.parquet"), name);
         assert_eq!(values, numbers.map(Field::Double));

@@ -15,7 +15,7 @@ use crate::objective::{Overdue, Seen};
 use crate::report::{JobEvent, JobEventKind, events_of};
 use crate::study::{Outcome, Record, Trial, gist};
 use crate::units::TrialId;
-use tfevents::record::{Damage, DamageKind};
+use tfevents::record::Damage;
 
 /// Where the cloudml-hypertune package reports if nothing tells it where to.
 const DEFAULT_METRICS_FILE: &str = "/var/hypertune/output.metrics";
@@ -128,7 +128,7 @@ impl Job<'_> {
         }
         // A trainer that is stopped while it writes leaves half a record behind.
         let was_stopped = self.signal.is_some() || self.trial(trial).is_some_and(|t| t.stop.is_some());
-        let worth_telling = |damage: &Damage| !(was_stopped && damage.kind == DamageKind::Torn);
+        let worth_telling = |damage: &Damage| !(was_stopped && damage.kind.may_be_unfinished());
         if let Some((path, damage)) = seen.damages.iter().find(|(_, damage)| worth_telling(damage)) {
             let more =
                 if seen.n_damages > 1 { format!(", and {} more", seen.n_damages - 1) } else { String::new() };

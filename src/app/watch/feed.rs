@@ -15,7 +15,7 @@ use crate::report::watch::Line;
 use crate::units::{RunName, Step, Tag, WallTime};
 use tfevents::scalar::{Content, Kind};
 use tfevents::series::{Live, OfferResult, Point, Rewound, Standing, WriterId};
-use tfevents::tail::{Found, Ingested, MISSED_REPORTS, Unreadable, packed_in_words};
+use tfevents::tail::{Found, Ingested, MISSED_REPORTS, Unreadable};
 
 /// Which values are delivered.
 #[derive(Debug, Clone)]
@@ -268,7 +268,7 @@ impl Feed {
             Found::Unreadable { path, error } => {
                 self.warnings.push(format!("{path}: cannot be read: {error}; it is tried again"));
             }
-            Found::Packed { path, with } => self.warnings.push(packed_in_words(path, with)),
+            Found::Foreign { path, what } => self.warnings.push(what.in_words(path)),
             Found::UnreadableReports { path, unreadable, .. } => {
                 let words = Unreadable::in_words(unreadable.n, &unreadable.example);
                 self.warnings.push(format!("{path}: {words}"));

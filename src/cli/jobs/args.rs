@@ -6,7 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::app::demo::TrainerArguments;
 use crate::app::prepare::Deadline;
-use crate::cli::args::{StoreArg, path};
+use crate::cli::args::{StoreArg, TableFormat, path};
+use crate::cli::output::Replacing;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum JobVerb {
@@ -246,6 +247,24 @@ pub(super) enum JobsVerb {
         /// Go on until the trial is over
         #[arg(short, long)]
         follow: bool,
+    },
+    /// Write the trials of a job as a table, one a row: CSV, JSON lines or Parquet
+    ///
+    /// Columns: trial, state, outcome, hparam/NAME for each parameter, value and step of the result, best_value and best_step,
+    /// run, attempts, start_time, end_time, elapsed_s, stop_rule, stop_reason. A category is a text, letter for letter. Of a
+    /// trial that goes on value is the last that it has reported.
+    Export {
+        /// Name of the job
+        #[arg(value_name = "JOB")]
+        id: String,
+        /// File to write to; it is there when all is written [default: standard output]
+        #[arg(short, long, value_name = "FILE", value_parser = path())]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        replacing: Replacing,
+        /// How to write it [default: by the ending of FILE, or csv]
+        #[arg(long, value_enum, value_name = "FORMAT")]
+        format: Option<TableFormat>,
     },
     /// Write a job as one web page that needs no server: charts, trials, configuration, what was stopped and why
     ///

@@ -14,13 +14,14 @@ mod view;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::output::{TableOut, TableTarget};
 use super::printer::Printer;
 use crate::app::delete::deletion;
 use crate::app::prepare::{Plan, Request, dry_run, extend, prepare, read_config_file, resume};
 use crate::app::request::{cancel, stop_trial};
 use crate::app::run::{first_trial, run};
 use crate::app::why::why;
-use crate::app::{Failure, demo, jobs, tuner};
+use crate::app::{Failure, demo, jobs, trial_table, tuner};
 use crate::engine::local::supervise;
 use crate::plot::{Cells, Ink};
 use crate::study::{FinalState, Outcome, State};
@@ -209,10 +210,22 @@ fn of_jobs(verb: &JobsVerb, store: &Path, asked: Option<&Path>, printer: Printer
             }
             Ok(0)
         }
+        JobsVerb::Export { id, output, replacing, format } => {
+            let target = TableTarget::new(output.as_deref(), *replacing, *format, printer)?;
+            let known = jobs::describe(store, id)?;
+            let write = |out: &mut dyn TableOut| {
+                trial_table::write(&known, target.format, out).map(|(n_trials, _)| n_trials)
+            };
+            let Some(n_trials) = target.write(printer, write)? else { return Ok(0) };
+            if let Some(path) = output {
+                printer.talk(&format!("{n_trials} trials written to {}", path.display()));
+            }
+            Ok(0)
+        }
         #[cfg(feature = "serve")]
         JobsVerb::Report { id, output, force } => {
             let page = crate::serve::report::html(store, id)?;
-            super::reading::write_new(output, *force, page.as_bytes())?;
+            super::output::write_file(output, *force, page.as_bytes())?;
             printer.talk(&format!("report of {id} written to {}", output.display()));
             Ok(0)
         }
