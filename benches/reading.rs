@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use hptune::app::export::{Request, Source};
-use hptune::app::plot::{Abscissa, Curves, Drawing};
+use hptune::app::plot::{Abscissa, Curves, Drawing, Layout};
 use hptune::export::Format;
 use hptune::limits::READ_CHUNK_BYTES;
 use hptune::objective::SeriesFilter;
-use hptune::plot::{Look, Pixels};
+use hptune::plot::Look;
 use tfevents::disk::{self, Root};
 use tfevents::scalar::Content;
 use tfevents::series::{Point, Recording};
@@ -138,7 +138,7 @@ fn plot_memory(path: &Path) {
         let curves = Curves::read(&[path.to_owned()], &SeriesFilter::default(), Abscissa::Step, false, 0.6)
             .expect("it is readable");
         let look = Look { smoothing: 0.6, ..Look::default() };
-        curves.draw(Drawing::Svg, look, Pixels::default()).expect("it is drawn").len()
+        curves.draw(Drawing::Svg, Layout::Together, look, (None, None)).expect("it is drawn").len()
     });
     assert!(n > 0);
     println!("==> plot of 2,000,000 points of one tag: {peak:.1} MiB (target: 64)\n");

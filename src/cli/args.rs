@@ -61,7 +61,9 @@ pub(super) enum Verb {
     Export(Export),
     /// Draw curves in the terminal, or to an SVG, PNG or HTML file
     ///
-    /// Without --tag the terminal gets a chart for each tag; with it, one chart with all curves.
+    /// Each tag has a chart with an axis of its own: one below the other in the terminal, side by side with one legend in a
+    /// file; --together makes one of all. Of a --job each trial has a curve of the objective, or of --tag, in one colour for
+    /// training and validation; what is known of a trial is told in the page where the pointer is on its curve.
     Plot(Plot),
     /// Check every record of event files, and save the good ones to new files
     ///
@@ -200,9 +202,6 @@ pub(super) struct Doctor {
 /// Which series of many.
 #[derive(Debug, Args)]
 pub(super) struct Chosen {
-    /// Event file, or directory that is searched at any depth. Runs of several are named below what they have in common
-    #[arg(required = true, value_name = "PATH", value_parser = path())]
-    pub(super) paths: Vec<PathBuf>,
     /// Only this tag, or tags that match this glob, in which * goes beyond / (repeatable)
     #[arg(long = "tag", value_name = "GLOB")]
     pub(super) tags: Vec<String>,
@@ -213,6 +212,9 @@ pub(super) struct Chosen {
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
+    /// Event file, or directory that is searched at any depth. Runs of several are named below what they have in common
+    #[arg(required = true, value_name = "PATH", value_parser = path())]
+    pub(super) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) chosen: Chosen,
     /// File to write to; it is there when all is written [default: standard output]
@@ -244,7 +246,18 @@ pub(super) enum TableFormat {
 #[derive(Debug, Args)]
 pub(super) struct Plot {
     #[command(flatten)]
+    pub(super) store: StoreArg,
+    /// Event file, or directory that is searched at any depth. Runs of several are named below what they have in common
+    #[arg(required_unless_present = "job", conflicts_with = "job", value_name = "PATH", value_parser = path())]
+    pub(super) paths: Vec<PathBuf>,
+    /// Draw the trials of a job in the store: the best and those that were stopped are marked
+    #[arg(long, value_name = "JOB")]
+    pub(super) job: Option<String>,
+    #[command(flatten)]
     pub(super) chosen: Chosen,
+    /// All curves in one chart, whatever their tags
+    #[arg(long)]
+    pub(super) together: bool,
     /// File to draw to, by its ending: .svg, .png or .html [default: the terminal]
     #[arg(short, long, value_name = "FILE", value_parser = path())]
     pub(super) output: Option<PathBuf>,
@@ -260,14 +273,17 @@ pub(super) struct Plot {
     #[arg(long, value_enum, default_value_t = XAxis::Step, value_name = "AXIS")]
     pub(super) x: XAxis,
     /// A curve for each attempt of a restarted trainer, not just what the latest leaves standing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "job")]
     pub(super) attempts: bool,
     /// Width: columns of the terminal, or pixels [default: the terminal's width, or 1000]
     #[arg(long, value_name = "N")]
     pub(super) width: Option<u32>,
-    /// Height: lines of the chart, or pixels [default: 16, or 600]
+    /// Height: lines of a chart, or pixels of the whole [default: 16, or 600; more where there are several charts]
     #[arg(long, value_name = "N")]
     pub(super) height: Option<u32>,
+    /// Dark paper, for .png and .svg; without it a PNG is light, and an SVG as its viewer
+    #[arg(long)]
+    pub(super) dark: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,7 @@
 //! Stands in for the verbs of jobs in a program without the feature `jobs`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -42,4 +43,9 @@ pub(super) fn carry_out(verb: JobVerb, _printer: Printer) -> Result<u8, Failure>
             "this hptune was built without jobs (the feature `jobs`)"
         }
     }))
+}
+
+/// Says that jobs are absent.
+pub(super) fn store_path(_asked: Option<PathBuf>, _printer: Printer) -> Result<PathBuf, Failure> {
+    Err(Failure::usage("this hptune was built without jobs (the feature `jobs`)"))
 }

@@ -70,7 +70,7 @@ fn carry_out(cli: Cli, printer: Printer) -> Result<u8, Failure> {
         Verb::Inspect(args) => reading::inspect(&args.paths, args.json, printer),
         Verb::Doctor(args) => reading::doctor(&args, printer),
         Verb::Export(args) => reading::export(&args, printer),
-        Verb::Plot(args) => reading::plot(&args, printer),
+        Verb::Plot(args) => reading::plot(&args, args.store.store.clone(), printer),
         Verb::Verify(args) => reading::verify(&args, printer),
     }
 }

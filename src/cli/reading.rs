@@ -8,7 +8,7 @@ use super::output::{TableOut, TableTarget, write_file};
 use super::printer::Printer;
 use super::tables;
 use crate::app::export::{Request, Source};
-use crate::app::plot::{self, Abscissa, Drawing};
+use crate::app::plot::{self, Abscissa, Drawing, Layout};
 use crate::app::{
     Failure, doctor as app_doctor, inspect as app_inspect, quoted, unnamed_hint, verify as app_verify,
 };
@@ -16,7 +16,7 @@ use crate::edge::files;
 use crate::limits::MAX_TAGS;
 use crate::objective::SeriesFilter;
 use crate::objective::near_misses;
-use crate::plot::{Cells, Ink, Look, Pixels, Scale, printable};
+use crate::plot::{Cells, Ink, Look, Paper, Scale, printable};
 use crate::units::Tag;
 use tfevents::{Faults, unread_in_words};
 
@@ -105,19 +105,13 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
     let filter = filter(&args.chosen)?;
     let request =
         Request { filter: filter.clone(), format: target.format, is_wide: args.wide, is_latest: args.latest };
-    let source = Source::open(&args.chosen.paths, request)?;
-    let place = place_of(&args.chosen.paths);
+    let source = Source::open(&args.paths, request)?;
+    let place = place_of(&args.paths);
     if source.is_empty() {
         let tags: Vec<&Tag> = source.other_tags().collect();
         let told = tell(source.faults(), &place, printer);
-        let code = nothing_chosen(
-            &place,
-            &filter,
-            source.has_no_files(),
-            &tags,
-            ("export", &args.chosen.paths),
-            printer,
-        )?;
+        let code =
+            nothing_chosen(&place, &filter, source.has_no_files(), &tags, ("export", &args.paths), printer)?;
         return Ok(code.max(told));
     }
     tell_unmatched(&filter, &source.tags().collect::<Vec<_>>(), source.other_tags(), printer);
@@ -136,37 +130,42 @@ pub(super) fn export(args: &Export, printer: Printer) -> Result<u8, Failure> {
     Ok(tell(&exported.faults, &place, printer))
 }
 
-pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
+pub(super) fn plot(args: &Plot, store: Option<PathBuf>, printer: Printer) -> Result<u8, Failure> {
     let filter = filter(&args.chosen)?;
     let abscissa = match args.x {
         XAxis::Step => Abscissa::Step,
         XAxis::Relative => Abscissa::Relative,
         XAxis::Wall => Abscissa::Wall,
     };
-    let curves = plot::Curves::read(&args.chosen.paths, &filter, abscissa, args.attempts, args.smoothing)?;
-    let place = place_of(&args.chosen.paths);
+    let (curves, place) = match &args.job {
+        Some(job) => {
+            let store = super::jobs::store_path(store, printer)?;
+            let curves = plot::Curves::of_job(&store, job, &filter, abscissa, args.smoothing)?;
+            (curves, PathBuf::from(format!("job {job}")))
+        }
+        None => {
+            let curves = plot::Curves::read(&args.paths, &filter, abscissa, args.attempts, args.smoothing)?;
+            (curves, place_of(&args.paths))
+        }
+    };
     if curves.is_empty() {
         let tags: Vec<&Tag> = curves.other_tags().collect();
         let told = tell(curves.faults(), &place, printer);
-        let code = nothing_chosen(
-            &place,
-            &filter,
-            curves.has_no_files(),
-            &tags,
-            ("plot", &args.chosen.paths),
-            printer,
-        )?;
+        let code =
+            nothing_chosen(&place, &filter, curves.has_no_files(), &tags, ("plot", &args.paths), printer)?;
         return Ok(code.max(told));
     }
     tell_unmatched(&filter, &curves.tags().collect::<Vec<_>>(), curves.other_tags(), printer);
+    let layout = if args.together { Layout::Together } else { Layout::ByTag };
     let look = Look {
         y_scale: if args.log_y { Scale::Log } else { Scale::Linear },
         smoothing: args.smoothing,
         x_label: abscissa.label().to_owned(),
+        paper: if args.dark { Paper::Dark } else { Paper::Light },
         ..Look::default()
     };
     match &args.output {
-        Some(path) => draw_to_file(args, &curves, look, path)?,
+        Some(path) => draw_to_file(args, &curves, layout, look, path)?,
         None => {
             let default = Cells::default();
             let given = |n: Option<u32>, default: usize| n.map_or(default, |n| n as usize);
@@ -175,24 +174,34 @@ pub(super) fn plot(args: &Plot, printer: Printer) -> Result<u8, Failure> {
                 height: given(args.height, default.height),
             };
             let ink = if printer.is_coloured() { Ink::Colour } else { Ink::Plain };
-            let charts = curves.charts(filter.names_tags());
-            let drawn: Vec<String> = charts
+            let look = curves.look(look);
+            let drawn: Vec<String> = curves
+                .charts(layout)
                 .iter()
                 .map(|chart| {
-                    let look = Look { title: chart.title.clone(), ..look.clone() };
+                    let titles = [&look.title, &chart.title];
+                    let titles: Vec<&str> =
+                        titles.into_iter().map(String::as_str).filter(|title| !title.is_empty()).collect();
+                    let look = Look { title: titles.join(": "), ..look.clone() };
                     crate::plot::text(&chart.curves, &look, size, ink)
                 })
                 .collect();
             printer.data(drawn.join("\n").trim_end())?;
         }
     }
-    for note in curves.notes() {
+    for note in curves.notes(layout) {
         printer.talk(&format!("note: {note}"));
     }
     Ok(tell(curves.faults(), &place, printer))
 }
 
-fn draw_to_file(args: &Plot, curves: &plot::Curves, look: Look, path: &Path) -> Result<(), Failure> {
+fn draw_to_file(
+    args: &Plot,
+    curves: &plot::Curves,
+    layout: Layout,
+    look: Look,
+    path: &Path,
+) -> Result<(), Failure> {
     let drawing = match path.extension().and_then(|ending| ending.to_str()) {
         Some("svg") => Drawing::Svg,
         Some("png") => Drawing::Png,
@@ -204,10 +213,7 @@ fn draw_to_file(args: &Plot, curves: &plot::Curves, look: Look, path: &Path) -> 
             )));
         }
     };
-    let default = Pixels::default();
-    let size =
-        Pixels { width: args.width.unwrap_or(default.width), height: args.height.unwrap_or(default.height) };
-    let bytes = curves.draw(drawing, look, size)?;
+    let bytes = curves.draw(drawing, layout, look, (args.width, args.height))?;
     write_file(path, args.replacing.force, &bytes)
 }
 

@@ -66,6 +66,30 @@ export function logTicks(low, high, nMax) {
   return ofAtLeast(3) ?? (linear.length >= 3 && !isWide ? linear : ofAtLeast(2) ?? linear);
 }
 
+/** The multiples of the powers of ten on a logarithmic axis over more than one and not too many decades. */
+export function minorLogTicks(low, high) {
+  const values = [];
+  if (high - low < 1 || high - low >= 9) return values;
+  for (let e = Math.floor(low); e <= Math.ceil(high); e++) for (let digit = 2; digit < 10; digit++) values.push(Number(`${digit}e${e}`));
+  return values.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
+}
+
+/** Ticks by `some(nMax)`, and finer ones, up to nMost along the whole axis, in a part of it in which most of the values lie:
+    `crowd` gives its ends as shares of the axis, as `share` gives that of a value. */
+export function denseTicks(some, nMax, nMost, crowd, share) {
+  const plain = some(nMax);
+  if (!crowd || nMost <= nMax) return plain;
+  const fine = some(nMost), apart = 0.8 / nMost;
+  const at = fine.map(({ value }) => share(value)), of = plain.map(({ value }) => share(value));
+  const step = Math.max(apart, ...at.slice(1).map((each, i) => each - at[i]));
+  const isAmong = (each, all) => all.some((other) => Math.abs(each - other) < 1e-9);
+  const isCrowded = (each) => each >= crowd[0] - step * 0.6 && each <= crowd[1] + step * 0.6;
+  // Written in one manner where the plain ones are among the finer ones.
+  if (of.every((each) => isAmong(each, at))) return fine.filter((_, i) => isAmong(at[i], of) || isCrowded(at[i]));
+  const added = fine.filter((_, i) => isCrowded(at[i]) && of.every((each) => Math.abs(each - at[i]) >= apart));
+  return [...plain, ...added].sort((a, b) => a.value - b.value);
+}
+
 /** A range with a length. */
 export function padded([low, high], share) {
   const size = Math.max(Math.abs(low), Math.abs(high));

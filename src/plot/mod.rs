@@ -5,14 +5,17 @@
 //! below the chart.
 //!
 //! ```text
-//! curves → scene (sorted, smoothed, ranges) → reduce (min and max a column) → text | svg | png
+//! charts → scene (sorted, smoothed, ranges) → reduce (min and max a column) → text | svg | png
 //!                                         └──→ reduce (to a cap) ───────────→ html
 //! ```
 
 #[cfg(feature = "pictures")]
 mod glyphs;
 mod label;
+#[cfg(feature = "pictures")]
+mod legend;
 mod page;
+mod palette;
 #[cfg_attr(not(feature = "pictures"), path = "picture_absent.rs")]
 mod picture;
 mod raster;
@@ -20,6 +23,8 @@ mod reduce;
 mod scale;
 mod scene;
 mod smooth;
+#[cfg(feature = "pictures")]
+mod surface;
 mod text;
 
 pub use label::printable;
@@ -44,6 +49,57 @@ pub struct Curve {
     pub smoothed: Vec<(f64, f64)>,
     /// What is not among `points`.
     pub dropped: Dropped,
+    /// Which colour and dash it has.
+    pub paint: Paint,
+    /// Whether it is drawn paler, beside one of the same paint: a trial's training beside its validation.
+    pub is_faint: bool,
+    /// How its end is marked.
+    pub end: End,
+    /// Names and values that a page shows where the pointer is on the curve.
+    pub about: Vec<(String, String)>,
+}
+
+/// Which colour and dash a curve has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Paint {
+    /// Those of its place in its chart.
+    #[default]
+    ByPlace,
+    /// Those of a number, so that curves that belong together are alike in every chart.
+    Of(usize),
+    /// Grey, as what others are compared with. The legend has one entry for all of these.
+    Quiet,
+}
+
+/// What the end of a curve says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum End {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// It is the best: a dot, and a stronger line.
+    Best,
+    /// It was stopped early, or failed: a cross.
+    Stopped,
+}
+
+/// Curves that are drawn over the same axes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Chart {
+    /// What stands above it.
+    pub title: String,
+    /// The curves, the first on top.
+    pub curves: Vec<Curve>,
+}
+
+/// The paper of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Paper {
+    /// White; in SVG dark where the viewer is.
+    #[default]
+    Light,
+    /// Dark.
+    Dark,
 }
 
 /// How the y axis is divided.
@@ -59,7 +115,7 @@ pub enum Scale {
 /// What a chart says around its curves, and how it shows them. Empty texts take no room.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Look {
-    /// The line above the chart.
+    /// The line above the chart; where that is empty, the title of an only chart.
     pub title: String,
     /// What x counts, such as `step`.
     pub x_label: String,
@@ -70,6 +126,10 @@ pub struct Look {
     /// The weight of the past in [`smooth()`], from 0 (none) to below 1, as TensorBoard's slider. The
     /// terminal shows the smoothed curve alone, the others the raw one faint behind it.
     pub smoothing: f64,
+    /// What there is to say of the curves, a line each.
+    pub notes: Vec<String>,
+    /// The paper of an SVG or PNG; a page is as its viewer.
+    pub paper: Paper,
 }
 
 /// The size of a chart in a terminal.

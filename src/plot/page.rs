@@ -9,25 +9,39 @@ use super::label::printable;
 use super::reduce::{Point, reduce};
 use super::scale::Axis;
 use super::scene::sorted;
-use super::{Curve, Look, Scale};
+use super::{Chart, Curve, End, Look, Scale, palette};
 use crate::limits::{MAX_PAGE_POINTS, MAX_PAGE_POINTS_A_CURVE};
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// A chart as one HTML file without any reference outside: crosshair, zoom, curves that are switched
+/// Charts as one HTML file without any reference outside: crosshair, zoom, curves that are switched
 /// on and off, smoothing and a logarithmic axis, in light and dark. Curves longer than
 /// [`MAX_PAGE_POINTS_A_CURVE`] (fewer where there are many curves) are reduced to their lowest and
 /// highest values, and the page says so.
 #[must_use]
-pub fn html(curves: &[Curve], look: &Look) -> String {
-    let cap = MAX_PAGE_POINTS_A_CURVE.min(MAX_PAGE_POINTS / curves.len().max(1)).max(16);
+pub fn html(charts: &[Chart], look: &Look) -> String {
+    let n_curves: usize = charts.iter().map(|chart| chart.curves.len()).sum();
+    let cap = MAX_PAGE_POINTS_A_CURVE.min(MAX_PAGE_POINTS / n_curves.max(1)).max(16);
+    let title = match charts {
+        [only] if look.title.is_empty() => &only.title,
+        _ => &look.title,
+    };
+    let embedded_chart = |chart: &Chart| EmbeddedChart {
+        title: printable(&chart.title),
+        curves: chart.curves.iter().enumerate().map(|(place, curve)| embedded(curve, place, cap)).collect(),
+    };
+    let hex = |(red, green, blue): &palette::Rgb| format!("#{red:02x}{green:02x}{blue:02x}");
     let data = Data {
-        title: printable(&look.title),
+        title: printable(title),
         x_label: printable(&look.x_label),
         y_label: printable(&look.y_label),
         log: look.y_scale == Scale::Log,
         smoothing: if look.smoothing > 0.0 { look.smoothing.min(0.999) } else { 0.0 },
-        curves: curves.iter().map(|curve| embedded(curve, cap)).collect(),
+        notes: look.notes.iter().map(|note| printable(note)).collect(),
+        light: palette::LIGHT.iter().map(hex).collect(),
+        dark: palette::DARK.iter().map(hex).collect(),
+        dashes: palette::DASHES,
+        charts: charts.iter().map(embedded_chart).collect(),
     };
     let json = serde_json::to_string(&data).expect("plain data serialize");
     let heading = if data.title.is_empty() { "curves" } else { &data.title };
@@ -60,12 +74,29 @@ struct Data {
     y_label: String,
     log: bool,
     smoothing: f64,
+    notes: Vec<String>,
+    /// Colours of curves, and their dashes.
+    light: Vec<String>,
+    dark: Vec<String>,
+    dashes: [&'static [f64]; 7],
+    charts: Vec<EmbeddedChart>,
+}
+
+#[derive(Serialize)]
+struct EmbeddedChart {
+    title: String,
     curves: Vec<Embedded>,
 }
 
 #[derive(Serialize)]
 struct Embedded {
     name: String,
+    /// `null` is quiet.
+    number: Option<usize>,
+    faint: bool,
+    /// `best`, `stopped` or nothing.
+    end: &'static str,
+    about: Vec<(String, String)>,
     /// How many points there were before the reduction.
     n: usize,
     n_not_finite: usize,
@@ -92,7 +123,7 @@ impl Serialize for Short {
     }
 }
 
-fn embedded(curve: &Curve, cap: usize) -> Embedded {
+fn embedded(curve: &Curve, place: usize, cap: usize) -> Embedded {
     let points = sorted(&curve.points);
     let n = points.len();
     let [n_dropped, n_more_not_finite, n_more_not_positive] =
@@ -103,6 +134,14 @@ fn embedded(curve: &Curve, cap: usize) -> Embedded {
     let kept = if n <= cap { points } else { reduced(&points, cap) };
     Embedded {
         name: printable(&curve.name),
+        number: palette::number(curve, place),
+        faint: curve.is_faint,
+        end: match curve.end {
+            End::Plain => "",
+            End::Best => "best",
+            End::Stopped => "stopped",
+        },
+        about: curve.about.iter().map(|(name, value)| (printable(name), printable(value))).collect(),
         n: n + n_dropped,
         n_not_finite: n_not_finite + n_more_not_finite,
         n_not_positive: n_not_positive + n_more_not_positive,
@@ -134,7 +173,7 @@ fn reduced(points: &[Point], cap: usize) -> Vec<Point> {
 }
 
 /// Text as it stands in HTML.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,88 +1,63 @@
-//! Curves as SVG and PNG.
+//! Charts as SVG and PNG.
 //!
-//! Imports the scene, the reduction and the glyphs and does no IO. One function lays a picture out for
-//! either backend, in pixels; a canvas turns pixels into the backend's finer units.
+//! Imports the scene, the reduction, the palette and the surfaces and does no IO. One function lays a picture out for either
+//! surface, in pixels: a chart, or several small ones with a legend for all.
 
 use plotters_backend::text_anchor::{HPos, VPos};
-use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingBackend, FontTransform};
 use plotters_bitmap::BitMapBackend;
-use plotters_svg::SVGBackend;
 
-use super::glyphs::{Lettering, width_ems};
+use super::glyphs::width_ems;
 use super::label::{brief, printable};
-use super::reduce::reduce;
-use super::scale::{Grain, Tick};
+use super::legend::{Entry, dash, legend};
+use super::reduce::{Point, reduce};
+use super::scale::{Axis, Tick};
 use super::scene::{Behind, Scene, Shown};
-use super::{Curve, Look, Pixels, PlotError};
+use super::surface::{Bitmap, Frame, Letters, Surface, Svg, Tint, Weight, refused};
+use super::{Chart, End, Look, Pixels, PlotError};
 use crate::limits::MAX_PICTURE_PIXELS;
 
 /// Less leaves no room for a drawing beside its labels.
 pub(super) const MIN_SIZE: Pixels = Pixels { width: 200, height: 150 };
 
-/// Okabe and Ito's colours, which the colour-blind tell apart, without the yellow that white swallows,
-/// and a violet.
-const PALETTE: [(u8, u8, u8); 8] = [
-    (0, 114, 178),
-    (230, 135, 0),
-    (0, 140, 100),
-    (204, 100, 155),
-    (70, 165, 220),
-    (190, 70, 0),
-    (110, 80, 180),
-    (90, 90, 90),
-];
-
-const INK: (u8, u8, u8) = (40, 40, 40);
-const PALE_INK: (u8, u8, u8) = (110, 110, 110);
-const MESH: (u8, u8, u8) = (228, 228, 228);
-const AXIS: (u8, u8, u8) = (150, 150, 150);
-const PAPER: (u8, u8, u8) = (255, 255, 255);
-
 const TITLE_EM: f64 = 17.0;
 const LABEL_EM: f64 = 13.0;
 const TICK_EM: f64 = 12.0;
+const MARGIN: f64 = 14.0;
 
-/// A chart as an SVG document on white, with a legend below the drawing. A curve of any length takes
-/// a few points a pixel column, its spikes kept.
+/// The least width of one of several charts.
+const MIN_PANEL_WIDTH: f64 = 330.0;
+
+/// How far apart ticks are at least, and where the values crowd.
+const TICK_DISTANCE: f64 = 40.0;
+/// See [`TICK_DISTANCE`].
+const CROWDED_TICK_DISTANCE: f64 = 17.0;
+
+/// Charts as an SVG document, with a legend for all of them below. It is light, and dark where its viewer is, unless the look
+/// asks for dark paper. A curve of any length takes a few points a pixel column, its spikes kept.
 ///
 /// # Errors
 /// [`PlotError::Size`] where the size is too small or too large.
-pub fn svg(curves: &[Curve], look: &Look, size: Pixels) -> Result<String, PlotError> {
-    const UNITS_A_PIXEL: u32 = 10;
+pub fn svg(charts: &[Chart], look: &Look, size: Pixels) -> Result<String, PlotError> {
     check(size)?;
-    let (width, height) = (size.width * UNITS_A_PIXEL, size.height * UNITS_A_PIXEL);
-    let mut document = String::new();
-    let canvas = Canvas {
-        backend: SVGBackend::with_string(&mut document, (width, height)),
-        unit: f64::from(UNITS_A_PIXEL),
-        strokes: Strokes::Whole,
-    };
-    chart(canvas, curves, look, size)?;
-    // The units of the drawing stay fine while the picture has the size that was asked for.
-    let fine = format!("width=\"{width}\" height=\"{height}\"");
-    let asked = format!("width=\"{}\" height=\"{}\"", size.width, size.height);
-    Ok(document.replacen(&fine, &asked, 1))
+    let mut surface = Svg::new(look.paper);
+    lay_out(&mut surface, charts, look, size)?;
+    Ok(surface.finish(size, &printable(heading(charts, look))))
 }
 
-/// A chart as a PNG file on white, as [`svg`] draws it. Characters beyond Latin, Greek and Cyrillic
-/// are shown as boxes.
+/// Charts as a PNG file, as [`svg`] draws them. Characters beyond Latin, Greek and Cyrillic are shown as boxes.
 ///
 /// # Errors
 /// [`PlotError::Size`] where the size is too small or too large; [`PlotError::Draw`] where the encoder
 /// refuses.
-pub fn png(curves: &[Curve], look: &Look, size: Pixels) -> Result<Vec<u8>, PlotError> {
+pub fn png(charts: &[Chart], look: &Look, size: Pixels) -> Result<Vec<u8>, PlotError> {
     check(size)?;
     // Drawn larger and averaged, edges come out smooth.
     let times: u32 =
         if u64::from(size.width) * u64::from(size.height) <= MAX_PICTURE_PIXELS / 4 { 3 } else { 2 };
     let (width, height) = (size.width * times, size.height * times);
     let mut large = vec![255; width as usize * height as usize * 3];
-    let canvas = Canvas {
-        backend: BitMapBackend::with_buffer(&mut large, (width, height)),
-        unit: f64::from(times),
-        strokes: Strokes::Jointed,
-    };
-    chart(canvas, curves, look, size)?;
+    let backend = BitMapBackend::with_buffer(&mut large, (width, height));
+    lay_out(&mut Bitmap { backend, times: f64::from(times), paper: look.paper }, charts, look, size)?;
     let pixels = averaged(&large, width as usize, times as usize);
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, size.width, size.height);
@@ -102,10 +77,6 @@ fn check(size: Pixels) -> Result<(), PlotError> {
     } else {
         Err(PlotError::Size { width, height })
     }
-}
-
-fn refused(error: impl std::fmt::Display) -> PlotError {
-    PlotError::Draw(error.to_string())
 }
 
 /// Every square of `times` by `times` pixels as one.
@@ -128,151 +99,216 @@ fn averaged(large: &[u8], width: usize, times: usize) -> Vec<u8> {
     out
 }
 
-/// A rectangle in pixels; y grows downwards.
-#[derive(Clone, Copy)]
-struct Frame {
-    left: f64,
-    top: f64,
-    right: f64,
-    bottom: f64,
-}
-
-impl Frame {
-    fn x(&self, share: f64) -> f64 {
-        self.left + (self.right - self.left) * share
-    }
-
-    fn y(&self, share: f64) -> f64 {
-        self.bottom - (self.bottom - self.top) * share
+/// What stands above all charts.
+fn heading<'t>(charts: &'t [Chart], look: &'t Look) -> &'t str {
+    match charts {
+        [only] if look.title.is_empty() => &only.title,
+        _ => &look.title,
     }
 }
 
-fn chart<B: DrawingBackend>(
-    mut canvas: Canvas<B>,
-    curves: &[Curve],
-    look: &Look,
-    size: Pixels,
-) -> Result<(), PlotError> {
-    const MARGIN: f64 = 14.0;
-    let mut scene = Scene::new(curves, look, Behind::Raw);
-    scene.y = scene.y.with_margin(0.03);
+/// How many charts stand side by side in a picture of this width.
+fn n_across(n_charts: usize, width: f64) -> usize {
+    let most = ((width / MIN_PANEL_WIDTH) as usize).clamp(1, n_charts.max(1));
+    // Four stand better two by two than three and one.
+    n_charts.div_ceil(n_charts.div_ceil(most).max(1)).max(1)
+}
+
+fn lay_out(surface: &mut impl Surface, charts: &[Chart], look: &Look, size: Pixels) -> Result<(), PlotError> {
     let (width, height) = (f64::from(size.width), f64::from(size.height));
-    let [title, x_label, y_label] = [&look.title, &look.x_label, &look.y_label].map(|text| printable(text));
+    surface.block(Frame { left: 0.0, top: 0.0, right: width, bottom: height }, Tint::Paper)?;
+    let none = [Chart::default()];
+    let charts = if charts.is_empty() { &none } else { charts };
+    let mut scenes: Vec<Scene> =
+        charts.iter().map(|chart| Scene::new(&chart.curves, look, Behind::Raw)).collect();
+    if let [_, _, ..] = &*scenes {
+        share_x(&mut scenes);
+    }
+    let [heading, x_label] = [heading(charts, look), &look.x_label].map(printable);
     let room = |text: &str, em: f64| if text.is_empty() { 0.0 } else { em * 1.6 };
-
-    canvas.block(Frame { left: 0.0, top: 0.0, right: width, bottom: height }, PAPER)?;
-    let legend = Legend::new(&scene, width - 2.0 * MARGIN, height * 0.35);
-    let notes_height = scene.notes.len() as f64 * TICK_EM * 1.4;
-    let top = MARGIN + room(&title, TITLE_EM);
+    let legend = Legend::new(charts, width - 2.0 * MARGIN, height * 0.35);
+    let mut notes: Vec<String> = Vec::new();
+    for note in scenes.iter_mut().flat_map(|scene| std::mem::take(&mut scene.notes)) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    let notes_height = notes.len() as f64 * TICK_EM * 1.4;
+    let top = MARGIN + room(&heading, TITLE_EM);
     let bottom =
-        (height - MARGIN - notes_height - legend.height() - room(&x_label, LABEL_EM) - TICK_EM * 1.8)
-            .max(top + 30.0);
-    let y_ticks = scene.y.ticks(((bottom - top) / 45.0).clamp(2.0, 10.0) as usize, Grain::Fine);
-    let widest = y_ticks.iter().map(|tick| width_ems(&tick.label) * TICK_EM).fold(0.0, f64::max);
-    let left = (MARGIN + room(&y_label, LABEL_EM) + widest + 8.0).min(width / 2.0);
-    let frame = Frame { left, top, right: width - MARGIN - 10.0, bottom };
-    let x_ticks = scene.x.ticks(((frame.right - left) / 85.0).clamp(2.0, 12.0) as usize, scene.x_grain);
+        (height - MARGIN - notes_height - legend.height() - room(&x_label, LABEL_EM)).max(top + 30.0);
 
-    mesh(&mut canvas, frame, &x_ticks, &y_ticks)?;
-    if scene.is_blank {
-        let middle = (frame.x(0.5), frame.y(0.5));
-        canvas.text("no values to draw", middle, LABEL_EM, PALE_INK, (HPos::Center, VPos::Center))?;
+    let shown = fit_ems(&heading, (width - 2.0 * MARGIN) / TITLE_EM);
+    let title =
+        Letters { em: TITLE_EM, tint: Tint::Text, across: HPos::Center, down: VPos::Top, is_upright: false };
+    surface.text(&shown, (width / 2.0, MARGIN), title)?;
+    let across = n_across(scenes.len(), width - 2.0 * MARGIN);
+    let (n_rows, gap) = (scenes.len().div_ceil(across), 18.0);
+    let column = (width - 2.0 * MARGIN + gap) / across as f64;
+    let row = (bottom - top + gap * 0.6) / n_rows as f64;
+    for (idx, (scene, chart)) in scenes.iter_mut().zip(charts).enumerate() {
+        let (left, upper) = (MARGIN + (idx % across) as f64 * column, top + (idx / across) as f64 * row);
+        let place = Frame { left, top: upper, right: left + column - gap, bottom: upper + row - gap * 0.6 };
+        let title = if charts.len() > 1 { printable(&chart.title) } else { String::new() };
+        panel(surface, scene, place, &title, &printable(&look.y_label))?;
     }
-    draw_curves(&mut canvas, &scene, frame)?;
-    let middle = frame.x(0.5);
-    let fitted = |text: &str, em: f64, room: f64| fit_ems(text, room / em);
-    let shown = fitted(&title, TITLE_EM, width - 2.0 * MARGIN);
-    let title_middle = middle.min(width - MARGIN - width_ems(&shown) * TITLE_EM / 2.0);
-    canvas.text(&shown, (title_middle, MARGIN), TITLE_EM, INK, (HPos::Center, VPos::Top))?;
-    let below_ticks = bottom + TICK_EM * 1.8;
-    let shown = fitted(&x_label, LABEL_EM, frame.right - left);
-    canvas.text(&shown, (middle, below_ticks), LABEL_EM, INK, (HPos::Center, VPos::Top))?;
-    let shown = fitted(&y_label, LABEL_EM, bottom - top);
-    canvas.upright(&shown, (MARGIN, frame.y(0.5)), LABEL_EM, INK)?;
-    let mut row_top = below_ticks + room(&x_label, LABEL_EM);
-    legend.draw(&mut canvas, MARGIN, row_top)?;
+    let label = Letters { em: LABEL_EM, ..title };
+    let shown = fit_ems(&x_label, (width - 2.0 * MARGIN) / LABEL_EM);
+    surface.text(&shown, (width / 2.0, bottom), label)?;
+    let mut row_top = bottom + room(&x_label, LABEL_EM);
+    legend.draw(surface, MARGIN, row_top)?;
     row_top += legend.height();
-    for note in &scene.notes {
-        let shown = fitted(note, TICK_EM, width - 2.0 * MARGIN);
-        canvas.text(&shown, (MARGIN, row_top + 2.0), TICK_EM, PALE_INK, (HPos::Left, VPos::Top))?;
+    for note in notes {
+        let shown = fit_ems(&note, (width - 2.0 * MARGIN) / TICK_EM);
+        let letters = Letters { em: TICK_EM, tint: Tint::PaleText, across: HPos::Left, ..title };
+        surface.text(&shown, (MARGIN, row_top + 2.0), letters)?;
         row_top += TICK_EM * 1.4;
-    }
-    canvas.backend.present().map_err(refused)
-}
-
-fn mesh<B: DrawingBackend>(
-    canvas: &mut Canvas<B>,
-    frame: Frame,
-    x_ticks: &[Tick],
-    y_ticks: &[Tick],
-) -> Result<(), PlotError> {
-    for tick in y_ticks {
-        let y = frame.y(tick.share);
-        canvas.rule((frame.left, y), (frame.right, y), MESH)?;
-        canvas.text(&tick.label, (frame.left - 6.0, y), TICK_EM, PALE_INK, (HPos::Right, VPos::Center))?;
-    }
-    let mut free_from = f64::NEG_INFINITY;
-    for tick in x_ticks {
-        let x = frame.x(tick.share);
-        canvas.rule((x, frame.top), (x, frame.bottom), MESH)?;
-        let half = width_ems(&tick.label) * TICK_EM / 2.0;
-        if x - half >= free_from {
-            canvas.text(
-                &tick.label,
-                (x, frame.bottom + 6.0),
-                TICK_EM,
-                PALE_INK,
-                (HPos::Center, VPos::Top),
-            )?;
-            free_from = x + half + 8.0;
-        }
-    }
-    canvas.rule((frame.left, frame.bottom), (frame.right, frame.bottom), AXIS)?;
-    canvas.rule((frame.left, frame.top), (frame.left, frame.bottom), AXIS)
-}
-
-/// The raw curves first, so that none hides a smoothed one; the first curve on top.
-fn draw_curves<B: DrawingBackend>(
-    canvas: &mut Canvas<B>,
-    scene: &Scene,
-    frame: Frame,
-) -> Result<(), PlotError> {
-    let n_columns = (frame.right - frame.left).max(1.0) as usize;
-    let mut draw = |points: &[(f64, f64)], rgb, width: f64| {
-        for run in reduce(points, &scene.x, n_columns) {
-            let place = |(x, y): &(f64, f64)| (frame.x(scene.x.share(*x)), frame.y(scene.y.share(*y)));
-            let vertices: Vec<(f64, f64)> = run.iter().map(place).collect();
-            match vertices.as_slice() {
-                [point] => canvas.spot(*point, width * 1.5, rgb)?,
-                vertices => canvas.stroke(vertices, width, rgb)?,
-            }
-        }
-        Ok(())
-    };
-    for (idx, curve) in scene.curves.iter().enumerate().rev() {
-        if let Some(raw) = &curve.raw {
-            draw(raw, mixed(colour(idx), PAPER, 0.7), 1.0)?;
-        }
-    }
-    for (idx, curve) in scene.curves.iter().enumerate().rev() {
-        draw(&curve.points, colour(idx), 1.8)?;
     }
     Ok(())
 }
 
-/// The colour of a curve: the palette, then the palette darker, then lighter.
-fn colour(curve_idx: usize) -> (u8, u8, u8) {
-    let plain = PALETTE.get(curve_idx % PALETTE.len()).copied().unwrap_or(INK);
-    match curve_idx / PALETTE.len() % 3 {
-        0 => plain,
-        1 => mixed(plain, (0, 0, 0), 0.45),
-        _ => mixed(plain, PAPER, 0.45),
+/// Gives charts that stand together the same x axis, so that what is above each other belongs together.
+fn share_x(scenes: &mut [Scene]) {
+    let points = scenes.iter().flat_map(|scene| &scene.curves).flat_map(|curve| {
+        let raw = curve.raw.as_deref().unwrap_or_default();
+        curve.points.iter().chain(raw).map(|(x, _)| *x)
+    });
+    let x = Axis::linear(points);
+    for scene in scenes {
+        scene.x = x;
     }
 }
 
-fn mixed(a: (u8, u8, u8), b: (u8, u8, u8), share_of_b: f64) -> (u8, u8, u8) {
-    let mix = |a: u8, b: u8| (f64::from(a) * (1.0 - share_of_b) + f64::from(b) * share_of_b).round() as u8;
-    (mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+/// One chart in its place.
+fn panel(
+    surface: &mut impl Surface,
+    scene: &mut Scene,
+    place: Frame,
+    title: &str,
+    y_label: &str,
+) -> Result<(), PlotError> {
+    scene.y = scene.y.with_margin(0.03);
+    let room = |text: &str, em: f64| if text.is_empty() { 0.0 } else { em * 1.6 };
+    let top = place.top + room(title, LABEL_EM) + 2.0;
+    let bottom = (place.bottom - TICK_EM * 1.8).max(top + 12.0);
+    let n_ticks = |distance: f64, most: f64| ((bottom - top) / distance).clamp(2.0, most) as usize;
+    let y_ticks = scene.y.dense_ticks(
+        n_ticks(TICK_DISTANCE, 12.0),
+        n_ticks(CROWDED_TICK_DISTANCE, 60.0),
+        scene.crowd(),
+    );
+    let widest = y_ticks.iter().map(|tick| width_ems(&tick.label) * TICK_EM).fold(0.0, f64::max);
+    let left = (place.left + room(y_label, LABEL_EM) + widest + 8.0).min((place.left + place.right) / 2.0);
+    let frame = Frame { left, top, right: place.right - 10.0, bottom };
+    let x_ticks = scene.x.ticks(((frame.right - left) / 85.0).clamp(2.0, 12.0) as usize, scene.x_grain);
+
+    let letters =
+        |em: f64, tint: Tint, across: HPos, down: VPos| Letters { em, tint, across, down, is_upright: false };
+    mesh(surface, frame, &x_ticks, &y_ticks, &scene.y.minor_ticks())?;
+    if scene.is_blank {
+        let middle = letters(LABEL_EM, Tint::PaleText, HPos::Center, VPos::Center);
+        surface.text("no values to draw", (frame.x(0.5), frame.y(0.5)), middle)?;
+    }
+    draw_curves(surface, scene, frame)?;
+    let shown = fit_ems(title, (place.right - place.left) / LABEL_EM);
+    surface.text(&shown, (left, place.top), letters(LABEL_EM, Tint::Text, HPos::Left, VPos::Top))?;
+    let shown = fit_ems(y_label, (bottom - top) / LABEL_EM);
+    let upright = Letters { is_upright: true, ..letters(LABEL_EM, Tint::Text, HPos::Center, VPos::Top) };
+    surface.text(&shown, (place.left, frame.y(0.5)), upright)
+}
+
+fn mesh(
+    surface: &mut impl Surface,
+    frame: Frame,
+    x_ticks: &[Tick],
+    y_ticks: &[Tick],
+    y_minor: &[f64],
+) -> Result<(), PlotError> {
+    let letters = |across: HPos, down: VPos| Letters {
+        em: TICK_EM,
+        tint: Tint::PaleText,
+        across,
+        down,
+        is_upright: false,
+    };
+    for share in y_minor {
+        surface.rule((frame.left, frame.y(*share)), (frame.right, frame.y(*share)), Tint::MinorMesh)?;
+    }
+    for tick in y_ticks {
+        let y = frame.y(tick.share);
+        surface.rule((frame.left, y), (frame.right, y), Tint::Mesh)?;
+        surface.text(&tick.label, (frame.left - 6.0, y), letters(HPos::Right, VPos::Center))?;
+    }
+    let mut free_from = f64::NEG_INFINITY;
+    for tick in x_ticks {
+        let x = frame.x(tick.share);
+        surface.rule((x, frame.top), (x, frame.bottom), Tint::Mesh)?;
+        let half = width_ems(&tick.label) * TICK_EM / 2.0;
+        if x - half >= free_from {
+            surface.text(&tick.label, (x, frame.bottom + 6.0), letters(HPos::Center, VPos::Top))?;
+            free_from = x + half + 8.0;
+        }
+    }
+    surface.rule((frame.left, frame.bottom), (frame.right, frame.bottom), Tint::Axis)?;
+    surface.rule((frame.left, frame.top), (frame.left, frame.bottom), Tint::Axis)
+}
+
+/// The raw curves first, so that none hides a smoothed one; then the quiet ones, the others, the first of them on top, and the
+/// best.
+fn draw_curves(surface: &mut impl Surface, scene: &Scene, frame: Frame) -> Result<(), PlotError> {
+    let n_columns = (frame.right - frame.left).max(1.0) as usize;
+    let place = |(x, y): &Point| (frame.x(scene.x.share(*x)), frame.y(scene.y.share(*y)));
+    let mut draw = |points: &[Point], tint, width: f64, dash: &[f64]| {
+        for run in reduce(points, &scene.x, n_columns) {
+            let vertices: Vec<(f64, f64)> = run.iter().map(place).collect();
+            match vertices.as_slice() {
+                [point] => surface.spot(*point, width * 1.5, tint)?,
+                vertices => surface.stroke(vertices, width, tint, dash)?,
+            }
+        }
+        Ok(())
+    };
+    for curve in scene.curves.iter().rev() {
+        if let Some(raw) = &curve.raw {
+            draw(raw, Tint::Curve(curve.number, Weight::Raw), 1.0, &[])?;
+        }
+    }
+    let rank = |curve: &&Shown| (curve.end == End::Best, curve.number.is_some(), !curve.is_faint);
+    let mut ordered: Vec<&Shown> = scene.curves.iter().rev().collect();
+    ordered.sort_by_key(rank);
+    for curve in &ordered {
+        let weight = if curve.is_faint { Weight::Faint } else { Weight::Full };
+        let dash = curve.number.map_or(&[][..], dash);
+        let width = match (curve.end, curve.number) {
+            _ if curve.is_faint => 1.2,
+            (End::Best, _) => 2.6,
+            (_, None) => 1.0,
+            (End::Plain | End::Stopped, Some(_)) => 1.8,
+        };
+        draw(&curve.points, Tint::Curve(curve.number, weight), width, dash)?;
+    }
+    for curve in ordered.iter().filter(|curve| !curve.is_faint) {
+        if let Some(last) = curve.points.iter().rfind(|(_, y)| y.is_finite()) {
+            end_mark(surface, curve.end, place(last), Tint::Curve(curve.number, Weight::Full))?;
+        }
+    }
+    Ok(())
+}
+
+/// The mark at a curve's end.
+fn end_mark(surface: &mut impl Surface, end: End, (x, y): (f64, f64), tint: Tint) -> Result<(), PlotError> {
+    const REACH: f64 = 3.5;
+    match end {
+        End::Plain => Ok(()),
+        End::Best => {
+            surface.spot((x, y), 5.0, Tint::Paper)?;
+            surface.spot((x, y), 4.0, tint)
+        }
+        End::Stopped => {
+            surface.stroke(&[(x - REACH, y - REACH), (x + REACH, y + REACH)], 1.6, tint, &[])?;
+            surface.stroke(&[(x + REACH, y - REACH), (x - REACH, y + REACH)], 1.6, tint, &[])
+        }
+    }
 }
 
 /// A text in at most so many ems, its middle given for an ellipsis.
@@ -290,31 +326,31 @@ fn fit_ems(text: &str, ems: f64) -> String {
     }
 }
 
-/// The names of the curves with their last values, in columns below the drawing.
-struct Legend {
-    /// Names and values.
-    entries: Vec<(String, String)>,
+/// The names of the curves in columns below the drawing; of a single chart with their last values.
+struct Legend<'c> {
+    entries: Vec<(Entry<'c>, String, String)>,
     n_across: usize,
     column: f64,
     n_more: usize,
 }
 
-impl Legend {
+impl<'c> Legend<'c> {
     const ROW: f64 = LABEL_EM * 1.5;
-    const SWATCH: f64 = 26.0;
+    const SWATCH: f64 = 38.0;
     const BEFORE_VALUE: f64 = 10.0;
     const BETWEEN: f64 = 26.0;
 
-    fn new(scene: &Scene, width: f64, max_height: f64) -> Self {
+    fn new(charts: &'c [Chart], width: f64, max_height: f64) -> Self {
         let ems = |text: &str| width_ems(text) * LABEL_EM;
-        let entry = |curve: &Shown| {
-            let last = curve.last.map_or("no points".to_owned(), brief);
+        let is_single = charts.len() == 1;
+        let entry = |entry: Entry<'c>| {
+            let (name, last) = entry_text(&entry, is_single);
             let room = width.min(600.0) - Self::SWATCH - Self::BEFORE_VALUE - ems(&last);
-            (fit_ems(&curve.name, room / LABEL_EM), last)
+            (entry, fit_ems(&name, room / LABEL_EM), last)
         };
-        let mut entries: Vec<(String, String)> = scene.curves.iter().map(entry).collect();
-        let name = entries.iter().map(|(name, _)| ems(name)).fold(0.0, f64::max);
-        let value = entries.iter().map(|(_, last)| ems(last)).fold(0.0, f64::max);
+        let mut entries: Vec<_> = legend(charts).into_iter().map(entry).collect();
+        let name = entries.iter().map(|(_, name, _)| ems(name)).fold(0.0, f64::max);
+        let value = entries.iter().map(|(_, _, last)| ems(last)).fold(0.0, f64::max);
         let column = (Self::SWATCH + name + Self::BEFORE_VALUE + value).min(width);
         let n_across = (((width + Self::BETWEEN) / (column + Self::BETWEEN)) as usize).max(1);
         let n_shown = ((max_height / Self::ROW) as usize).max(1) * n_across;
@@ -328,132 +364,45 @@ impl Legend {
         n.div_ceil(self.n_across) as f64 * Self::ROW + 4.0
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &mut Canvas<B>, left: f64, top: f64) -> Result<(), PlotError> {
+    fn draw(&self, surface: &mut impl Surface, left: f64, top: f64) -> Result<(), PlotError> {
         let place = |idx: usize| {
             let x = left + (idx % self.n_across) as f64 * (self.column + Self::BETWEEN);
             (x, top + (idx / self.n_across) as f64 * Self::ROW + Self::ROW / 2.0)
         };
-        for (idx, (name, last)) in self.entries.iter().enumerate() {
+        let letters = |tint: Tint, across: HPos| Letters {
+            em: LABEL_EM,
+            tint,
+            across,
+            down: VPos::Center,
+            is_upright: false,
+        };
+        for (idx, (entry, name, last)) in self.entries.iter().enumerate() {
             let (x, y) = place(idx);
-            canvas.stroke(&[(x, y), (x + 18.0, y)], 3.0, colour(idx))?;
-            canvas.text(name, (x + Self::SWATCH, y), LABEL_EM, INK, (HPos::Left, VPos::Center))?;
-            canvas.text(last, (x + self.column, y), LABEL_EM, PALE_INK, (HPos::Right, VPos::Center))?;
+            let (tint, end) = (Tint::Curve(entry.number, Weight::Full), x + Self::SWATCH - 10.0);
+            let dash = entry.number.map_or(&[][..], dash);
+            surface.stroke(&[(x, y), (end, y)], 2.6, tint, dash)?;
+            if entry.n_quiet == 0 {
+                end_mark(surface, entry.curve.end, (end, y), tint)?;
+            }
+            surface.text(name, (x + Self::SWATCH, y), letters(Tint::Text, HPos::Left))?;
+            surface.text(last, (x + self.column, y), letters(Tint::PaleText, HPos::Right))?;
         }
         if self.n_more > 0 {
             let text = format!("and {} more", self.n_more);
             let (x, y) = place(self.entries.len());
-            canvas.text(&text, (x + Self::SWATCH, y), LABEL_EM, PALE_INK, (HPos::Left, VPos::Center))?;
+            surface.text(&text, (x + Self::SWATCH, y), letters(Tint::PaleText, HPos::Left))?;
         }
         Ok(())
     }
 }
 
-/// How a backend draws a line of many points.
-#[derive(Clone, Copy)]
-enum Strokes {
-    /// As one element.
-    Whole,
-    /// Piece by piece with round joints: as one polygon it would have holes where it crosses itself.
-    Jointed,
-}
-
-/// A backend that takes pixels as fractions.
-struct Canvas<B> {
-    backend: B,
-    /// Units of the backend in a pixel.
-    unit: f64,
-    strokes: Strokes,
-}
-
-/// A colour and a width in the backend's units.
-struct Line {
-    colour: BackendColor,
-    width: u32,
-}
-
-impl BackendStyle for Line {
-    fn color(&self) -> BackendColor {
-        self.colour
+/// The name of an entry, and the last value of its curve where there is one chart.
+fn entry_text(entry: &Entry<'_>, is_single: bool) -> (String, String) {
+    if entry.n_quiet > 0 {
+        let others = if entry.n_quiet == 1 { "other" } else { "others" };
+        return (format!("{} {others}", entry.n_quiet), String::new());
     }
-
-    fn stroke_width(&self) -> u32 {
-        self.width
-    }
-}
-
-fn opaque(rgb: (u8, u8, u8)) -> BackendColor {
-    BackendColor { alpha: 1.0, rgb }
-}
-
-impl<B: DrawingBackend> Canvas<B> {
-    fn units(&self, (x, y): (f64, f64)) -> BackendCoord {
-        ((x * self.unit).round() as i32, (y * self.unit).round() as i32)
-    }
-
-    fn block(&mut self, frame: Frame, rgb: (u8, u8, u8)) -> Result<(), PlotError> {
-        let corners = (self.units((frame.left, frame.top)), self.units((frame.right, frame.bottom)));
-        self.backend.draw_rect(corners.0, corners.1, &opaque(rgb), true).map_err(refused)
-    }
-
-    /// A line along an axis, one pixel wide and sharp: it covers whole pixels.
-    fn rule(&mut self, from: (f64, f64), to: (f64, f64), rgb: (u8, u8, u8)) -> Result<(), PlotError> {
-        let (left, top) = (from.0.round(), from.1.round());
-        let (right, bottom) = (to.0.round().max(left + 1.0), to.1.round().max(top + 1.0));
-        self.block(Frame { left, top, right, bottom }, rgb)
-    }
-
-    fn stroke(&mut self, vertices: &[(f64, f64)], width: f64, rgb: (u8, u8, u8)) -> Result<(), PlotError> {
-        let mut path: Vec<BackendCoord> = vertices.iter().map(|vertex| self.units(*vertex)).collect();
-        path.dedup();
-        let width = (width * self.unit).round().max(1.0) as u32;
-        let line = Line { colour: opaque(rgb), width };
-        match self.strokes {
-            Strokes::Whole => self.backend.draw_path(path, &line).map_err(refused),
-            Strokes::Jointed => {
-                for (from, to) in path.iter().zip(path.iter().skip(1)) {
-                    self.backend.draw_line(*from, *to, &line).map_err(refused)?;
-                }
-                let inner = path.get(1..path.len().saturating_sub(1)).unwrap_or_default();
-                for joint in inner {
-                    self.backend.draw_circle(*joint, width / 2, &line.colour, true).map_err(refused)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn spot(&mut self, at: (f64, f64), radius: f64, rgb: (u8, u8, u8)) -> Result<(), PlotError> {
-        let (centre, radius) = (self.units(at), (radius * self.unit).round() as u32);
-        self.backend.draw_circle(centre, radius, &opaque(rgb), true).map_err(refused)
-    }
-
-    fn text(
-        &mut self,
-        text: &str,
-        at: (f64, f64),
-        em: f64,
-        rgb: (u8, u8, u8),
-        (across, down): (HPos, VPos),
-    ) -> Result<(), PlotError> {
-        let style =
-            Lettering { em: em * self.unit, colour: opaque(rgb), across, down, turned: FontTransform::None };
-        self.written(text, at, &style)
-    }
-
-    /// A text that reads from below, its left side at the point.
-    fn upright(&mut self, text: &str, at: (f64, f64), em: f64, rgb: (u8, u8, u8)) -> Result<(), PlotError> {
-        let style = Lettering {
-            em: em * self.unit,
-            colour: opaque(rgb),
-            across: HPos::Center,
-            down: VPos::Top,
-            turned: FontTransform::Rotate270,
-        };
-        self.written(text, at, &style)
-    }
-
-    fn written(&mut self, text: &str, at: (f64, f64), style: &Lettering) -> Result<(), PlotError> {
-        let at = self.units(at);
-        if text.is_empty() { Ok(()) } else { self.backend.draw_text(text, style, at).map_err(refused) }
-    }
+    let last = super::scene::sorted(&entry.curve.points).last().map(|(_, y)| *y);
+    let last = if is_single { last.map_or("no points".to_owned(), brief) } else { String::new() };
+    (printable(&entry.curve.name), last)
 }

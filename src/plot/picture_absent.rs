@@ -1,6 +1,6 @@
 //! Stands in for SVG and PNG in a program without the feature `pictures`.
 
-use super::{Curve, Look, Pixels, PlotError};
+use super::{Chart, Look, Pixels, PlotError};
 
 /// The least size of a picture.
 pub(super) const MIN_SIZE: Pixels = Pixels { width: 200, height: 150 };
@@ -12,7 +12,7 @@ const ABSENT: &str =
 ///
 /// # Errors
 /// Always: the program was built without pictures.
-pub fn svg(_curves: &[Curve], _look: &Look, _size: Pixels) -> Result<String, PlotError> {
+pub fn svg(_charts: &[Chart], _look: &Look, _size: Pixels) -> Result<String, PlotError> {
     Err(PlotError::Draw(ABSENT.to_owned()))
 }
 
@@ -20,6 +20,6 @@ pub fn svg(_curves: &[Curve], _look: &Look, _size: Pixels) -> Result<String, Plo
 ///
 /// # Errors
 /// Always: the program was built without pictures.
-pub fn png(_curves: &[Curve], _look: &Look, _size: Pixels) -> Result<Vec<u8>, PlotError> {
+pub fn png(_charts: &[Chart], _look: &Look, _size: Pixels) -> Result<Vec<u8>, PlotError> {
     Err(PlotError::Draw(ABSENT.to_owned()))
 }

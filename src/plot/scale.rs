@@ -103,6 +103,44 @@ impl Axis {
             .collect()
     }
 
+    /// As [`Axis::ticks`], and finer ones, up to `n_most` along the whole axis, in a part of it where most of the values lie.
+    #[cfg(feature = "pictures")]
+    pub(super) fn dense_ticks(&self, n_max: usize, n_most: usize, crowd: Option<(f64, f64)>) -> Vec<Tick> {
+        let plain = self.ticks(n_max, Grain::Fine);
+        let Some((low, high)) = crowd.filter(|_| n_most > n_max) else { return plain };
+        let mut fine = self.ticks(n_most, Grain::Fine);
+        let apart = 0.8 / n_most as f64;
+        let is_at = |a: &Tick, b: &Tick| (a.share - b.share).abs() < 1e-9;
+        let is_whole = plain.iter().all(|tick| fine.iter().any(|other| is_at(tick, other)));
+        // The finer ones of a crowd and their next neighbours, all written in one manner where the plain ones are among them.
+        let step = fine.iter().zip(fine.iter().skip(1)).map(|(a, b)| b.share - a.share).fold(apart, f64::max);
+        let is_kept = |tick: &Tick| plain.iter().any(|other| is_at(tick, other));
+        let is_crowded = |tick: &Tick| (low - step * 0.6..=high + step * 0.6).contains(&tick.share);
+        if is_whole {
+            fine.retain(|tick| is_kept(tick) || is_crowded(tick));
+            return fine;
+        }
+        fine.retain(|tick| {
+            is_crowded(tick) && plain.iter().all(|other| (other.share - tick.share).abs() >= apart)
+        });
+        fine.extend(plain);
+        fine.sort_by(|a, b| a.share.total_cmp(&b.share));
+        fine
+    }
+
+    /// Where the multiples of the powers of ten lie on a logarithmic axis over more than one and not too many decades.
+    #[cfg(feature = "pictures")]
+    pub(super) fn minor_ticks(&self) -> Vec<f64> {
+        if self.scale == Scale::Linear || !(1.0..9.0).contains(&(self.high - self.low)) {
+            return Vec::new();
+        }
+        let exponents = self.low.floor() as i32..=self.high.ceil() as i32;
+        let logs = exponents
+            .flat_map(|exponent| (2..10).map(move |digit| f64::from(digit).log10() + f64::from(exponent)));
+        let share = |log: f64| (log - self.low) / (self.high - self.low);
+        logs.map(share).filter(|share| (0.0..=1.0).contains(share)).collect()
+    }
+
     fn linear_ticks(&self, n_max: usize, grain: Grain) -> (Vec<f64>, Vec<String>) {
         let half = self.high / 2.0 - self.low / 2.0;
         let first_exponent = half.log10().floor() as i32 - 2;
@@ -293,6 +331,23 @@ mod tests {
         assert_eq!(linear(0.7, 0.7).share(0.7), 0.5);
         assert_eq!(log(0.7, 0.7).share(0.7), 0.5);
         assert_eq!(log(1.0, 1.0).share(1.0), 0.5);
+    }
+
+    #[test]
+    #[cfg(feature = "pictures")]
+    fn where_values_crowd_there_are_more_ticks() {
+        #[track_caller]
+        fn check(axis: Axis, crowd: (f64, f64), expected: &[&str]) {
+            let ticks = axis.dense_ticks(6, 16, Some(crowd));
+            let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
+            assert_eq!(labels, expected);
+            assert!(ticks.windows(2).all(|pair| pair[1].share - pair[0].share > 0.04), "{ticks:?}");
+        }
+        check(linear(0.0, 1.0), (0.9, 0.98), &["0.0", "0.2", "0.4", "0.6", "0.8", "0.9", "1.0"]);
+        check(linear(0.0, 2.4), (0.0, 0.1), &["0.0", "0.2", "0.5", "1.0", "1.5", "2.0"]);
+        assert_eq!(linear(0.0, 1.0).dense_ticks(6, 16, None), linear(0.0, 1.0).ticks(6, Grain::Fine));
+        assert_eq!(log(1e-4, 1.0).minor_ticks().len(), 32);
+        assert_eq!(linear(0.0, 1.0).minor_ticks().len(), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::label::{brief, printable};
 use super::reduce::Point;
 use super::scale::{Axis, Grain};
 use super::smooth::{smooth, weight_within};
-use super::{Curve, Look, Scale};
+use super::{Curve, End, Look, Scale, palette};
 
 /// The curves and their axes.
 pub(super) struct Scene {
@@ -32,6 +32,10 @@ pub(super) struct Shown {
     pub(super) points: Vec<Point>,
     /// The points before they were smoothed, where they were and where that is asked for.
     pub(super) raw: Option<Vec<Point>>,
+    /// See [`palette::number`].
+    pub(super) number: Option<usize>,
+    pub(super) is_faint: bool,
+    pub(super) end: End,
 }
 
 /// Whether the raw curve is shown behind the smoothed one.
@@ -44,19 +48,42 @@ pub(super) enum Behind {
 impl Scene {
     pub(super) fn new(curves: &[Curve], look: &Look, behind: Behind) -> Self {
         let mut left_out = LeftOut::default();
-        let curves: Vec<Shown> =
-            curves.iter().map(|curve| shown(curve, look, behind, &mut left_out)).collect();
+        let numbered = curves.iter().enumerate();
+        let shown = |(place, curve): (usize, &Curve)| Shown {
+            number: palette::number(curve, place),
+            ..shown(curve, look, behind, &mut left_out)
+        };
+        let curves: Vec<Shown> = numbered.map(shown).collect();
         let points = || curves.iter().flat_map(|curve| curve.points.iter().chain(curve.raw.iter().flatten()));
         let visible = || points().filter(|(_, y)| y.is_finite());
         let is_whole = points().all(|(x, _)| x.fract() == 0.0);
+        let said = look.notes.iter().map(|note| printable(note));
         Self {
             x: Axis::linear(points().map(|(x, _)| *x)),
             y: Axis::over(visible().map(|(_, y)| *y), look.y_scale),
             x_grain: if is_whole { Grain::Whole } else { Grain::Fine },
             is_blank: visible().next().is_none(),
-            notes: left_out.notes().into_iter().chain(smoothing_note(look)).collect(),
+            notes: left_out.notes().into_iter().chain(smoothing_note(look)).chain(said).collect(),
             curves,
         }
+    }
+}
+
+impl Scene {
+    /// The narrowest part of the y axis in which most of the values lie, where that is a small one.
+    #[cfg(feature = "pictures")]
+    pub(super) fn crowd(&self) -> Option<(f64, f64)> {
+        const MOST: f64 = 0.7;
+        const SMALL: f64 = 0.3;
+        const N_LOOKED_AT: usize = 20_000;
+        let visible = || self.curves.iter().flat_map(|curve| &curve.points).filter(|(_, y)| y.is_finite());
+        let stride = visible().count() / N_LOOKED_AT + 1;
+        let mut shares: Vec<f64> = visible().step_by(stride).map(|(_, y)| self.y.share(*y)).collect();
+        shares.sort_by(f64::total_cmp);
+        let n = (shares.len() as f64 * MOST) as usize;
+        let bands = shares.iter().zip(shares.iter().skip(n.max(1)));
+        let (low, high) = bands.min_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0)))?;
+        (high - low < SMALL).then_some((*low, *high))
     }
 }
 
@@ -82,6 +109,15 @@ fn shown(curve: &Curve, look: &Look, behind: Behind, left_out: &mut LeftOut) -> 
         points
     };
     let name = printable(&curve.name);
+    let plain = Shown {
+        name,
+        last,
+        points: Vec::new(),
+        raw: None,
+        number: None,
+        is_faint: curve.is_faint,
+        end: curve.end,
+    };
     if look.smoothing > 0.0 {
         let smoothed = match &*curve.smoothed {
             [] => smooth(&raw, look.smoothing),
@@ -89,9 +125,9 @@ fn shown(curve: &Curve, look: &Look, behind: Behind, left_out: &mut LeftOut) -> 
         };
         let smoothed = visible(smoothed);
         let raw = (behind == Behind::Raw).then(|| visible(raw));
-        Shown { name, last, points: smoothed, raw }
+        Shown { points: smoothed, raw, ..plain }
     } else {
-        Shown { name, last, points: visible(raw), raw: None }
+        Shown { points: visible(raw), ..plain }
     }
 }
 

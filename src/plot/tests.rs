@@ -9,6 +9,11 @@ fn curve(name: &str, points: &[(f64, f64)]) -> Curve {
     Curve { name: name.to_owned(), points: points.to_vec(), ..Curve::default() }
 }
 
+/// One chart of these curves.
+fn one(curves: &[Curve]) -> [Chart; 1] {
+    [Chart { title: String::new(), curves: curves.to_vec() }]
+}
+
 const SMALL: Cells = Cells { width: 30, height: 4 };
 
 #[track_caller]
@@ -173,7 +178,7 @@ fn a_picture_shows_the_raw_curve_behind_the_smoothed_one() {
     fn check(smoothing: f64, n_lines: usize) {
         let points: Vec<(f64, f64)> = (0..50).map(|i| (f64::from(i), f64::from(i * 7 % 5))).collect();
         let look = Look { smoothing, ..Look::default() };
-        let picture = svg(&[curve("a", &points)], &look, Pixels::default()).expect("the size is right");
+        let picture = svg(&one(&[curve("a", &points)]), &look, Pixels::default()).expect("the size is right");
         // One line more is the legend's.
         assert_eq!(picture.matches("<polyline").count(), n_lines + 1);
     }
@@ -186,9 +191,9 @@ fn a_name_stays_text_in_a_picture_and_in_a_page() {
     let name = "</script><b>&\u{1b}\u{2028}";
     let curves = [curve(name, &[(0.0, 1.0)])];
     let look = Look { title: name.to_owned(), ..Look::default() };
-    let picture = svg(&curves, &look, Pixels::default()).expect("the size is right");
+    let picture = svg(&one(&curves), &look, Pixels::default()).expect("the size is right");
     assert!(picture.contains("&lt;/script&gt;&lt;b&gt;&amp;\\u{1b}\\u{2028}"), "{picture}");
-    let page = html(&curves, &look);
+    let page = html(&one(&curves), &look);
     assert_eq!(page.matches("</script>").count(), 2);
     assert!(!page.contains("<b>") && !page.contains('\u{2028}'));
 }
@@ -199,17 +204,19 @@ fn two_million_points_make_a_small_picture_and_a_page_of_bounded_size() {
     let points: Vec<(f64, f64)> = (0..2_000_000).map(|i| (f64::from(i), noise(i))).collect();
     let curves = [Curve { name: "noise".to_owned(), points, ..Curve::default() }];
     let look = Look::default();
-    assert!(svg(&curves, &look, Pixels::default()).expect("the size is right").len() < 60_000);
-    let data = page_data(&html(&curves, &look));
-    let xs = data["curves"][0]["x"].as_array().expect("x is a list");
+    assert!(svg(&one(&curves), &look, Pixels::default()).expect("the size is right").len() < 60_000);
+    let data = page_data(&html(&one(&curves), &look));
+    let xs = data["charts"][0]["curves"][0]["x"].as_array().expect("x is a list");
     assert!((50_000..=100_000).contains(&xs.len()), "{}", xs.len());
-    assert_eq!(data["curves"][0]["n"], 2_000_000);
+    assert_eq!(data["charts"][0]["curves"][0]["n"], 2_000_000);
 }
 
 #[test]
 fn a_page_keeps_every_number_and_writes_it_short() {
-    let page =
-        html(&[curve("a", &[(1.0, 0.1), (2.0, f64::NAN), (3.0, -2.0), (4.5, 1e300)])], &Look::default());
+    let page = html(
+        &one(&[curve("a", &[(1.0, 0.1), (2.0, f64::NAN), (3.0, -2.0), (4.5, 1e300)])]),
+        &Look::default(),
+    );
     assert!(
         page.contains(r#""x":[1,2,3,4.5],"y":[0.1,null,-2,1e+300]"#)
             || page.contains(r#""x":[1,2,3,4.5],"y":[0.1,null,-2,1e300]"#)
@@ -236,6 +243,68 @@ fn a_size_that_leaves_no_room_is_refused() {
     check(0, 0);
     check(199, 600);
     check(u32::MAX, u32::MAX);
+}
+
+/// So many curves that each rise to another height.
+fn fan(n: usize) -> Vec<Curve> {
+    (0..n).map(|i| curve(&format!("run {i}"), &[(0.0, 0.0), (10.0, i as f64)])).collect()
+}
+
+#[test]
+fn every_curve_of_a_full_chart_has_its_own_colour_and_dash() {
+    let picture =
+        svg(&one(&fan(crate::limits::MAX_CURVES)), &Look::default(), Pixels { width: 1000, height: 900 })
+            .expect("the size is right");
+    let looks: std::collections::HashSet<&str> = picture
+        .lines()
+        .filter(|line| line.starts_with("<polyline") && line.contains("stroke-width=\"1.8\""))
+        .filter_map(|line| Some(line.split_once("stroke-linejoin")?.1.split_once(" points=")?.0))
+        .collect();
+    assert_eq!(looks.len(), crate::limits::MAX_CURVES);
+    let legend = picture.lines().filter(|line| line.contains("stroke-width=\"2.6\"")).count();
+    assert_eq!(legend, crate::limits::MAX_CURVES, "each in the legend too");
+}
+
+#[test]
+fn a_picture_follows_its_viewer_into_the_dark_unless_its_paper_is_dark() {
+    let picture = |paper| {
+        svg(&one(&fan(2)), &Look { paper, ..Look::default() }, Pixels::default()).expect("the size is right")
+    };
+    let light = picture(Paper::Light);
+    let (style, _) = light.split_once("</style>").expect("there is a style");
+    assert!(style.contains("prefers-color-scheme:dark"), "{style}");
+    for class in light.split("class=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(style.contains(&format!(".{class}{{")), "{class}");
+    }
+    assert!(!picture(Paper::Dark).contains("<style>"));
+}
+
+#[test]
+fn charts_side_by_side_have_one_legend_and_their_own_axes() {
+    let chart = |title: &str, high: f64| Chart {
+        title: title.to_owned(),
+        curves: vec![
+            Curve { paint: Paint::Of(0), ..curve("a", &[(0.0, 0.0), (10.0, high)]) },
+            Curve { paint: Paint::Of(1), ..curve("b", &[(0.0, 0.0), (10.0, high / 2.0)]) },
+        ],
+    };
+    let charts = [chart("accuracy", 1.0), chart("loss", 4000.0)];
+    let picture = svg(&charts, &Look::default(), Pixels::default()).expect("the size is right");
+    let n = |text: &str| picture.matches(&format!(">{text}</text>")).count();
+    assert_eq!([n("accuracy"), n("loss"), n("a"), n("b"), n("0.8"), n("4000")], [1; 6], "{picture}");
+}
+
+#[test]
+fn quiet_curves_share_an_entry_and_a_faint_one_has_none_beside_its_own() {
+    let mut curves = fan(5);
+    for curve in curves.iter_mut().skip(2) {
+        curve.paint = Paint::Quiet;
+    }
+    curves[1] = Curve { paint: Paint::Of(0), is_faint: true, ..curves[1].clone() };
+    let chart = text(&curves, &Look::default(), Cells { width: 60, height: 4 }, Ink::Plain);
+    assert!(chart.contains("• run 0") && chart.contains("· 3 others") && !chart.contains("run 1"), "{chart}");
+    let picture = svg(&one(&curves), &Look::default(), Pixels::default()).expect("the size is right");
+    assert!(picture.contains(">run 0<") && picture.contains(">3 others<") && !picture.contains(">run 1<"));
 }
 
 fn page_data(page: &str) -> serde_json::Value {
@@ -274,7 +343,14 @@ fn any_look() -> impl Strategy<Value = Look> {
     let scale = prop_oneof![Just(Scale::Linear), Just(Scale::Log)];
     let smoothing = prop_oneof![Just(0.0), 0.0..1.0_f64, any_number()];
     (".{0,60}", ".{0,20}", ".{0,20}", scale, smoothing).prop_map(
-        |(title, x_label, y_label, y_scale, smoothing)| Look { title, x_label, y_label, y_scale, smoothing },
+        |(title, x_label, y_label, y_scale, smoothing)| Look {
+            title,
+            x_label,
+            y_label,
+            y_scale,
+            smoothing,
+            ..Look::default()
+        },
     )
 }
 
@@ -300,8 +376,8 @@ proptest! {
         curves in proptest::collection::vec(any_curve(), 0..16),
         look in any_look(),
     ) {
-        let picture = svg(&curves, &look, Pixels { width: 300, height: 200 }).expect("the size is right");
-        prop_assert!(picture.starts_with("<svg width=\"300\" height=\"200\" viewBox=\"0 0 3000 2000\""));
+        let picture = svg(&one(&curves), &look, Pixels { width: 300, height: 200 }).expect("the size is right");
+        prop_assert!(picture.starts_with("<svg width=\"300\" height=\"200\" viewBox=\"0 0 300 200\""));
         prop_assert!(picture.trim_end().ends_with("</svg>"));
         let is_xml = |c: char| !c.is_control() || c == '\n';
         prop_assert!(picture.chars().all(is_xml));
@@ -313,8 +389,8 @@ proptest! {
         curves in proptest::collection::vec(any_curve(), 0..16),
         look in any_look(),
     ) {
-        let data = page_data(&html(&curves, &look));
-        prop_assert_eq!(data["curves"].as_array().map(Vec::len), Some(curves.len()));
+        let data = page_data(&html(&one(&curves), &look));
+        prop_assert_eq!(data["charts"][0]["curves"].as_array().map(Vec::len), Some(curves.len()));
     }
 }
 
@@ -326,7 +402,7 @@ proptest! {
         curves in proptest::collection::vec(any_curve(), 0..4),
         look in any_look(),
     ) {
-        let file = png(&curves, &look, Pixels { width: 220, height: 160 }).expect("the size is right");
+        let file = png(&one(&curves), &look, Pixels { width: 220, height: 160 }).expect("the size is right");
         let reader = ::png::Decoder::new(std::io::Cursor::new(file)).read_info().expect("it is a PNG");
         prop_assert_eq!((reader.info().width, reader.info().height), (220, 160));
     }

@@ -8,7 +8,7 @@ use super::raster::{Cell, Pen, Raster};
 use super::reduce::reduce;
 use super::scale::{Grain, Tick};
 use super::scene::{Behind, Scene, Shown};
-use super::{Cells, Curve, Ink, Look};
+use super::{Cells, Curve, End, Ink, Look};
 
 /// Without colours: `•` first, then what differs most in shape.
 const MARKERS: &[u8] = b"x+*o#%@abcdefghijklmnpqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -36,7 +36,9 @@ pub fn text(curves: &[Curve], look: &Look, size: Cells, ink: Ink) -> String {
     let width = size.width.clamp(20, 1000);
     let height = size.height.clamp(3, 500);
     let scene = Scene::new(curves, look, Behind::Nothing);
-    let manner = Manner::new(scene.curves.len(), ink);
+    let n_told = scene.curves.iter().filter_map(|curve| curve.number).map(|number| number + 1).max();
+    let has_quiet = scene.curves.iter().any(|curve| curve.number.is_none());
+    let manner = Manner::new(n_told.unwrap_or(0) + usize::from(has_quiet && ink == Ink::Plain), ink);
     let mut lines = Vec::new();
     let title = fit(&printable(&look.title), width);
     if !title.is_empty() {
@@ -50,6 +52,21 @@ pub fn text(curves: &[Curve], look: &Look, size: Cells, ink: Ink) -> String {
     lines.extend(legend(&scene.curves, width, manner));
     lines.extend(scene.notes.iter().flat_map(|note| wrapped(note, width)));
     lines.iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+/// Instead of a curve's number: it is a quiet one.
+const QUIET: usize = usize::MAX;
+
+/// Beside a curve's number: it is a faint one.
+const FAINT: usize = 1 << 32;
+
+/// What a curve is drawn with: its number, or [`QUIET`], or [`FAINT`] and its number.
+fn stroke_of(curve: &Shown) -> usize {
+    match curve.number {
+        None => QUIET,
+        Some(number) if curve.is_faint => FAINT + number,
+        Some(number) => number,
+    }
 }
 
 /// How curves are told apart.
@@ -69,8 +86,11 @@ impl Manner {
     }
 
     fn marker(curve_idx: usize) -> char {
+        if curve_idx == QUIET {
+            return '·';
+        }
         let markers = || ['•'].into_iter().chain(MARKERS.iter().map(|byte| char::from(*byte)));
-        markers().nth(curve_idx % (MARKERS.len() + 1)).unwrap_or('•')
+        markers().nth(curve_idx % FAINT % (MARKERS.len() + 1)).unwrap_or('•')
     }
 
     fn cell(self, cell: Cell) -> char {
@@ -103,8 +123,12 @@ impl Manner {
         match self.ink {
             Ink::Plain => text.to_owned(),
             Ink::Colour => {
-                let code = COLOURS.get(curve_idx % COLOURS.len()).copied().unwrap_or(39);
-                format!("\x1b[{code}m{text}\x1b[0m")
+                let code = COLOURS.get(curve_idx % FAINT % COLOURS.len()).copied().unwrap_or(39);
+                match curve_idx {
+                    QUIET => format!("\x1b[2m{text}\x1b[0m"),
+                    FAINT.. => format!("\x1b[2;{code}m{text}\x1b[0m"),
+                    _ => format!("\x1b[{code}m{text}\x1b[0m"),
+                }
             }
         }
     }
@@ -131,8 +155,10 @@ fn drawing(
     let label_width = widest.min(width / 2 - 2);
     let inner = width - label_width - 2;
     let mut raster = Raster::new(manner.pen, inner, height);
-    for (curve_idx, curve) in scene.curves.iter().enumerate().rev() {
-        draw(scene, curve, curve_idx, &mut raster);
+    let mut ordered: Vec<&Shown> = scene.curves.iter().rev().collect();
+    ordered.sort_by_key(|curve| (curve.end == End::Best, curve.number.is_some(), !curve.is_faint));
+    for curve in ordered {
+        draw(scene, curve, stroke_of(curve), &mut raster);
     }
     let y_label = fit(&printable(&look.y_label), width);
     if !y_label.is_empty() {
@@ -226,20 +252,28 @@ fn x_labels<'a>(ticks: impl Iterator<Item = (usize, &'a str)>, width: usize) -> 
 fn legend(curves: &[Shown], width: usize, manner: Manner) -> Vec<String> {
     const INDENT: usize = 2;
     const BETWEEN: usize = 3;
-    let entries: Vec<(String, String)> = curves
-        .iter()
+    // A faint curve is told by the one beside it, quiet ones are told together.
+    let has_other =
+        |curve: &Shown| curves.iter().any(|other| other.number == curve.number && !other.is_faint);
+    let n_quiet = curves.iter().filter(|curve| curve.number.is_none() && !curve.is_faint).count();
+    let told = curves.iter().filter(|curve| curve.number.is_some() && !(curve.is_faint && has_other(curve)));
+    let mut entries: Vec<(usize, String, String)> = told
         .map(|curve| {
             let last = curve.last.map_or("no points".to_owned(), brief);
             let room = width.saturating_sub(INDENT + manner.key_width() + 2 + columns(&last));
-            (fit(&curve.name, room.min(MAX_NAME_WIDTH.max(width / 2))), last)
+            (stroke_of(curve), fit(&curve.name, room.min(MAX_NAME_WIDTH.max(width / 2))), last)
         })
         .collect();
-    let name_width = entries.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);
-    let last_width = entries.iter().map(|(_, last)| columns(last)).max().unwrap_or(0);
+    if n_quiet > 0 {
+        let others = if n_quiet == 1 { "other" } else { "others" };
+        entries.push((QUIET, format!("{n_quiet} {others}"), String::new()));
+    }
+    let name_width = entries.iter().map(|(_, name, _)| columns(name)).max().unwrap_or(0);
+    let last_width = entries.iter().map(|(_, _, last)| columns(last)).max().unwrap_or(0);
     let cell_width = manner.key_width() + name_width + 2 + last_width;
     let n_across = ((width - INDENT + BETWEEN) / (cell_width + BETWEEN)).max(1);
-    let entry = |(idx, (name, last)): (usize, &(String, String))| {
-        let key = match manner.key(idx) {
+    let entry = |(stroke, name, last): &(usize, String, String)| {
+        let key = match manner.key(*stroke) {
             key if key.is_empty() => key,
             key => format!("{key} "),
         };
@@ -248,7 +282,7 @@ fn legend(curves: &[Shown], width: usize, manner: Manner) -> Vec<String> {
         let used = manner.key_width() + columns(name) + columns(last);
         format!("{key}{name}{}{last}", " ".repeat(fill.saturating_sub(used).max(1)))
     };
-    let entries: Vec<String> = entries.iter().enumerate().map(entry).collect();
+    let entries: Vec<String> = entries.iter().map(entry).collect();
     entries.chunks(n_across).map(|row| format!("{:INDENT$}{}", "", row.join(&" ".repeat(BETWEEN)))).collect()
 }
 

@@ -167,6 +167,12 @@ fn names_of_event_files_reach_no_terminal_as_they_are() {
     let is_clean =
         |ran: &Ran| !ran.out.contains(['\u{1b}', '\u{7}']) && !ran.err.contains(['\u{1b}', '\u{7}']);
     let ran = place.run(&["plot", "d", "-o", "p.svg"]);
+    assert!(is_clean(&ran) && ran.code == Some(0), "{}", ran.err);
+    let picture = fs::read_to_string(place.path().join("p.svg")).expect("it is drawn");
+    assert!(picture.contains("loss\\u{1b}[31m\\u{7}") && !picture.contains(['\u{1b}', '\u{7}']), "{picture}");
+    fs::create_dir(place.path().join("still")).expect("it is made");
+    place.write("still/x.tfevents.1", events(&[(bell, 0, 1.0, 0.5), (bell, 0, 2.0, 0.25)]));
+    let ran = place.run(&["plot", "still", "-o", "still.svg"]);
     assert!(is_clean(&ran) && ran.err.contains("`loss\\u{1b}[31m\\u{7}`"), "{}", ran.err);
     let ran = place.run(&["verify", "d", "--repair", "good\u{1b}[31m\u{7}"]);
     assert!(is_clean(&ran) && ran.out.contains("written to good\\u{1b}[31m\\u{7}/"), "{}", ran.out);

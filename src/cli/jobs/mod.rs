@@ -91,8 +91,8 @@ pub(super) fn carry_out(mut verb: JobVerb, printer: Printer) -> Result<u8, Failu
 }
 
 /// The store that was asked for, or that of the user.
-fn store_path(asked: Option<PathBuf>, printer: Printer) -> Result<PathBuf, Failure> {
-    let path = asked.map_or_else(default_store_path, Ok)?;
+pub(super) fn store_path(asked: Option<PathBuf>, printer: Printer) -> Result<PathBuf, Failure> {
+    let path = asked.filter(|path| !path.as_os_str().is_empty()).map_or_else(default_store_path, Ok)?;
     upgrade_store(&path, printer)?;
     Ok(path)
 }

@@ -14,6 +14,7 @@ use super::curves::{self, CurvePoint, reduce};
 use super::{find, read_files, trial_number, with_job};
 use crate::app::doctor::diagnose;
 use crate::app::inspect::{Inspection, inspect};
+use crate::app::plot::series_of_trial;
 use crate::app::why;
 use crate::edge::files;
 use crate::edge::store::Store;
@@ -481,12 +482,7 @@ pub(in crate::serve) async fn series(
         }
         let missing =
             || ApiError::not_found(format!("trial {trial} has no series `{tag}` in the run `{run}`"));
-        if !files.directory.is_dir() {
-            return Err(missing());
-        }
-        let mut logs = LogDir::of(files::directory(&files.directory));
-        logs.retain_runs(|name| name.to_string() == run);
-        let contents = logs.read(|name| name == tag, Keep::All);
+        let contents = series_of_trial(&files, |name| name.as_str() == run, |name| name == tag, Keep::All);
         let series = contents.series.into_values().next().ok_or_else(missing)?;
         let all: Vec<SeriesPoint> = series
             .latest()
